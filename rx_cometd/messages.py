@@ -1,0 +1,40 @@
+"""Bayeux messages: plain dictionaries, as they were decoded.
+
+A message is never copied or wrapped on its way from the socket to its observers; the
+`Message` type only names the fields that the Bayeux specification gives it (section "Bayeux
+Protocol Elements").
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypedDict
+
+__all__ = ["CONNECT", "DISCONNECT", "HANDSHAKE", "SUBSCRIBE", "UNSUBSCRIBE", "Message"]
+
+HANDSHAKE: Final = "/meta/handshake"
+CONNECT: Final = "/meta/connect"
+SUBSCRIBE: Final = "/meta/subscribe"
+UNSUBSCRIBE: Final = "/meta/unsubscribe"
+DISCONNECT: Final = "/meta/disconnect"
+
+
+class Message(TypedDict, total=False):
+    """One Bayeux message. Any field may be missing, and servers add their own.
+
+    Observers of one channel share the same dictionary: it is theirs to read, not to change.
+    """
+
+    channel: str
+    data: Any
+    id: str
+    clientId: str
+    ext: dict[str, Any]
+    advice: dict[str, Any]
+    successful: bool
+    error: str
+    subscription: str | list[str]
+    timestamp: str
+    version: str
+    minimumVersion: str
+    supportedConnectionTypes: list[str]
+    connectionType: str
