@@ -1,0 +1,89 @@
+"""What buffers and the client tell each other: bounds, policies, and when to hold back.
+
+Layer 2 knows no session, so the two sides meet in the small `Flow` protocol: a `Client` hands
+its flow to its channels, the operators of rx_cometd pass it on, and a buffer finds it with
+`flow_of`.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rx_cometd.exceptions import ClientError
+
+__all__ = ["Buffer", "Flow", "Overflow", "flow_of"]
+
+
+class Overflow(Enum):
+    """What a full buffer does with one more message."""
+
+    ERROR = "error"
+    """Deliver what is buffered, then fail with `BufferOverflowError`."""
+    DROP_OLDEST = "drop_oldest"
+    """Drop the message that has waited longest."""
+    DROP_NEWEST = "drop_newest"
+    """Drop the arriving message."""
+    CONFLATE = "conflate"
+    """Keep the latest message of each channel (or of each ``key``)."""
+    SUSPEND = "suspend"
+    """Hold back the next ``/meta/connect`` until the buffer is half empty."""
+
+
+class Buffer(Protocol):
+    """A buffer as its client sees it."""
+
+    @property
+    def pending_count(self) -> int:
+        """Messages that wait in the buffer, exact at all times."""
+        ...
+
+
+class Flow(Protocol):
+    """A client as the buffers of its channels see it. All methods are loop-confined."""
+
+    @property
+    def max_pending_count(self) -> int:
+        """The client's default bound; ``<= 0`` is unbounded."""
+        ...
+
+    @property
+    def overflow(self) -> Overflow | None:
+        """The client's default policy; ``None`` is ``SUSPEND`` if lossless, else ``ERROR``."""
+        ...
+
+    def refusal(self) -> ClientError | None:
+        """Say why ``SUSPEND`` would lose messages now, ``None`` if it would not (or not known)."""
+        ...
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the server is known to keep the messages while the connect is held back."""
+        ...
+
+    def attach(self, buffer: Buffer) -> None:
+        """Count a buffer's messages as the client's, from its subscription on."""
+        ...
+
+    def detach(self, buffer: Buffer) -> None:
+        """Forget a buffer: it was disposed of, completed or failed. Also resumes it."""
+        ...
+
+    def suspend(self, buffer: Buffer) -> None:
+        """Hold back the next ``/meta/connect``: the buffer passed its high mark. Idempotent."""
+        ...
+
+    def resume(self, buffer: Buffer) -> None:
+        """Let connects go again: the buffer is below its low mark. Idempotent."""
+        ...
+
+    def dropped(self, count: int) -> None:
+        """Count messages that a buffer dropped."""
+        ...
+
+
+def flow_of(source: object) -> Flow | None:
+    """Find the flow of the client that a source belongs to, ``None`` if there is none."""
+    flow: Flow | None = getattr(source, "flow", None)
+    return flow
