@@ -83,9 +83,7 @@ class BufferOverflowError(ClientError):
         self.max_pending_count = max_pending_count
 
     def __str__(self) -> str:
-        return (
-            f"the consumer is too slow: more than {self.max_pending_count} messages were pending"
-        )
+        return f"the consumer is too slow: more than {self.max_pending_count} messages were pending"
 
 
 class ExtensionError(ClientError):

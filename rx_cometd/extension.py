@@ -116,9 +116,7 @@ class Extension:
         """Make the operators of one session; called anew for each session of each client."""
         cls = type(self)
         return Operators(
-            inbound=(
-                None if cls.incoming is Extension.incoming else _awaiting(self._run_incoming)
-            ),
+            inbound=(None if cls.incoming is Extension.incoming else _awaiting(self._run_incoming)),
             outbound=(
                 None if cls.outgoing is Extension.outgoing else _awaiting(self._run_outgoing)
             ),

@@ -101,7 +101,8 @@ class _Piped(LoopObservable[_T_co]):
         observer: abc.ObserverBase[_T_co],
         scheduler: abc.SchedulerBase | None = None,
     ) -> abc.DisposableBase:
-        return self._inner._subscribe_core(observer, scheduler)
+        # The protected method of a fellow observable: what saves the extra layer.
+        return self._inner._subscribe_core(observer, scheduler)  # noqa: SLF001
 
 
 def derive(source: Observable[Any], subscribe: abc.Subscription[_T]) -> Observable[_T]:

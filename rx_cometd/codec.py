@@ -1,0 +1,101 @@
+"""Payloads to text and back.
+
+The JSON functions are the user's (``ujson``, ``orjson``, ``msgspec.json`` work as they are):
+``dumps`` may give ``str`` or ``bytes``, and ``loads`` is handed what the socket held.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any, cast
+
+from rx_cometd.exceptions import ClientError, ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from rx_cometd.messages import Message
+
+__all__ = ["Codec"]
+
+_log = logging.getLogger("rx_cometd.codec")
+
+
+class Codec:
+    """Encodes and decodes payloads.
+
+    Args:
+        dumps: Turns a list of messages into JSON, ``str`` or ``bytes``.
+        loads: Turns JSON, ``str`` or ``bytes``, into objects.
+    """
+
+    def __init__(
+        self,
+        dumps: Callable[[Any], str | bytes] = json.dumps,
+        loads: Callable[[Any], Any] = json.loads,
+    ) -> None:
+        self._dumps = dumps
+        self._loads = loads
+
+    def encode(self, messages: list[Message]) -> str | bytes:
+        """Encode messages as one payload.
+
+        Raises:
+            ClientError: The data cannot be expressed in JSON.
+        """
+        try:
+            return self._dumps(messages)
+        except Exception as error:
+            raise ClientError(f"the message cannot be encoded as JSON: {error}") from error
+
+    def decode(self, data: str | bytes) -> list[Message]:
+        """Decode a payload.
+
+        A single object is taken as a list of one, nested lists are flattened, and elements
+        that are no objects are logged and skipped, so that nothing valid in the same payload
+        is lost.
+
+        Raises:
+            ProtocolError: It is no JSON, or holds no message at all.
+        """
+        try:
+            decoded = self._loads(data)
+        except Exception as error:
+            raise ProtocolError(f"what came is no JSON: {_excerpt(data)}") from error
+        # All dictionaries is the one case that matters for speed: decided without a Python loop.
+        if type(decoded) is list and set(map(type, decoded)) <= _ONLY_DICT:
+            return cast("list[Message]", decoded)
+        if isinstance(decoded, dict):
+            return [cast("Message", decoded)]
+        if not isinstance(decoded, list):
+            raise ProtocolError(f"what came is JSON but no Bayeux: {_excerpt(data)}")
+        return _objects(cast("list[object]", decoded))
+
+
+_ONLY_DICT = {dict}
+
+
+def _objects(decoded: list[object]) -> list[Message]:
+    messages: list[Message] = []
+    pending: list[Iterable[object]] = [iter(decoded)]
+    while pending:
+        for element in pending[-1]:
+            if isinstance(element, dict):
+                messages.append(cast("Message", element))
+            elif isinstance(element, list):
+                pending.append(iter(cast("list[object]", element)))
+                break
+            else:
+                _log.warning("skipped an element that is no message: %.80r", element)
+        else:
+            pending.pop()
+    if not messages:
+        raise ProtocolError("what came is a list without a single message")
+    return messages
+
+
+def _excerpt(data: str | bytes) -> str:
+    """Show the first characters only: garbage may be long."""
+    head = repr(data[:40])
+    return head if len(data) <= 40 else f"{head}... ({len(data)} long)"

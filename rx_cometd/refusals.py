@@ -1,0 +1,98 @@
+"""Reading refusals: what an unsuccessful reply, or a failed exchange, means.
+
+Decisions follow the ``advice``, not the code: 402 is an unknown client in CometD and a missing
+parameter in Faye, where an unknown client is 401, and in Salesforce it is 403. Codes are read
+only where there is no advice to follow, and to tell authentication failures.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rx_cometd.exceptions import AuthenticationError, ServerError, TransportError
+from rx_cometd.requests import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rx_cometd.messages import Message
+    from rx_cometd.requests import Request
+
+__all__ = [
+    "as_authentication_error",
+    "authentication_failed",
+    "refusal",
+    "unknown_client",
+    "unsupported",
+]
+
+_TEXTS = {
+    Kind.HANDSHAKE: "the handshake was refused",
+    Kind.CONNECT: "the connect was refused",
+    Kind.DISCONNECT: "the disconnect was refused",
+    Kind.SUBSCRIBE: "the subscribe to {subscription} was refused",
+    Kind.UNSUBSCRIBE: "the unsubscribe from {subscription} was refused",
+    Kind.PUBLISH: "the publish to {channel} was refused",
+    Kind.CALL: "the call of {channel} was refused",
+}
+
+
+def refusal(request: Request, reply: Message) -> ServerError:
+    """Make the error of an unsuccessful reply; authentication failures have their own class."""
+    text = _TEXTS[request.kind].format(
+        channel=request.channel, subscription=request.message.get("subscription")
+    )
+    error = ServerError(text, reply)
+    return AuthenticationError(text, reply) if _unauthenticated(request.kind, error) else error
+
+
+def unknown_client(error: ServerError) -> bool:
+    """Tell whether a server refused because it does not know the session (any more)."""
+    text = error.error_message.lower()
+    return error.error_code in {401, 402, 403} and "unknown" in text
+
+
+def authentication_failed(error: Exception) -> bool:
+    """Tell whether new credentials might help."""
+    if isinstance(error, TransportError):
+        return error.http_status == 401
+    return isinstance(error, AuthenticationError)
+
+
+def as_authentication_error(error: Exception) -> Exception:
+    """Give an authentication failure, however it was told, as an `AuthenticationError`."""
+    if isinstance(error, AuthenticationError):
+        return error
+    failure = AuthenticationError(f"the server wants other credentials: {error}")
+    failure.__cause__ = error
+    return failure
+
+
+def unsupported(error: Exception) -> bool:
+    """Tell whether a failed exchange shows that the server does not speak the transport."""
+    return (
+        isinstance(error, TransportError)
+        and error.http_status is not None
+        and error.http_status not in _PASSING
+    )
+
+
+#: Statuses that say "not now" or "not you" rather than "not this way".
+_PASSING = frozenset({401, 403, 407, 408, 425, 429, 500, 502, 503, 504})
+
+
+def _unauthenticated(kind: Kind, error: ServerError) -> bool:
+    if unknown_client(error):
+        return False
+    if error.error_code == 401 or any(r.startswith("401") for r in _failure_reasons(error)):
+        return True
+    return kind is Kind.HANDSHAKE and error.error_code == 403
+
+
+def _failure_reasons(error: ServerError) -> list[str]:
+    """Give the texts of ``ext.*.failureReason``, where Salesforce puts the true cause."""
+    ext = error.response.get("ext")
+    if not isinstance(ext, dict):
+        return []
+    fields: list[Mapping[str, object]] = [v for v in ext.values() if isinstance(v, dict)]
+    return [str(v["failureReason"]) for v in fields if "failureReason" in v]
