@@ -1,0 +1,293 @@
+"""Asynchronous work for each item, bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
+
+from reactivex.disposable import SingleAssignmentDisposable
+
+from rx_cometd.delivery import apart
+from rx_cometd.flow import flow_of
+from rx_cometd.observable import derive, running_loop
+from rx_cometd.operators._arguments import (
+    check_bound,
+    check_coroutine_function,
+    check_positive,
+)
+from rx_cometd.operators._buffer import MessageBuffer
+from rx_cometd.operators._edge import TURN, deliver, disposable_on, report_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from reactivex import Observable, abc
+
+    from rx_cometd.delivery import Hold
+    from rx_cometd.flow import Overflow
+
+__all__ = ["map_async"]
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+def map_async(
+    fn: Callable[[_T], Awaitable[_R]],
+    *,
+    max_concurrency: int = 1,
+    ordered: bool = True,
+    max_pending_count: int | None = None,
+    overflow: Overflow | None = None,
+) -> Callable[[Observable[_T]], Observable[_R]]:
+    """Do asynchronous work for each item and emit what it gives.
+
+    .. marble::
+        :alt: map_async
+
+        --1--2--3---------|
+        [ map_async(work) ]       work takes three ticks
+        -----a--b--c--|           max_concurrency=2
+        -----a---b---c----|       max_concurrency=1
+
+    Items wait in a bounded buffer until there is room for their work. A subscription has no task
+    while nothing is to be done. A message counts as processed (for replay markers) once its work
+    succeeded and the observer has the result.
+
+    Args:
+        fn: A coroutine function, or a function that gives an awaitable.
+        max_concurrency: How many works may be under way at once.
+        ordered: Emit in the order of the source; a work done early then waits for its turn, and
+            counts as under way meanwhile. ``False``: emit each as soon as it is done.
+        max_pending_count: How many items may wait for their work; ``<= 0`` is unbounded, ``None``
+            the client's bound where the source is a client's, else 100.
+        overflow: What a full buffer does; ``None`` is the client's policy, else ``ERROR``.
+
+    Errors:
+        What ``fn`` raises, in its turn if ``ordered``; works behind it are cancelled. A
+        `asyncio.CancelledError` that ``fn`` lets out is such an error too. `TypeError`: ``fn``
+        gave nothing to await. `BufferOverflowError` and errors of the source come after what was
+        pending then. Disposing cancels the works under way.
+
+    Returns:
+        A pipeable operator. It has to be subscribed on a running event loop.
+
+    Raises:
+        TypeError: An argument is of the wrong kind.
+        ValueError: ``max_concurrency`` is less than 1.
+
+    Example:
+        >>> import asyncio, reactivex
+        >>> from reactivex import operators as ops
+        >>> async def double(x: int) -> int:
+        ...     return 2 * x
+        >>> async def main() -> list[int]:
+        ...     return await reactivex.of(1, 2, 3).pipe(
+        ...         map_async(double, max_concurrency=2), ops.to_list()
+        ...     )
+        >>> asyncio.run(main())
+        [2, 4, 6]
+    """
+    check_coroutine_function("fn", fn)
+    check_positive("max_concurrency", max_concurrency)
+    check_bound(max_pending_count, overflow)
+
+    def operator(source: Observable[_T]) -> Observable[_R]:
+        def subscribe(
+            observer: abc.ObserverBase[_R], scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            buffer = MessageBuffer[_T](
+                max_pending_count,
+                overflow,
+                flow=flow_of(source),
+                now=None if scheduler is None else lambda: scheduler.now,
+            )
+            works = _Works(fn, observer, buffer, max_concurrency, ordered=ordered)
+            return works.subscribe(source, scheduler)
+
+        return derive(source, subscribe)
+
+    return operator
+
+
+class _Item(NamedTuple):
+    """An item whose work is under way, with its place in the order of the source."""
+
+    place: int
+    value: Any
+    held: Hold | None
+
+
+class _Works(Generic[_T, _R]):
+    """The works of one subscription.
+
+    Tasks are started when items come and end when none is pending, each doing one work after the
+    other. An item is under way from when it is taken out of the buffer until its result was
+    emitted; at most ``max_concurrency`` are, which bounds the results that wait for their turn.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[[_T], Awaitable[_R]],
+        observer: abc.ObserverBase[_R],
+        buffer: MessageBuffer[_T],
+        max_concurrency: int,
+        *,
+        ordered: bool,
+    ) -> None:
+        self._fn = fn
+        self._observer = observer
+        self._buffer = buffer
+        self._max_concurrency = max_concurrency
+        self._ordered = ordered
+        self._loop = running_loop()
+        self._source = SingleAssignmentDisposable()
+        self._tasks: dict[asyncio.Task[None], _Item] = {}
+        self._taken = 0
+        self._emitted = 0
+        # Results that came before their turn, by place. An error is held as it is raised.
+        self._early: dict[int, tuple[_Item, Any, BaseException | None]] = {}
+        self._failed_at: int | None = None
+        self._closed = False
+
+    def subscribe(
+        self, source: Observable[_T], scheduler: abc.SchedulerBase | None
+    ) -> abc.DisposableBase:
+        self._source.disposable = source.subscribe(
+            self._offer, self._end, self._end, scheduler=scheduler
+        )
+        return disposable_on(self._loop, self._close)
+
+    def _offer(self, value: _T) -> None:
+        self._buffer.offer(value)
+        self._start_tasks()
+        if self._buffer.terminated:  # it overflowed
+            self._source.dispose()
+            self._end_if_done()
+
+    def _end(self, error: Exception | None = None) -> None:
+        if error is None:
+            self._buffer.complete()
+        else:
+            self._buffer.fail(error)
+        self._end_if_done()
+
+    def _start_tasks(self) -> None:
+        while (item := self._take()) is not None:
+            task = self._loop.create_task(self._run(item), name="rx_cometd.map_async")
+            self._tasks[task] = item
+            task.add_done_callback(self._forget)
+
+    def _take(self) -> _Item | None:
+        under_way = self._taken - self._emitted
+        if (
+            not self._buffer.pending_count
+            or under_way >= self._max_concurrency
+            or self._failed_at is not None
+        ):
+            return None
+        value = self._buffer.take_nowait()
+        self._taken += 1
+        return _Item(self._taken - 1, value, self._buffer.taken)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
+        report_failure(task)
+
+    async def _run(self, item: _Item) -> None:
+        """Do the work for one item, and for what is pending after it."""
+        me = cast("asyncio.Task[None]", asyncio.current_task())
+        with apart():
+            done = 0
+            following: _Item | None = item
+            while following is not None:
+                self._tasks[me] = following
+                done += 1
+                await self._work(following, pause=done % TURN == 0)
+                following = self._take()
+                self._start_tasks()
+
+    async def _work(self, item: _Item, *, pause: bool) -> None:
+        value: _R | None = None
+        error: BaseException | None = None
+        try:
+            if pause:
+                await asyncio.sleep(0)
+            value = await self._begin(item.value)
+        except Exception as raised:
+            error = raised
+        except asyncio.CancelledError as raised:
+            # Ours ends the work; any other came out of `fn`, or ends the loop.
+            if not self._closed and not self._superseded(item):
+                self._finish(item, None, raised)
+            raise
+        self._finish(item, value, error)
+
+    def _begin(self, value: _T) -> Awaitable[_R]:
+        awaitable = self._fn(value)
+        if not hasattr(type(awaitable), "__await__"):
+            raise TypeError(
+                f"map_async needs a coroutine function: {self._fn!r} gave "
+                f"a {type(awaitable).__name__}, which cannot be awaited"
+            )
+        return awaitable
+
+    def _superseded(self, item: _Item) -> bool:
+        return self._failed_at is not None and item.place > self._failed_at
+
+    def _finish(self, item: _Item, value: _R | None, error: BaseException | None) -> None:
+        if self._closed:
+            return
+        if error is not None:
+            self._stop_behind(item)
+        if self._ordered and item.place != self._emitted:
+            self._early[item.place] = item, value, error
+            return
+        self._emit(item, value, error)
+        self._emit_early()
+        self._end_if_done()
+
+    def _emit_early(self) -> None:
+        while not self._closed and self._emitted in self._early:
+            self._emit(*self._early.pop(self._emitted))
+
+    def _stop_behind(self, failed: _Item) -> None:
+        """Take nothing more, and cancel what would come after an error."""
+        if self._failed_at is None or failed.place < self._failed_at:
+            self._failed_at = failed.place
+        self._source.dispose()
+        self._buffer.close()
+        for task, item in self._tasks.items():
+            if self._superseded(item):
+                task.cancel()
+
+    def _emit(self, item: _Item, value: _R | None, error: BaseException | None) -> None:
+        if error is None:
+            deliver(self._observer, cast("_R", value), item.held)
+            self._emitted += 1  # only now, or a source ending meanwhile would end us within
+        else:
+            self._close()
+            self._observer.on_error(cast("Exception", error))
+
+    def _end_if_done(self) -> None:
+        buffer = self._buffer
+        if (
+            self._closed
+            or self._failed_at is not None
+            or not buffer.terminated
+            or buffer.pending_count
+            or self._emitted < self._taken
+        ):
+            return
+        self._close()
+        if buffer.error is None:
+            self._observer.on_completed()
+        else:
+            self._observer.on_error(buffer.error)
+
+    def _close(self) -> None:
+        self._closed = True
+        self._source.dispose()
+        self._buffer.close()
+        for task in self._tasks:
+            task.cancel()
