@@ -1,0 +1,92 @@
+"""The long-polling transport: payloads as HTTP requests, and one of them held."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from rx_cometd.connection_types import ConnectionType
+from rx_cometd.messages import HANDSHAKE
+from rx_cometd.testing import errors
+from rx_cometd.testing.exchange import Exchange
+from rx_cometd.testing.session import Release
+from rx_cometd.testing.wire import MalformedPayload
+
+if TYPE_CHECKING:
+    from rx_cometd.testing.core import Core
+
+__all__ = ["BROWSER_COOKIE", "LongPolling", "abort"]
+
+BROWSER_COOKIE = "BAYEUX_BROWSER"
+
+
+class LongPolling:
+    """Serves POST requests."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request."""
+        core = self._core
+        await core.faults.gate()
+        try:
+            messages = core.codec.decode(await request.read())
+        except MalformedPayload as error:
+            return web.Response(status=400, text=str(error))
+        core.record(ConnectionType.LONG_POLLING, messages)
+        status = core.faults.status_for(messages)
+        if status is not None:
+            return web.Response(status=status)
+        # AbstractHttpTransport.processMessages: an empty payload, and a handshake that is not
+        # alone, are errors of the servlet.
+        shakes_hands = any(m.get("channel") == HANDSHAKE for m in messages)
+        if not messages or (shakes_hands and len(messages) > 1):
+            return web.Response(status=500)
+        cookie = request.cookies.get(BROWSER_COOKIE)
+        exchange = Exchange(messages, ConnectionType.LONG_POLLING, request.headers)
+        exchange.browser_id = cookie or (secrets.token_hex(16) if shakes_hands else None)
+        response = await self._respond(exchange, request)
+        if shakes_hands and not cookie and exchange.browser_id is not None:
+            response.set_cookie(BROWSER_COOKIE, exchange.browser_id, path="/", httponly=True)
+        return response
+
+    async def _respond(self, exchange: Exchange, request: web.Request) -> web.StreamResponse:
+        core = self._core
+        try:
+            await core.requests.process(exchange)
+            if exchange.hold and not await self._hold(exchange, request):
+                # Java's duplicateMetaConnectHttpResponseCode.
+                return web.Response(status=500)
+            body = core.codec.join(core.texts(exchange))
+        finally:
+            exchange.let_go()
+        await core.faults.gate()
+        return web.Response(text=body, content_type=core.options.content_type)
+
+    async def _hold(self, exchange: Exchange, request: web.Request) -> bool:
+        """Hold the connect; tell whether it is to be answered at all."""
+        core = self._core
+        (session,) = exchange.sessions
+        exchange.let_go()
+        held = session.hold(exchange.hold, lambda: abort(request))
+        core.changed()
+        try:
+            reason = await held.released()
+        finally:
+            session.let_go(held, core.registry.lifetime)
+            core.changed()
+        if reason in (Release.REPLACED, Release.ABANDONED):
+            return False
+        exchange.take_in(session)
+        if reason is Release.DISCONNECTED and exchange.connect is not None:
+            exchange.connect["advice"] = errors.NO_MORE
+        return True
+
+
+def abort(request: web.Request) -> None:
+    """Cut the TCP connection of a request."""
+    if request.transport is not None:
+        request.transport.abort()

@@ -1,0 +1,304 @@
+"""A Bayeux server inside the process: for demos, and for the tests of those who use rx_cometd."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Self
+
+from aiohttp import web
+
+from rx_cometd.connection_types import ConnectionType
+from rx_cometd.testing.core import Core
+from rx_cometd.testing.faults import Faults
+from rx_cometd.testing.http import LongPolling
+from rx_cometd.testing.options import Options, ServerOptions
+from rx_cometd.testing.registry import SessionRegistry
+from rx_cometd.testing.requests import Requests
+from rx_cometd.testing.services import Handler, Services
+from rx_cometd.testing.websocket import WebSockets
+from rx_cometd.testing.wire import Event, Json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from types import TracebackType
+    from typing import Unpack
+
+    from rx_cometd.testing.session import ServerSession
+
+__all__ = ["BayeuxServer"]
+
+
+class BayeuxServer:
+    """A real Bayeux server on aiohttp, modelled on that of CometD.
+
+    Example::
+
+        async with BayeuxServer(timeout=5.0) as server:
+            async with Client(server.url) as client:
+                client.channel("/news").subscribe(print)
+                await server.until(lambda: server.subscribers("/news"))
+                await server.publish("/news", "it works")
+
+    Args:
+        host: The address to listen on.
+        port: The port; 0 takes a free one, and keeps it over restarts.
+        options: See `Options`.
+
+    Attributes:
+        options: The options in effect.
+        faults: What makes the server misbehave.
+    """
+
+    def __init__(
+        self, host: str = "127.0.0.1", port: int = 0, **options: Unpack[ServerOptions]
+    ) -> None:
+        self.options = Options(**options)
+        self._host = host
+        self._port = port
+        self._runner: web.AppRunner | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watchers: set[asyncio.Event] = set()
+        lifetime = self.options.interval + self.options.max_interval
+        self._registry = SessionRegistry(lifetime, self._changed)
+        self._services = Services(self.options.codec, self._spawn)
+        self.faults = Faults(self)
+        requests = Requests(self.options, self._registry, self._services, self.faults)
+        self._core = Core(self.options, self._registry, requests, self.faults, self._changed)
+        self._long_polling = LongPolling(self._core)
+        self._websockets = WebSockets(self._core)
+
+    def __repr__(self) -> str:
+        state = f"at {self.url}" if self.running else "stopped"
+        return f"<BayeuxServer {state}, {len(self.sessions)} sessions>"
+
+    # Life
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    @property
+    def running(self) -> bool:
+        """Whether it listens."""
+        return self._runner is not None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, or listened on last."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """Where clients find it."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}{self.options.path}"
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            RuntimeError: It does so already.
+            OSError: The port is taken.
+        """
+        if self._runner is not None:
+            raise RuntimeError("the server is running")
+        app = web.Application(client_max_size=self.options.max_message_size)
+        app.router.add_route("*", self.options.path, self._handle)
+        app.router.add_route("*", self.options.path.rstrip("/") + "/{tail:.*}", self._handle)
+        # A held connect whose client is gone must not take the events of the next one.
+        runner = web.AppRunner(
+            app, handler_cancellation=True, access_log=None, shutdown_timeout=0.5
+        )
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, self._host, self._port, reuse_address=True)
+            await site.start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._port = runner.addresses[0][1]
+        self._runner = runner
+        self._spawn(self._registry.sweep_every(self.options.sweep_seconds))
+
+    async def stop(self, *, forget: bool = True) -> None:
+        """Close everything, quickly; a stopped server can be started again.
+
+        Args:
+            forget: Whether the sessions are lost.
+        """
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        for site in list(runner.sites):
+            await site.stop()
+        if not self.faults.stalled:
+            await self.close_links(1001, "")
+        self._abort(runner)
+        await runner.cleanup()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if forget:
+            self._registry.clear()
+
+    async def restart(self, *, forget: bool = True) -> None:
+        """Stop, and start again on the same port.
+
+        Args:
+            forget: Whether the sessions are lost.
+        """
+        await self.stop(forget=forget)
+        await self.start()
+
+    # What it serves
+
+    @property
+    def sessions(self) -> dict[str, ServerSession]:
+        """The sessions by their ``clientId``."""
+        return self._registry.sessions
+
+    @property
+    def received(self) -> list[tuple[ConnectionType, list[Json]]]:
+        """All payloads that came, each with its connection type; yours to ``clear()``."""
+        return self._core.received
+
+    def subscribers(self, channel: str) -> tuple[ServerSession, ...]:
+        """Tell who gets the messages of a channel."""
+        return self._registry.subscribers(channel)
+
+    async def publish(self, channel: str, data: Any, **fields: Any) -> int:
+        """Send an event to all subscribers of a channel, each of them once.
+
+        Waits for WebSockets that cannot keep up, so that a fast publisher fills no memory.
+
+        Args:
+            channel: The channel.
+            data: The data.
+            fields: Further fields of the message, as ``ext`` or ``id``.
+
+        Returns:
+            How many sessions it went to.
+        """
+        sessions = self._registry.subscribers(channel)
+        event = Event({"channel": channel, "data": data, **fields}, self._core.codec)
+        for session in sessions:
+            session.deliver(event)
+        for session in sessions:
+            if session.crowded:
+                await session.drained()
+        return len(sessions)
+
+    def deliver(self, client_id: str, channel: str, data: Any, **fields: Any) -> None:
+        """Send an event to one session, subscribed or not.
+
+        Raises:
+            KeyError: There is no such session.
+        """
+        message: Json = {"channel": channel, "data": data, **fields}
+        self.sessions[client_id].deliver(Event(message, self._core.codec))
+
+    async def disconnect(self, client_id: str) -> None:
+        """End a session from the server's side.
+
+        The client is told by a ``/meta/disconnect`` without id: pushed over a WebSocket, with
+        the held connect over long-polling, and not at all where none is held.
+
+        Raises:
+            KeyError: There is no such session.
+        """
+        session = self.sessions[client_id]
+        self._registry.remove(session)
+        farewell: Json = {"channel": "/meta/disconnect", "successful": True}
+        session.end(Event(farewell, self._core.codec))
+
+    def service(self, channel: str) -> Callable[[Handler], Handler]:
+        """Have the decorated function answer the messages of a service channel.
+
+        It is called with a `ServiceRequest`; what it returns, unless ``None``, is delivered to
+        the caller with the id of the request. It may be a coroutine function.
+        """
+        return self._services.register(channel)
+
+    async def until(self, condition: Callable[[], Any], timeout: float = 5.0) -> None:  # noqa: ASYNC109
+        """Wait for the server to be in a state, without sleeping.
+
+        Args:
+            condition: Asked after each payload, and each change of sessions, subscriptions,
+                links and held connects.
+            timeout: Seconds until the wait is given up.
+
+        Raises:
+            TimeoutError: It never came to that.
+        """
+        changed = asyncio.Event()
+        self._watchers.add(changed)
+        try:
+            async with asyncio.timeout(timeout):
+                while not condition():
+                    changed.clear()
+                    await changed.wait()
+        finally:
+            self._watchers.discard(changed)
+
+    # What the faults need
+
+    def abort_connections(self, client_id: str | None) -> None:
+        """Cut TCP connections: all, or those of one session."""
+        if client_id is None:
+            if self._runner is not None:
+                self._abort(self._runner)
+            return
+        session = self.sessions[client_id]
+        if session.link is not None:
+            session.link.abort()
+        if session.held is not None:
+            session.held.abort()
+
+    def forget_sessions(self, client_id: str | None) -> None:
+        """Lose sessions: all, or one."""
+        if client_id is None:
+            self._registry.clear()
+        else:
+            self._registry.remove(self.sessions[client_id])
+
+    async def close_links(self, code: int, reason: str) -> None:
+        """Close all WebSockets."""
+        links = list(self._websockets.links)
+        await asyncio.gather(*(link.close(code, reason) for link in links))
+
+    # Inside
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        supported = self.options.connection_types
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            if ConnectionType.WEBSOCKET in supported:
+                return await self._websockets.handle(request)
+        elif request.method == "POST" and ConnectionType.LONG_POLLING in supported:
+            return await self._long_polling.handle(request)
+        return web.Response(status=400, text="Unknown Bayeux Transport")
+
+    def _changed(self) -> None:
+        for watcher in self._watchers:
+            watcher.set()
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    @staticmethod
+    def _abort(runner: web.AppRunner) -> None:
+        server = runner.server
+        if server is not None:
+            for connection in server.connections:
+                if connection.transport is not None:
+                    connection.transport.abort()

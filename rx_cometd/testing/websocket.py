@@ -1,0 +1,207 @@
+"""The WebSocket transport: one connection for everything, events pushed when they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import WSMessage, WSMsgType, web
+
+from rx_cometd.connection_types import ConnectionType
+from rx_cometd.testing import errors
+from rx_cometd.testing.exchange import Exchange
+from rx_cometd.testing.http import abort
+from rx_cometd.testing.session import Release
+from rx_cometd.testing.wire import MalformedPayload
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping
+
+    from rx_cometd.testing.core import Core
+
+__all__ = ["WebSocketLink", "WebSockets"]
+
+_HIGH_WATER: Final = 256 * 1024
+_CLOSE_SECONDS: Final = 0.5
+
+
+class WebSocketLink:
+    """One WebSocket, and what waits to be sent over it.
+
+    Attributes:
+        headers: Of the upgrade request.
+    """
+
+    def __init__(self, core: Core, request: web.Request, ws: web.WebSocketResponse) -> None:
+        self.headers: Mapping[str, str] = request.headers
+        self._core = core
+        self._request = request
+        self._ws = ws
+        self._outbox: deque[str] = deque()
+        self._size = 0
+        self._ready = asyncio.Event()
+        self._roomy = asyncio.Event()
+        self._roomy.set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closing: tuple[int, str] | None = None
+        self.spawn(self._write())
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much waits to be sent that a publisher should wait as well."""
+        return not self._roomy.is_set()
+
+    def push(self, text: str) -> None:
+        """Send an encoded message, soon."""
+        self._outbox.append(text)
+        self._size += len(text)
+        self._ready.set()
+        if self._size >= _HIGH_WATER:
+            self._roomy.clear()
+
+    async def drained(self) -> None:
+        """Wait until it is crowded no more, or closed."""
+        await self._roomy.wait()
+
+    def dismiss(self, code: int, reason: str) -> None:
+        """Close the WebSocket in order, once all is sent."""
+        self._closing = (code, reason)
+        self._ready.set()
+
+    def abort(self) -> None:
+        """Cut the TCP connection."""
+        abort(self._request)
+
+    async def close(self, code: int, reason: str = "") -> None:
+        """Close the WebSocket at once."""
+        await self._ws.close(code=code, message=reason.encode())
+
+    async def pong(self, payload: bytes) -> None:
+        """Answer a ping."""
+        await self._ws.pong(payload)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run something that ends with the link."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def end(self) -> None:
+        """End the tasks of the link; nothing is sent any more."""
+        self._roomy.set()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                await self._ready.wait()
+                await self._core.faults.gate()
+                if self._outbox:
+                    await self._ws.send_str(self._frame())
+                elif self._closing is not None:
+                    await self.close(*self._closing)
+                    return
+                else:
+                    self._ready.clear()
+        except ConnectionError:
+            # The reader learns of the end of the connection too, and cleans up.
+            self._roomy.set()
+
+    def _frame(self) -> str:
+        outbox = self._outbox
+        limit = self._core.options.messages_per_frame or len(outbox)
+        texts = [outbox.popleft() for _ in range(min(limit, len(outbox)))]
+        self._size -= sum(map(len, texts))
+        if self._size < _HIGH_WATER // 2:
+            self._roomy.set()
+        return self._core.codec.join(texts)
+
+
+class WebSockets:
+    """Serves WebSocket upgrades.
+
+    Attributes:
+        links: The open WebSockets.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self.links: set[WebSocketLink] = set()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one WebSocket until it ends."""
+        await self._core.faults.gate()
+        status = self._core.faults.status_for_upgrade()
+        if status is not None:
+            return web.Response(status=status)
+        ws = web.WebSocketResponse(
+            autoping=False,
+            compress=False,
+            timeout=_CLOSE_SECONDS,
+            max_msg_size=self._core.options.max_message_size,
+        )
+        await ws.prepare(request)
+        link = WebSocketLink(self._core, request, ws)
+        self.links.add(link)
+        self._core.changed()
+        try:
+            async for frame in ws:
+                await self._receive(link, frame)
+        finally:
+            self.links.discard(link)
+            self._core.unbind(link)
+            await link.end()
+        return ws
+
+    async def _receive(self, link: WebSocketLink, frame: WSMessage) -> None:
+        # Pings are answered by hand: a stalled server answers none.
+        await self._core.faults.gate()
+        if frame.type is WSMsgType.PING:
+            await link.pong(frame.data)
+        elif frame.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+            try:
+                messages = self._core.codec.decode(frame.data)
+            except MalformedPayload as error:
+                await link.close(1011, str(error))
+                return
+            self._core.record(ConnectionType.WEBSOCKET, messages)
+            await self._process(link, messages)
+
+    async def _process(self, link: WebSocketLink, messages: list[dict[str, Any]]) -> None:
+        core = self._core
+        exchange = Exchange(messages, ConnectionType.WEBSOCKET, link.headers, link)
+        try:
+            await core.requests.process(exchange)
+            if exchange.hold:
+                link.spawn(self._hold(link, exchange))
+                # Its session must be held before the next frame is read.
+                await asyncio.sleep(0)
+                return
+            for text in core.texts(exchange):
+                link.push(text)
+        finally:
+            exchange.let_go()
+
+    async def _hold(self, link: WebSocketLink, exchange: Exchange) -> None:
+        core = self._core
+        (session,) = exchange.sessions
+        exchange.let_go()
+        held = session.hold(exchange.hold, link.abort)
+        core.changed()
+        try:
+            reason = await held.released()
+        finally:
+            session.let_go(held, core.registry.lifetime)
+            core.changed()
+        if reason in (Release.REPLACED, Release.ABANDONED):
+            # AbstractWebSocketEndPoint: the older of two connects is dropped in silence.
+            return
+        if reason is Release.DISCONNECTED and exchange.connect is not None:
+            exchange.connect["advice"] = errors.NO_MORE
+        exchange.take_in(session)
+        for text in core.texts(exchange):
+            link.push(text)
+        exchange.let_go()

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+
+import pytest
+from aiohttp import ClientConnectionError, WSMsgType
+
+from rx_cometd.connection_types import ConnectionType
+from rx_cometd.testing import BayeuxServer
+
+from .peers import long_polling, peer, websocket
+
+BOTH = pytest.mark.parametrize("kind", ["websocket", "long-polling"])
+
+
+async def test_restart_keeps_the_port_and_forgets_sessions() -> None:
+    async with BayeuxServer() as server, long_polling(server) as client:
+        port = server.port
+        await client.open("/a")
+        await server.restart()
+        assert server.port == port
+        (reply,) = await client.connect()
+        assert reply["error"] == "402::session_unknown"
+
+
+async def test_restart_can_keep_sessions() -> None:
+    async with BayeuxServer() as server, long_polling(server) as client:
+        await client.open("/a")
+        await server.restart(forget=False)
+        assert await server.publish("/a", 1) == 1
+        event, _ = await client.connect()
+        assert event["data"] == 1
+
+
+async def test_stop_is_quick_and_leaves_nothing() -> None:
+    before = asyncio.all_tasks()
+    async with BayeuxServer() as server:
+        async with long_polling(server) as one, websocket(server) as two:
+            await one.open()
+            await two.open()
+            held = asyncio.create_task(one.connect())
+            await two.send(two.connect_message())
+            await server.until(lambda: all(s.held for s in server.sessions.values()))
+            started = time.monotonic()
+            await server.stop()
+            assert time.monotonic() - started < 0.5
+            with pytest.raises(ClientConnectionError):
+                await held
+            assert (await two.ws.receive()).type is WSMsgType.CLOSE
+            with pytest.raises(ClientConnectionError):
+                await one.handshake()
+    assert not server.sessions
+    gc.collect()
+    assert asyncio.all_tasks() == before
+
+
+@BOTH
+async def test_received_keeps_payloads(kind: str) -> None:
+    async with BayeuxServer(max_received=3) as server, peer(kind, server) as client:
+        await client.open()
+        assert [p[1][0]["channel"] for p in server.received] == ["/meta/handshake", "/meta/connect"]
+        server.received.clear()
+        batch = [client.message("/a", data=n) for n in range(1000)]
+        await client.exchange(*batch)
+        assert server.received == [(ConnectionType(kind), batch)]
+        for _ in range(5):
+            await client.ask("/a", data=1)
+        assert len(server.received) == 3
+
+
+async def test_expired_sessions_are_swept() -> None:
+    async with BayeuxServer(max_interval=0.1) as server, long_polling(server) as client:
+        await client.open("/a")
+        await server.until(lambda: not server.sessions)
+        assert not server.subscribers("/a")
+        (reply,) = await client.connect()
+        assert reply["advice"]["reconnect"] == "handshake"
+
+
+async def test_websockets_of_expired_sessions_are_closed() -> None:
+    async with BayeuxServer(max_interval=0.1) as server, websocket(server) as client:
+        await client.open("/a")
+        frame = await client.ws.receive()
+        assert (frame.type, frame.data, frame.extra) == (WSMsgType.CLOSE, 1000, "Destroy")
+        assert not server.sessions
+
+
+async def test_a_held_connect_keeps_its_session() -> None:
+    async with (
+        BayeuxServer(timeout=0.5, max_interval=0.1) as server,
+        long_polling(server) as client,
+    ):
+        await client.open()
+        (reply,) = await client.connect()
+        assert reply["successful"]
+
+
+async def test_server_side_disconnect() -> None:
+    async with BayeuxServer() as server:
+        async with websocket(server) as client:
+            await client.open("/a")
+            await client.send(client.connect_message())
+            await server.until(lambda: server.sessions[client.client_id].held)
+            await server.publish("/a", "last")
+            await server.disconnect(client.client_id)
+            last, farewell, reply = await client.gather(3)
+            assert last["data"] == "last"
+            assert farewell == {"channel": "/meta/disconnect", "successful": True}
+            assert reply["advice"]["reconnect"] == "none"
+        async with long_polling(server) as other:
+            await other.open()
+            held = asyncio.create_task(other.connect())
+            await server.until(lambda: server.sessions[other.client_id].held)
+            await server.disconnect(other.client_id)
+            farewell, reply = await held
+            assert farewell == {"channel": "/meta/disconnect", "successful": True}
+            assert reply["advice"]["reconnect"] == "none"
+
+
+async def test_many_messages_do_not_fill_memory() -> None:
+    async with BayeuxServer(messages_per_frame=100) as server, websocket(server) as client:
+        await client.open("/a")
+        session = server.sessions[client.client_id]
+
+        async def flood() -> None:
+            for n in range(50_000):
+                await server.publish("/a", n)
+
+        flooding = asyncio.create_task(flood())
+        # Nobody reads yet: the socket's buffers fill, then the server's, then it waits.
+        while not session.crowded:
+            await asyncio.sleep(0)
+        got: list[int] = []
+        while len(got) < 50_000:
+            got += [m["data"] for m in await client.receive()]
+        await flooding
+        assert got == list(range(50_000))
+        assert max(client.frames) == 100
