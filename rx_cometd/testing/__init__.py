@@ -1,11 +1,21 @@
-"""A Bayeux server in the process, with faults on demand, for demos and tests."""
+"""A Bayeux server in the process, with faults on demand, for demos and tests.
 
-from rx_cometd.testing.faults import Faults
-from rx_cometd.testing.options import Options, ServerOptions, Verdict
-from rx_cometd.testing.server import BayeuxServer
-from rx_cometd.testing.services import ServiceRequest
-from rx_cometd.testing.session import ServerSession
-from rx_cometd.testing.wire import Event, Json
+pytest imports this package at its start, for the sake of the fixture ``bayeux_server`` and
+whether a test wants it or not. So the server is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from rx_cometd.testing.faults import Faults
+    from rx_cometd.testing.options import Options, ServerOptions, Verdict
+    from rx_cometd.testing.server import BayeuxServer
+    from rx_cometd.testing.services import ServiceRequest
+    from rx_cometd.testing.session import ServerSession
+    from rx_cometd.testing.wire import Event, Json
 
 __all__ = [
     "BayeuxServer",
@@ -18,3 +28,21 @@ __all__ = [
     "ServiceRequest",
     "Verdict",
 ]
+
+_HOMES: Final = {
+    "BayeuxServer": "server",
+    "Event": "wire",
+    "Faults": "faults",
+    "Json": "wire",
+    "Options": "options",
+    "ServerOptions": "options",
+    "ServerSession": "session",
+    "ServiceRequest": "services",
+    "Verdict": "options",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

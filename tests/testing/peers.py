@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from aiohttp import ClientSession, ClientWebSocketResponse, CookieJar, WSMsgType
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from rx_cometd.testing import BayeuxServer
 
@@ -89,8 +89,9 @@ class LongPollingPeer(Peer):
             return cast("list[Json]", await response.json())
 
     async def status(self, *messages: Json, **request: Any) -> int:
-        payload = {"json": list(messages)} if messages else {}
-        async with self.http.post(self.url, **payload, **request) as response:
+        if messages:
+            request["json"] = list(messages)
+        async with self.http.post(self.url, **request) as response:
             return response.status
 
 
@@ -130,20 +131,22 @@ class WebSocketPeer(Peer):
 
 
 @asynccontextmanager
-async def long_polling(server: BayeuxServer, **session: Any) -> AsyncIterator[LongPollingPeer]:
+async def long_polling(server: BayeuxServer, **session: Any) -> AsyncGenerator[LongPollingPeer]:
     session.setdefault("cookie_jar", CookieJar(unsafe=True))
     async with ClientSession(**session) as http:
         yield LongPollingPeer(http, server.url)
 
 
 @asynccontextmanager
-async def websocket(server: BayeuxServer, **upgrade: Any) -> AsyncIterator[WebSocketPeer]:
-    async with ClientSession() as http, http.ws_connect(server.url, **upgrade) as ws:
-        yield WebSocketPeer(ws)
+async def websocket(server: BayeuxServer, **upgrade: Any) -> AsyncGenerator[WebSocketPeer]:
+    async with ClientSession() as http:
+        ws = cast("ClientWebSocketResponse", await http.ws_connect(server.url, **upgrade))
+        async with ws:
+            yield WebSocketPeer(ws)
 
 
 @asynccontextmanager
-async def peer(kind: str, server: BayeuxServer) -> AsyncIterator[Peer]:
+async def peer(kind: str, server: BayeuxServer) -> AsyncGenerator[Peer]:
     opening = websocket if kind == "websocket" else long_polling
     async with opening(server) as made:
         yield made

@@ -153,7 +153,7 @@ async def test_unknown_sessions(kind: str) -> None:
         reply = await client.ask("/meta/connect", connectionType=kind)
         assert reply["error"] == "402::session_unknown"
         assert reply["advice"] == {"reconnect": "handshake", "interval": 0}
-        for channel, fields in [("/a", {"data": 1}), ("/meta/subscribe", {"subscription": "/a"})]:
-            reply = await client.ask(channel, **fields)
+        for channel, field in [("/a", "data"), ("/meta/subscribe", "subscription")]:
+            reply = await client.ask(channel, **{field: "/a"})
             assert reply["error"] == "402::session_unknown"
             assert "advice" not in reply

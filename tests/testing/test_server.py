@@ -36,21 +36,22 @@ async def test_restart_can_keep_sessions() -> None:
 
 async def test_stop_is_quick_and_leaves_nothing() -> None:
     before = asyncio.all_tasks()
-    async with BayeuxServer() as server:
-        async with long_polling(server) as one, websocket(server) as two:
-            await one.open()
-            await two.open()
-            held = asyncio.create_task(one.connect())
-            await two.send(two.connect_message())
-            await server.until(lambda: all(s.held for s in server.sessions.values()))
-            started = time.monotonic()
-            await server.stop()
-            assert time.monotonic() - started < 0.5
-            with pytest.raises(ClientConnectionError):
-                await held
-            assert (await two.ws.receive()).type is WSMsgType.CLOSE
-            with pytest.raises(ClientConnectionError):
-                await one.handshake()
+    server = BayeuxServer()
+    await server.start()
+    async with long_polling(server) as one, websocket(server) as two:
+        await one.open()
+        await two.open()
+        held = asyncio.create_task(one.connect())
+        await two.send(two.connect_message())
+        await server.until(lambda: all(s.held for s in server.sessions.values()))
+        started = time.monotonic()
+        await server.stop()
+        assert time.monotonic() - started < 0.5
+        with pytest.raises(ClientConnectionError):
+            await held
+        assert (await two.ws.receive()).type is WSMsgType.CLOSE
+        with pytest.raises(ClientConnectionError):
+            await one.handshake()
     assert not server.sessions
     gc.collect()
     assert asyncio.all_tasks() == before
@@ -130,7 +131,7 @@ async def test_many_messages_do_not_fill_memory() -> None:
 
         flooding = asyncio.create_task(flood())
         # Nobody reads yet: the socket's buffers fill, then the server's, then it waits.
-        while not session.crowded:
+        while not session.crowded:  # noqa: ASYNC110 - crowding is nobody's event
             await asyncio.sleep(0)
         got: list[int] = []
         while len(got) < 50_000:
