@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from multidict import CIMultiDict
 from reactivex import Subject
 
 from rx_cometd.extension import Extension, Payload
@@ -31,7 +32,7 @@ class Composed:
 
     def send(self, *messages: dict[str, Any], headers: dict[str, str] | None = None) -> Payload:
         """Pass a payload through the outbound operator."""
-        payload = Payload(cast("list[Message]", list(messages)), headers)
+        payload = Payload(cast("list[Message]", list(messages)), CIMultiDict(headers or {}))
         self._to_send.on_next(payload)
         return payload
 
