@@ -67,7 +67,7 @@ def is_service(channel: str) -> bool:
 
 def is_glob(channel: str) -> bool:
     """Tell whether a channel is a glob, ending in ``*`` or ``**``."""
-    return channel.endswith("/*") or channel.endswith("/**")
+    return channel.endswith(("/*", "/**"))
 
 
 def globs(channel: str) -> tuple[str, ...]:

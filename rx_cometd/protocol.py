@@ -115,9 +115,19 @@ class Protocol:
         self.control.outcomes = []
         return outcomes
 
-    def take(self) -> list[Outgoing]:
-        """Take and clear the payloads to send, in order."""
-        if self._ordinary and self.control.state in _LINK_UP and not self.control.over:
+    @property
+    def has_ordinary(self) -> bool:
+        """Whether `take` would now give an ordinary payload, were it not held back."""
+        return bool(self._ordinary) and self.control.state in _LINK_UP and not self.control.over
+
+    def take(self, *, ordinary: bool = True) -> list[Outgoing]:
+        """Take and clear the payloads to send, in order.
+
+        Args:
+            ordinary: Whether to make up the next ordinary payload; the session holds it back
+                until the end of the loop's turn, or of a batch.
+        """
+        if ordinary and self.has_ordinary:
             self._put_ordinary()
         outbox = self._outbox
         self._outbox = []
@@ -224,6 +234,11 @@ class Protocol:
         for request in self.requests.waiting(request_ids):
             self._fail(request, error, now)
 
+    def lose(self, error: Exception, now: float) -> None:
+        """Take the loss of the socket that carried everything sent so far."""
+        for request in self.requests.sent():
+            self._fail(request, error, now)
+
     def finish(self, request_ids: Iterable[str], now: float) -> None:
         """Take the end of an HTTP response: what it did not answer never will be.
 
@@ -272,12 +287,14 @@ class Protocol:
         if request.credentials < self._credentials:
             self._resend(request)
         else:
+            request.sent = False
             self._unauthorized.append(request)
             self._emit(Unauthorized(error))
         return True
 
     def _resend(self, request: Request) -> None:
         request.retried = True
+        request.sent = False
         self._ordinary.append(request)
 
     # -- replies -------------------------------------------------------------------------------
@@ -453,6 +470,7 @@ class Protocol:
             if request is None or request.id not in self.requests:
                 continue
             request.credentials = self._credentials
+            request.sent = True
             if request.kind is not Kind.HANDSHAKE:
                 request.message["clientId"] = self.control.client_id or ""
             messages.append(request.message)

@@ -42,6 +42,7 @@ class Request:
         message: The message as it goes out; ``id`` and ``channel`` are set.
         credentials: Which generation of credentials it was last sent with.
         retried: Whether it was sent again already, for an extension or new credentials.
+        sent: Whether it was handed out to be sent, and not taken back since.
         acknowledged: For a call: the server took it, the answer is still to come.
     """
 
@@ -49,6 +50,7 @@ class Request:
     message: Message
     credentials: int = 0
     retried: bool = False
+    sent: bool = False
     acknowledged: bool = False
 
     @property
@@ -101,6 +103,10 @@ class Requests:
         self._waiting.clear()
         self.calls.clear()
         return requests
+
+    def sent(self) -> list[Request]:
+        """Give the waiting requests that were sent."""
+        return [request for request in self._waiting.values() if request.sent]
 
     def waiting(self, request_ids: Iterable[str]) -> list[Request]:
         """Give those of some requests that still wait."""

@@ -1,0 +1,80 @@
+"""When replies are late: one timer for any number of payloads."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from itertools import count
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Deadline", "Deadlines"]
+
+
+class Deadline(NamedTuple):
+    """A time at which the replies to a payload should be there.
+
+    Attributes:
+        at: The time, by the loop's clock.
+        number: Tells apart those of the same time.
+        request_ids: The requests of the payload.
+        sent_at: When it was sent, by the loop's clock.
+        extended: Whether the time was extended once already.
+    """
+
+    at: float
+    number: int
+    request_ids: tuple[str, ...]
+    sent_at: float
+    extended: bool = False
+
+
+class Deadlines:
+    """Deadlines, the earliest first.
+
+    They are not taken back when the replies come: what has passed is looked at when its time
+    comes, which costs nothing for the many and little for the few.
+
+    Args:
+        expired: Called with each deadline when it has passed.
+    """
+
+    def __init__(self, expired: Callable[[Deadline], None]) -> None:
+        self._expired = expired
+        self._heap: list[Deadline] = []
+        self._numbers = count()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(
+        self, request_ids: tuple[str, ...], allowance: float, *, extended: bool = False
+    ) -> None:
+        """Expect replies within an allowance, in seconds from now."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        deadline = Deadline(now + allowance, next(self._numbers), request_ids, now, extended)
+        heapq.heappush(self._heap, deadline)
+        if self._heap[0] is deadline:
+            self._arm(loop)
+
+    def clear(self) -> None:
+        """Expect nothing any more."""
+        self._heap.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(self._heap[0].at, self._pass) if self._heap else None
+
+    def _pass(self) -> None:
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while self._heap and self._heap[0].at <= now:
+            self._expired(heapq.heappop(self._heap))
+        if self._heap and self._timer is None:
+            self._arm(loop)

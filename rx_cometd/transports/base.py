@@ -1,0 +1,77 @@
+"""What the transports have in common: how they are set up, and how aiohttp's errors are told."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import aiohttp
+
+from rx_cometd.exceptions import (
+    ProtocolError,
+    TransportConnectionClosed,
+    TransportError,
+    TransportTimeoutError,
+)
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterator, Mapping
+
+    from yarl import URL
+
+__all__ = ["Received", "TransportOptions", "as_transport_error", "transport_errors"]
+
+CONTENT_TYPE: Final = "application/json;charset=UTF-8"
+
+
+@dataclass(frozen=True, slots=True)
+class TransportOptions:
+    """What every transport needs to know.
+
+    Attributes:
+        url: The server's address; ``http`` and ``ws`` are interchangeable.
+        ssl: As aiohttp takes it.
+        proxy: The address of an HTTP proxy.
+        max_message_size: Bytes that a payload received may have.
+        heartbeat: Seconds between WebSocket pings, ``None`` for none.
+    """
+
+    url: URL
+    ssl: ssl.SSLContext | bool | aiohttp.Fingerprint
+    proxy: URL | str | None
+    max_message_size: int
+    heartbeat: float | None
+
+
+class Received(NamedTuple):
+    """A payload as it came, not decoded, and the headers that came with it."""
+
+    data: str | bytes
+    headers: Mapping[str, str] | None
+
+
+@contextmanager
+def transport_errors() -> Iterator[None]:
+    """Tell aiohttp's and the operating system's errors as our own."""
+    try:
+        yield
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        # TimeoutError is an OSError; ValueError is what aiohttp makes of broken frames.
+        raise as_transport_error(error) from error
+
+
+def as_transport_error(error: Exception) -> TransportError:
+    """Give the error of ours that says what an error of the network means."""
+    if isinstance(error, TimeoutError):
+        return TransportTimeoutError("the server did not answer in time")
+    if isinstance(error, aiohttp.WSServerHandshakeError):
+        return TransportError(
+            f"the server refused the WebSocket ({error.status})", http_status=error.status
+        )
+    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError):
+        return TransportConnectionClosed("the server closed the connection")
+    if isinstance(error, aiohttp.WebSocketError):
+        return ProtocolError(f"broken WebSocket frame: {error}", close_code=error.code)
+    return TransportError(str(error) or type(error).__name__)
