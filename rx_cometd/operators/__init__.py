@@ -1,6 +1,31 @@
 """Pipeable operators beside those of ReactiveX: bounded buffers, asynchronous work, decoding."""
 
 from rx_cometd.flow import Overflow
+from rx_cometd.operators.bounded_buffer import BufferedObservable, bounded_buffer
+from rx_cometd.operators.conflate import conflate
+from rx_cometd.operators.data import data
+from rx_cometd.operators.decode import decode
+from rx_cometd.operators.from_async_iterable import from_async_iterable
 from rx_cometd.operators.map_async import map_async
+from rx_cometd.operators.publish_to import Publisher, publish_to
+from rx_cometd.operators.to_async_iterable import (
+    ObservableIterable,
+    ObservableIterator,
+    to_async_iterable,
+)
 
-__all__ = ["Overflow", "map_async"]
+__all__ = [
+    "BufferedObservable",
+    "ObservableIterable",
+    "ObservableIterator",
+    "Overflow",
+    "Publisher",
+    "bounded_buffer",
+    "conflate",
+    "data",
+    "decode",
+    "from_async_iterable",
+    "map_async",
+    "publish_to",
+    "to_async_iterable",
+]

@@ -17,11 +17,11 @@ def check_plain_function(name: str, function: Any) -> None:
         TypeError: It cannot be called, or is a coroutine function.
     """
     if not callable(function):
-        raise TypeError(f"{name} must be a function, not {function!r}")
+        raise TypeError(f"{name} cannot be {function!r}: a function is needed")
     if _is_async(function):
         raise TypeError(
-            f"{name} must be a plain function, not the coroutine function {_name(function)}: "
-            "use map_async for asynchronous work"
+            f"{name} cannot be the coroutine function {_name(function)}, for nobody would await "
+            "it: a plain function is needed (map_async is for asynchronous work)"
         )
 
 
@@ -32,10 +32,11 @@ def check_coroutine_function(name: str, function: Any) -> None:
         TypeError: It cannot be called, or is an (asynchronous) generator function.
     """
     if not callable(function):
-        raise TypeError(f"{name} must be a coroutine function, not {function!r}")
+        raise TypeError(f"{name} cannot be {function!r}: a coroutine function is needed")
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         raise TypeError(
-            f"{name} must be a coroutine function, not the generator function {_name(function)}"
+            f"{name} cannot be the generator function {_name(function)}: "
+            "a coroutine function is needed"
         )
 
 

@@ -59,6 +59,7 @@ class MessageBuffer(Generic[_T]):
             it. It is the owner's to call once that message has been processed.
         terminated: Whether the stream has ended; what is pending is still to be taken.
         error: Why it ended, ``None`` if it completed.
+        wake: The owner's callback, called when a message came and when the stream ends.
     """
 
     def __init__(
@@ -69,7 +70,6 @@ class MessageBuffer(Generic[_T]):
         flow: Flow | None = None,
         key: Callable[[_T], Hashable] | None = None,
         on_overflow: Callable[[_T, int], object] | None = None,
-        wake: Callable[[], object] | None = None,
         now: Callable[[], datetime] | None = None,
         quiet: bool = False,
     ) -> None:
@@ -82,7 +82,6 @@ class MessageBuffer(Generic[_T]):
             flow: The client's side.
             key: For ``CONFLATE``: what messages replace each other; the channel if ``None``.
             on_overflow: Called with each dropped message and the drops so far.
-            wake: Called when a message was accepted, and when the stream ends.
             now: The clock of the log lines.
             quiet: Drops are what the owner is for: neither counted with the flow nor logged.
 
@@ -98,11 +97,11 @@ class MessageBuffer(Generic[_T]):
         self.taken: Hold | None = None
         self.terminated = False
         self.error: Exception | None = None
+        self.wake: Callable[[], object] | None = None
         self._overflow = overflow
         self._flow = flow
         self._key: Callable[[Any], Hashable] = _channel if key is None else key
         self._on_overflow = on_overflow
-        self._wake = wake
         self._log = None if quiet else DropLog(now or _utc_now, max_pending_count, overflow)
         # From this many on, `offer` has to think. Unbounded, only conflation has to.
         self._limit = max_pending_count if max_pending_count > 0 else sys.maxsize
@@ -138,8 +137,8 @@ class MessageBuffer(Generic[_T]):
         self._queue.append(entry)
         if len(self._queue) == self._limit:
             self._reach_high_mark()
-        if self._wake is not None:
-            self._wake()
+        if self.wake is not None:
+            self.wake()
 
     def take_nowait(self) -> _T:
         """Take the message that has waited longest.
@@ -195,8 +194,8 @@ class MessageBuffer(Generic[_T]):
         # State first: the user's `on_overflow` may dispose, or look at `pending_count`.
         for lost in dropped:
             self._drop(lost)
-        if self._wake is not None:
-            self._wake()
+        if self.wake is not None:
+            self.wake()
 
     def _conflate(self, entry: Any) -> list[Any]:
         """Give the messages that later ones of the same key replaced."""
@@ -237,8 +236,8 @@ class MessageBuffer(Generic[_T]):
             return
         self._queue.append(entry)
         self._suspend()
-        if self._wake is not None:
-            self._wake()
+        if self.wake is not None:
+            self.wake()
 
     def _refusal(self) -> ClientError | None:
         """Say why a message past the bound cannot be kept."""
@@ -290,8 +289,8 @@ class MessageBuffer(Generic[_T]):
         self._resume()  # nothing more comes in, so nothing has to be held back
         if not self.pending_count:
             self._detach()
-        if self._wake is not None:
-            self._wake()
+        if self.wake is not None:
+            self.wake()
 
     def _attach(self) -> None:
         if self._overflow is Overflow.SUSPEND and self.max_pending_count > 0:

@@ -6,6 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from reactivex.disposable import Disposable
+from reactivex.scheduler.eventloop import AsyncIOScheduler
+
+from rx_cometd.observable import running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +17,15 @@ if TYPE_CHECKING:
 
     from rx_cometd.delivery import Hold
 
-__all__ = ["TURN", "deliver", "disposable_on", "report_failure", "run_on"]
+__all__ = [
+    "TURN",
+    "current_loop",
+    "deliver",
+    "disposable_on",
+    "loop_scheduler",
+    "report_failure",
+    "run_on",
+]
 
 TURN = 64
 """Messages handled in one turn of the loop before other tasks get theirs."""
@@ -41,21 +52,36 @@ def deliver(observer: abc.ObserverBase[_T], value: _T, held: Hold | None) -> Non
         held()
 
 
-def disposable_on(loop: asyncio.AbstractEventLoop, dispose: Callable[[], None]) -> Disposable:
-    """Make a disposable that disposes on a loop, at once if called there."""
-    return Disposable(lambda: run_on(loop, dispose))
+def loop_scheduler(scheduler: abc.SchedulerBase | None) -> abc.SchedulerBase:
+    """Give the scheduler, or the running loop's, so that time operators start no threads.
+
+    Raises:
+        RuntimeError: There is neither a scheduler nor a running event loop.
+    """
+    return AsyncIOScheduler(running_loop()) if scheduler is None else scheduler
+
+
+def disposable_on(
+    loop: asyncio.AbstractEventLoop | None, dispose: Callable[[], None]
+) -> Disposable:
+    """Make a disposable that disposes on a loop, at once if called there (or without one)."""
+    return Disposable(dispose if loop is None else lambda: run_on(loop, dispose))
 
 
 def run_on(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:
-    """Run an action on a loop: at once if called there, else as soon as it can."""
-    try:
-        here = asyncio.get_running_loop() is loop
-    except RuntimeError:
-        here = False
-    if here:
+    """Run an action on a loop: at once if called there, else soon; not if it is closed."""
+    if current_loop() is loop:
         action()
     elif not loop.is_closed():
         loop.call_soon_threadsafe(action)
+
+
+def current_loop() -> asyncio.AbstractEventLoop | None:
+    """Give the running event loop, ``None`` if there is none."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def report_failure(task: asyncio.Task[Any]) -> None:
@@ -66,7 +92,7 @@ def report_failure(task: asyncio.Task[Any]) -> None:
     if error is not None:
         task.get_loop().call_exception_handler(
             {
-                "message": f"an observer raised in {task.get_name()}",
+                "message": f"unhandled exception in {task.get_name()}",
                 "exception": error,
                 "task": task,
             }

@@ -1,0 +1,83 @@
+"""Only the latest item of each key, for observers that are slower than their source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from rx_cometd.flow import Overflow, flow_of
+from rx_cometd.observable import derive
+from rx_cometd.operators._arguments import check_plain_function
+from rx_cometd.operators._buffer import MessageBuffer
+from rx_cometd.operators._drain import Drain
+from rx_cometd.operators._edge import loop_scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from reactivex import Observable, abc
+
+__all__ = ["conflate"]
+
+_T = TypeVar("_T")
+
+
+def conflate(
+    key: Callable[[_T], Hashable] | None = None,
+    *,
+    scheduler: abc.SchedulerBase | None = None,
+) -> Callable[[Observable[_T]], Observable[_T]]:
+    """Let an item replace the one of the same key that still waits for the observer.
+
+    .. marble::
+        :alt: conflate
+
+        --a1-b1-a2-a3-b2---------|
+        [ conflate(letter) ]            an observer that takes eight ticks for each
+        --a1------b1------a3------b2-|
+
+    An item keeps the place of the first one it replaced, so no key can starve another. As many
+    items wait as there are keys. In `bounded_buffer`, the policy ``CONFLATE`` does the same once
+    the buffer is full. Items that are replaced count neither as dropped nor as pending; they
+    count as processed (for replay markers).
+
+    Args:
+        key: Gives what items replace each other; the channel of a message if ``None``.
+        scheduler: Where to deliver; the one of the subscription if ``None``, else the running
+            event loop's.
+
+    Errors:
+        What ``key`` raises, after what is pending. `RuntimeError`: there is neither a scheduler
+        nor a running event loop.
+
+    Returns:
+        A pipeable operator.
+
+    Raises:
+        TypeError: ``key`` is no plain function.
+
+    Example:
+        >>> import asyncio, reactivex
+        >>> from reactivex import operators as ops
+        >>> async def main() -> list[str]:
+        ...     return await reactivex.of("a1", "b1", "a2").pipe(
+        ...         conflate(lambda quote: quote[0]), ops.to_list()
+        ...     )
+        >>> asyncio.run(main())
+        ['a2', 'b1']
+    """
+    if key is not None:
+        check_plain_function("key", key)
+
+    def operator(source: Observable[_T]) -> Observable[_T]:
+        def subscribe(
+            observer: abc.ObserverBase[_T], subscribed_on: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            upstream = loop_scheduler(subscribed_on or scheduler)
+            buffer = MessageBuffer[_T](
+                0, Overflow.CONFLATE, flow=flow_of(source), key=key, quiet=True
+            )
+            return Drain(buffer, observer, scheduler or upstream).subscribe(source, upstream)
+
+        return derive(source, subscribe)
+
+    return operator

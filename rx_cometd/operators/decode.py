@@ -1,0 +1,137 @@
+"""Typed values of the JSON that messages carry."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin, is_typeddict, overload
+
+from rx_cometd.observable import derive
+from rx_cometd.operators._arguments import check_plain_function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reactivex import Observable, abc
+
+__all__ = ["decode"]
+
+_T = TypeVar("_T")
+
+
+@overload
+def decode(target: type[_T], /) -> Callable[[Observable[Any]], Observable[_T]]: ...
+@overload
+def decode(target: Callable[[Any], _T], /) -> Callable[[Observable[Any]], Observable[_T]]: ...
+@overload
+def decode(target: Any, /) -> Callable[[Observable[Any]], Observable[Any]]: ...
+def decode(target: Any, /) -> Callable[[Observable[Any]], Observable[Any]]:
+    """Make a typed value of each item.
+
+    .. marble::
+        :alt: decode
+
+        --{"price": 1}---{"price": 2}--|
+        [ decode(Quote) ]
+        --Quote(1)-------Quote(2)------|
+
+    It decodes the item it gets, as the JSON codec left it; after `data()` that is the data of a
+    message.
+
+    ================================================  ==========================================
+    target                                            what decodes
+    ================================================  ==========================================
+    subclass of ``msgspec.Struct``                    ``msgspec.convert``
+    subclass of ``pydantic.BaseModel``, pydantic      ``model_validate``, ``validate_python``
+    dataclass, ``pydantic.TypeAdapter``
+    dataclass, ``TypedDict``, ``list[Quote]``,        msgspec if installed, else pydantic
+    ``Quote | None`` and other types to be read
+    as annotations
+    any other callable: a function, ``Decimal``       a call with the item
+    ================================================  ==========================================
+
+    Args:
+        target: The type of the values, or a function that makes them.
+
+    Errors:
+        What the decoder raises.
+
+    Returns:
+        A pipeable operator.
+
+    Raises:
+        TypeError: The target is neither a type nor a plain function, or a type for which msgspec
+            or pydantic would have to be installed.
+
+    Example:
+        >>> import reactivex
+        >>> from decimal import Decimal
+        >>> subscription = reactivex.of("1.10", "2.20").pipe(decode(Decimal)).subscribe(print)
+        1.10
+        2.20
+    """
+    decoder = _decoder(target)
+
+    def operator(source: Observable[Any]) -> Observable[Any]:
+        def subscribe(
+            observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            def on_next(item: Any) -> None:
+                try:
+                    value = decoder(item)
+                except Exception as error:
+                    observer.on_error(error)
+                else:
+                    observer.on_next(value)
+
+            return source.subscribe(
+                on_next, observer.on_error, observer.on_completed, scheduler=scheduler
+            )
+
+        return derive(source, subscribe)
+
+    return operator
+
+
+def _decoder(target: Any) -> Callable[[Any], Any]:
+    # Types of a library exist only where it was imported: looking for it imports nothing.
+    pydantic: Any = sys.modules.get("pydantic")
+    if pydantic is not None:
+        if isinstance(target, pydantic.TypeAdapter):
+            return target.validate_python  # type: ignore[no-any-return]
+        if inspect.isclass(target) and issubclass(target, pydantic.BaseModel):
+            model: Any = target
+            return model.model_validate  # type: ignore[no-any-return]
+        if pydantic.dataclasses.is_pydantic_dataclass(target):
+            return pydantic.TypeAdapter(target).validate_python  # type: ignore[no-any-return]
+    if _is_annotation(target):
+        return _converter(target)
+    check_plain_function("target", target)
+    return target  # type: ignore[no-any-return]
+
+
+def _is_annotation(target: Any) -> bool:
+    """Whether a target says what the values are, rather than how to make them by a call."""
+    if get_origin(target) is not None or is_typeddict(target):
+        return True
+    if not inspect.isclass(target):
+        return False
+    msgspec: Any = sys.modules.get("msgspec")
+    return dataclasses.is_dataclass(target) or (
+        msgspec is not None and issubclass(target, msgspec.Struct)
+    )
+
+
+def _converter(target: Any) -> Callable[[Any], Any]:
+    try:
+        import msgspec  # noqa: PLC0415 - an extra
+    except ImportError:
+        pass
+    else:
+        return lambda item: msgspec.convert(item, target)
+    try:
+        import pydantic  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise TypeError(f"to decode {target!r}, install msgspec or pydantic") from None
+    return pydantic.TypeAdapter(target).validate_python
