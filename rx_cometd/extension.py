@@ -30,9 +30,10 @@ class Payload:
             the client's and is restored after the outbound pipeline.
         headers: Headers received, or to send; case-insensitive. Empty inbound, and without
             effect outbound, where the transport has none (a WebSocket but for its upgrade).
+        retries: The ids of the inbound replies that `retry` was asked for.
     """
 
-    __slots__ = ("_delivered", "_processed", "headers", "messages")
+    __slots__ = ("_delivered", "_processed", "headers", "messages", "retries")
 
     def __init__(
         self, messages: list[Message], headers: MutableMapping[str, str] | None = None
@@ -41,6 +42,7 @@ class Payload:
         self.headers: MutableMapping[str, str] = CIMultiDict() if headers is None else headers
         self._delivered: list[Callable[[], None]] = []
         self._processed: dict[int, list[Callable[[], None]]] = {}
+        self.retries: set[str] = set()
 
     def __repr__(self) -> str:
         # Channels only: data and ext are the user's, and may hold credentials.
@@ -60,6 +62,18 @@ class Payload:
         Messages need not be processed in order.
         """
         self._processed.setdefault(id(message), []).append(callback)
+
+    def retry(self, reply: Message) -> None:
+        """Have the request of a failed inbound reply sent again, instead of failing it.
+
+        It passes the outbound pipeline anew, and is retried at most once.
+
+        Args:
+            reply: The reply; without an ``id`` it is not known what to send again, and the
+                request fails.
+        """
+        if "id" in reply:
+            self.retries.add(str(reply["id"]))
 
     def delivered(self) -> None:
         """Say that all messages were delivered (for the session)."""
@@ -139,6 +153,9 @@ class Extension:
             payload: The messages, meta messages included.
             headers: The headers to send with them.
         """
+
+    async def finish(self) -> None:
+        """Finish what a session left to do; awaited when one of its clients is closed."""
 
     async def _run_incoming(self, payload: Payload) -> Payload:
         await self.incoming(payload.messages, payload.headers or None)
