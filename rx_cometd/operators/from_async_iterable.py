@@ -65,12 +65,12 @@ def from_async_iterable(
         >>> asyncio.run(main())
         [1, 2]
     """
-    if hasattr(iterable, "__aiter__"):
-        given = cast("AsyncIterable[_T]", iterable)
-        open_: Callable[[], AsyncIterable[_T]] = lambda: given  # noqa: E731
+    given: Any = iterable
+    open_: Callable[[], AsyncIterable[_T]] = given
+    if hasattr(given, "__aiter__"):
+        open_ = lambda: given  # noqa: E731
     else:
-        check_plain_function("iterable", iterable)
-        open_ = cast("Callable[[], AsyncIterable[_T]]", iterable)
+        check_plain_function("iterable", given)
     demand = _Demand()
 
     def subscribe(

@@ -1,0 +1,73 @@
+"""Virtual time for tests."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from reactivex.scheduler.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from reactivex import abc
+    from reactivex.testing import TestScheduler
+
+_T = TypeVar("_T")
+
+
+class LateScheduler(Scheduler):
+    """Runs everything some ticks later: the turns of a busy event loop, in virtual time."""
+
+    def __init__(self, scheduler: TestScheduler, ticks: float) -> None:
+        self._scheduler = scheduler
+        self._ticks = ticks
+
+    @property
+    def now(self) -> datetime:
+        return self._scheduler.now
+
+    def schedule(
+        self, action: abc.ScheduledAction[_T], state: _T | None = None
+    ) -> abc.DisposableBase:
+        return self._scheduler.schedule_relative(self._ticks, action, state)
+
+    def schedule_relative(
+        self, duetime: Any, action: abc.ScheduledAction[_T], state: _T | None = None
+    ) -> abc.DisposableBase:
+        return self._scheduler.schedule_relative(
+            self.to_seconds(duetime) + self._ticks, action, state
+        )
+
+    def schedule_absolute(
+        self, duetime: Any, action: abc.ScheduledAction[_T], state: _T | None = None
+    ) -> abc.DisposableBase:
+        return self._scheduler.schedule_absolute(duetime, action, state)
+
+
+async def turns(count: int = 20) -> None:
+    """Let the event loop turn: more often than anything here takes when nothing waits."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def play(scheduler: TestScheduler, until: int) -> None:
+    """Run virtual time tick by tick, and the event loop's tasks within each tick."""
+    for tick in range(int(scheduler.clock) + 1, until + 1):
+        scheduler.advance_to(float(tick))
+        await turns()
+
+
+async def ticks(scheduler: TestScheduler, count: float) -> None:
+    """Sleep for virtual time."""
+    done = asyncio.get_running_loop().create_future()
+
+    def wake(*_: object) -> None:
+        if not done.done():
+            done.set_result(None)
+
+    timer = scheduler.schedule_relative(count, wake)
+    try:
+        await done
+    finally:
+        timer.dispose()
