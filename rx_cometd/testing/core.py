@@ -66,8 +66,8 @@ class Core:
         connect that acknowledges them.
         """
         events = exchange.events(during_handshake=self.options.deliver_during_handshake)
-        replies = exchange.replies
-        first = [r for r in replies if r["channel"] == HANDSHAKE]
-        others = [r for r in replies if r["channel"] != HANDSHAKE]
+        replies = self.faults.spoil(exchange.replies)
+        first = [r for r in replies if r.get("channel") == HANDSHAKE]
+        others = [r for r in replies if r.get("channel") != HANDSHAKE]
         encode = self.codec.encode
         return [*map(encode, first), *(e.text for e in events), *map(encode, others)]

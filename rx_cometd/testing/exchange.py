@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rx_cometd.messages import CONNECT, HANDSHAKE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from rx_cometd.connection_types import ConnectionType
     from rx_cometd.testing.session import Link, ServerSession
     from rx_cometd.testing.wire import Event, Json
 
-__all__ = ["Exchange"]
+__all__ = ["Exchange", "Passage"]
 
 
 @dataclass(slots=True)
@@ -31,6 +31,8 @@ class Exchange:
         sessions: The sessions that the messages belong to.
         hold: How many seconds the connect among the messages is to be held.
         connect: The reply to the connect among the messages.
+        urgent: Whether the connect is to be answered at once.
+        after: Called when the response is made.
     """
 
     messages: list[Json]
@@ -42,6 +44,8 @@ class Exchange:
     sessions: dict[ServerSession, None] = field(default_factory=dict["ServerSession", None])
     hold: float = 0.0
     connect: Json | None = None
+    urgent: bool = False
+    after: list[Callable[[], None]] = field(default_factory=list["Callable[[], None]"])
 
     def take_in(self, session: ServerSession) -> None:
         """Keep the events of a session back for the response."""
@@ -55,17 +59,53 @@ class Exchange:
             session.uncork()
         self.sessions.clear()
 
+    def finish(self) -> None:
+        """Let go, and do what is to be done after the response."""
+        self.let_go()
+        after, self.after = self.after, []
+        for action in after:
+            action()
+
     def events(self, *, during_handshake: bool) -> list[Event]:
-        """Take the events that leave with the response."""
+        """Take the events that leave with the response.
+
+        Args:
+            during_handshake: Whether a handshake's response may hold some.
+        """
         events: list[Event] = []
         for session in self.sessions:
-            if self._delivers(session, during_handshake=during_handshake):
-                events += session.take()
+            handshake = self._reply_to(HANDSHAKE)
+            if handshake is None:
+                events += self._later_events(session)
+            elif during_handshake:
+                events += self._first_events(session, handshake)
         return events
 
-    def _delivers(self, session: ServerSession, *, during_handshake: bool) -> bool:
-        if any(m.get("channel") == HANDSHAKE for m in self.messages):
-            return during_handshake
-        if session.deliver_only:
-            return self.connect is not None and self.connect.get("channel") == CONNECT
-        return True
+    def _first_events(self, session: ServerSession, handshake: Json) -> list[Event]:
+        events = session.take()
+        handshake["x-messages"] = len(events)
+        if session.acknowledgements is not None:
+            number, events = session.acknowledgements.close_batch(events)
+            handshake["ext"]["ack"] = {"enabled": True, "batch": number}
+        return events
+
+    def _later_events(self, session: ServerSession) -> list[Event]:
+        connect = self._reply_to(CONNECT)
+        if session.deliver_only and connect is None:
+            return []
+        events = session.take()
+        if session.acknowledgements is not None and connect is not None:
+            number, events = session.acknowledgements.close_batch(events)
+            connect.setdefault("ext", {})["ack"] = number
+        return events
+
+    def _reply_to(self, channel: str) -> Json | None:
+        return next((r for r in self.replies if r.get("channel") == channel), None)
+
+
+class Passage(NamedTuple):
+    """A message of an exchange, with its session; that of a handshake is yet to be."""
+
+    session: ServerSession
+    message: Json
+    exchange: Exchange

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rx_cometd.messages import CONNECT, HANDSHAKE
 from rx_cometd.testing.errors import SUBSCRIBE_DENIED
-from rx_cometd.testing.globs import is_valid, matches
+from rx_cometd.testing.rules import Rules
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rx_cometd.testing.wire import Json
 
 __all__ = ["Faults", "Network"]
@@ -31,29 +32,13 @@ class Network(Protocol):
         """Close all WebSockets."""
         ...
 
+    async def send_frame(self, payload: str | bytes) -> bool:
+        """Send a frame over all WebSockets, if there are any."""
+        ...
 
-@dataclass(slots=True)
-class _Rule:
-    """A fault that strikes what it fits, a number of times or until `Faults.clear`."""
-
-    channel: str | None
-    count: int | None
-    fields: Json = field(default_factory=dict[str, object])
-    status: int = 0
-    subscription: str | None = None
-
-    def strikes(self, channel: object) -> bool:
-        """Tell whether it strikes a message of a channel, and count that."""
-        if self.count == 0 or not self._fits(channel):
-            return False
-        if self.count is not None:
-            self.count -= 1
-        return True
-
-    def _fits(self, channel: object) -> bool:
-        if self.channel is None or self.channel == channel:
-            return True
-        return isinstance(channel, str) and is_valid(channel) and matches(self.channel, channel)
+    def tear_frames(self) -> bool:
+        """Begin a frame on all WebSockets, if there are any, and cut them."""
+        ...
 
 
 class Faults:
@@ -67,15 +52,26 @@ class Faults:
         self._network = network
         self._flowing = asyncio.Event()
         self._flowing.set()
-        self._statuses: list[_Rule] = []
-        self._upgrades: list[_Rule] = []
-        self._refusals: list[_Rule] = []
-        self._subscriptions: list[_Rule] = []
+        self._statuses: Rules[int] = Rules()
+        self._upgrades: Rules[int] = Rules()
+        self._refusals: Rules[Json] = Rules()
+        self._subscriptions: Rules[Json] = Rules()
+        self._delays: Rules[float] = Rules()
+        self._losses: Rules[bool] = Rules()
+        self._cuts: Rules[float] = Rules()
+        self._bodies: Rules[str | bytes] = Rules()
+        self._rewrites: Rules[Json] = Rules()
+        self._omissions: Rules[bool] = Rules()
+        self._all: list[Rules[Any]] = [
+            *(self._statuses, self._upgrades, self._refusals, self._subscriptions),
+            *(self._delays, self._losses, self._cuts, self._bodies),
+            *(self._rewrites, self._omissions),
+        ]
 
     def clear(self) -> None:
         """End all faults."""
         self.resume()
-        for rules in (self._statuses, self._upgrades, self._refusals, self._subscriptions):
+        for rules in self._all:
             rules.clear()
 
     # The link
@@ -97,43 +93,75 @@ class Faults:
         """Whether the server is silent."""
         return not self._flowing.is_set()
 
-    async def gate(self) -> None:
-        """Wait while the server is silent."""
-        await self._flowing.wait()
-
     async def close_websockets(self, code: int = 1001, reason: str = "") -> None:
         """Close all WebSockets with a code; sessions live on."""
         await self._network.close_links(code, reason)
 
-    # HTTP
+    # HTTP, and what is no Bayeux
 
     def respond_with(
         self, status: int, *, count: int | None = 1, channel: str | None = None
     ) -> None:
-        """Answer HTTP requests with a status, unread; WebSocket upgrades too.
+        """Answer HTTP requests with a status, unprocessed; WebSocket upgrades too.
 
         Args:
             status: The HTTP status.
             count: How many requests.
             channel: Only requests that hold a message of this channel; no upgrades then.
         """
-        self._statuses.append(_Rule(channel, count, status=status))
+        self._statuses.add(status, channel, count)
 
     def refuse_websocket(self, status: int = 404, *, count: int | None = None) -> None:
         """Answer WebSocket upgrades with a status, as a proxy that does not know them."""
-        self._upgrades.append(_Rule(None, count, status=status))
+        self._upgrades.add(status, None, count)
 
-    def status_for(self, messages: list[Json]) -> int | None:
-        """Tell the status that a request shall be answered with."""
-        for rule in self._statuses:
-            if any(rule.strikes(m.get("channel")) for m in messages):
-                return rule.status
-        return None
+    async def garbage(self, payload: str | bytes, *, channel: str | None = None) -> None:
+        """Send something that need not be Bayeux.
 
-    def status_for_upgrade(self) -> int | None:
-        """Tell the status that a WebSocket upgrade shall be answered with."""
-        anywhere = [rule for rule in self._statuses if rule.channel is None]
-        return next((r.status for r in [*self._upgrades, *anywhere] if r.strikes(None)), None)
+        Over every open WebSocket at once, as a frame of its own, binary for bytes. Where none
+        is open, in place of the body of the next HTTP response, of a channel if one is given.
+        """
+        if not await self._network.send_frame(payload):
+            self._bodies.add(payload, channel, 1)
+
+    def truncate(self, *, channel: str | None = None) -> None:
+        """Break off in the middle of something.
+
+        On every open WebSocket at once, in a frame. Where none is open, in the body of the next
+        HTTP response, of a channel if one is given; it is processed.
+        """
+        if not self._network.tear_frames():
+            self._cuts.add(0.5, channel, 1)
+
+    def lose_responses(self, channel: str | None = None, *, count: int | None = 1) -> None:
+        """Cut the connection instead of responding to an HTTP request; it is processed."""
+        self._cuts.add(0.0, channel, count)
+
+    # Replies
+
+    def delay_replies(
+        self, seconds: float, channel: str | None = None, *, count: int | None = None
+    ) -> None:
+        """Send replies late, with all that came in one payload with what they reply to."""
+        self._delays.add(seconds, channel, count)
+
+    def lose_replies(self, channel: str | None = None, *, count: int | None = 1) -> None:
+        """Leave replies out; what they reply to is processed. HTTP responses come without."""
+        self._losses.add(True, channel, count)
+
+    def omit_ids(self, channel: str | None = None, *, count: int | None = None) -> None:
+        """Send replies without their ids."""
+        self._omissions.add(True, channel, count)
+
+    def rewrite(self, channel: str | None, fields: Json, *, count: int | None = None) -> None:
+        """Put fields into replies."""
+        self._rewrites.add(fields, channel, count)
+
+    def advise(
+        self, advice: Json, channel: str | None = "/meta/*", *, count: int | None = None
+    ) -> None:
+        """Put an advice into replies, successful or not."""
+        self.rewrite(channel, {"advice": advice}, count=count)
 
     # Sessions and requests
 
@@ -144,8 +172,8 @@ class Faults:
     def refuse_subscribe(
         self, subscription: str, error: str = SUBSCRIBE_DENIED, *, count: int | None = None
     ) -> None:
-        """Refuse subscriptions to a name, which may be a glob itself."""
-        self._subscriptions.append(_Rule(subscription, count, {"error": error}))
+        """Refuse subscriptions to a name, or to all names that a glob takes in."""
+        self._subscriptions.add({"error": error}, subscription, count)
 
     def refuse_connect(
         self, error: str, advice: Json | None = None, *, count: int | None = 1
@@ -166,13 +194,52 @@ class Faults:
         fields: Json = {"successful": False, "error": error}
         if advice is not None:
             fields["advice"] = advice
-        self._refusals.append(_Rule(channel, count, fields))
+        self._refusals.add(fields, channel, count)
+
+    # What the server asks
+
+    async def gate(self) -> None:
+        """Wait while the server is silent."""
+        await self._flowing.wait()
+
+    def status_for(self, messages: Iterable[Json]) -> int | None:
+        """Tell the status that a request shall be answered with."""
+        return self._statuses.strike_any(m.get("channel") for m in messages)
+
+    def status_for_upgrade(self) -> int | None:
+        """Tell the status that a WebSocket upgrade shall be answered with."""
+        status = self._upgrades.strike(None)
+        return self._statuses.strike_unspecific() if status is None else status
 
     def refusal(self, message: Json) -> Json | None:
         """Tell the fields of the failed reply, if a message is to be refused."""
-        channel = message.get("channel")
-        return next((r.fields for r in self._refusals if r.strikes(channel)), None)
+        return self._refusals.strike(message.get("channel"))
 
     def subscription_refusal(self, name: str) -> Json | None:
         """Tell the fields of the failed reply, if a subscription is to be refused."""
-        return next((r.fields for r in self._subscriptions if r.strikes(name)), None)
+        return self._subscriptions.strike(name)
+
+    def delay_for(self, replies: Iterable[Json]) -> float:
+        """Tell how many seconds late a response shall be."""
+        return self._delays.strike_any(r.get("channel") for r in replies) or 0.0
+
+    def body_for(self, replies: Iterable[Json]) -> str | bytes | None:
+        """Tell the body that an HTTP response shall have instead of its own."""
+        return self._bodies.strike_any(r.get("channel") for r in replies)
+
+    def cut_for(self, replies: Iterable[Json]) -> float | None:
+        """Tell the part of an HTTP response after which the connection shall be cut."""
+        return self._cuts.strike_any(r.get("channel") for r in replies)
+
+    def spoil(self, replies: Iterable[Json]) -> list[Json]:
+        """Give the replies as they shall be sent."""
+        spoilt: list[Json] = []
+        for reply in replies:
+            channel = reply.get("channel")
+            if self._losses.strike(channel):
+                continue
+            sent = {**reply, **(self._rewrites.strike(channel) or {})}
+            if self._omissions.strike(channel):
+                sent.pop("id", None)
+            spoilt.append(sent)
+        return spoilt

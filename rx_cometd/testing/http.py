@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from typing import TYPE_CHECKING
 
@@ -60,11 +61,20 @@ class LongPolling:
             if exchange.hold and not await self._hold(exchange, request):
                 # Java's duplicateMetaConnectHttpResponseCode.
                 return web.Response(status=500)
-            body = core.codec.join(core.texts(exchange))
+            body: str | bytes = core.codec.join(core.texts(exchange))
         finally:
-            exchange.let_go()
+            exchange.finish()
+        await asyncio.sleep(core.faults.delay_for(exchange.replies))
         await core.faults.gate()
-        return web.Response(text=body, content_type=core.options.content_type)
+        spoilt = core.faults.body_for(exchange.replies)
+        body = body if spoilt is None else spoilt
+        response = web.Response(
+            body=body.encode() if isinstance(body, str) else body,
+            content_type=core.options.content_type,
+            charset="utf-8",
+        )
+        part = core.faults.cut_for(exchange.replies)
+        return response if part is None else await _cut(request, response, part)
 
     async def _hold(self, exchange: Exchange, request: web.Request) -> bool:
         """Hold the connect; tell whether it is to be answered at all."""
@@ -84,6 +94,19 @@ class LongPolling:
         if reason is Release.DISCONNECTED and exchange.connect is not None:
             exchange.connect["advice"] = errors.NO_MORE
         return True
+
+
+async def _cut(request: web.Request, response: web.Response, part: float) -> web.StreamResponse:
+    """Send a part of a response, and end the connection as if all was well."""
+    body = bytes(response.body or b"") if isinstance(response.body, bytes) else b""
+    torn = web.StreamResponse(headers=response.headers)
+    torn.content_length = len(body)
+    if part:
+        await torn.prepare(request)
+        await torn.write(body[: int(len(body) * part)])
+    if request.transport is not None:
+        request.transport.close()
+    return torn
 
 
 def abort(request: web.Request) -> None:

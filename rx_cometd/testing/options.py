@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from rx_cometd.connection_types import ConnectionType
+from rx_cometd.testing.ack import AckExtension
+from rx_cometd.testing.timesync import TimesyncExtension
 from rx_cometd.testing.wire import Codec, Json
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from rx_cometd.testing.server_extension import ServerExtension
     from rx_cometd.testing.session import ServerSession
 
 __all__ = ["Options", "ServerOptions", "Verdict"]
@@ -36,6 +39,9 @@ class ServerOptions(TypedDict, total=False):
     require_cookie: bool
     meta_connect_deliver_only: bool
     deliver_during_handshake: bool
+    ack: bool | Literal["object"]
+    timesync: bool | TimesyncExtension
+    extensions: Sequence[ServerExtension]
     content_type: str
     json_dumps: Callable[[Any], str | bytes]
     json_loads: Callable[[Any], Any]
@@ -67,6 +73,10 @@ class Options:
         meta_connect_deliver_only: Deliver events with connect replies only, on WebSockets too.
         deliver_during_handshake: Deliver what is there with the handshake reply, and tell how
             many in ``x-messages``.
+        ack: Whether the acknowledgement extension is there; ``"object"`` to say so in handshake
+            replies by ``{"enabled": true, "batch": 0}`` rather than ``true``.
+        timesync: Whether the time synchronisation extension is there, or one set up otherwise.
+        extensions: Extensions of your own; they come before these two.
         content_type: Of HTTP responses.
         json_dumps: Encodes to text or bytes.
         json_loads: Decodes text or bytes.
@@ -90,6 +100,9 @@ class Options:
     require_cookie: bool = False
     meta_connect_deliver_only: bool = False
     deliver_during_handshake: bool = False
+    ack: bool | Literal["object"] = True
+    timesync: bool | TimesyncExtension = True
+    extensions: Sequence[ServerExtension] = ()
     content_type: str = "application/json"
     json_dumps: Callable[[Any], str | bytes] = json.dumps
     json_loads: Callable[[Any], Any] = json.loads
@@ -110,6 +123,15 @@ class Options:
         if self.sweep_period is not None:
             return self.sweep_period
         return min(1.0, max(0.02, self.max_interval / 4))
+
+    def all_extensions(self) -> list[ServerExtension]:
+        """Make the list of extensions in effect."""
+        made = list(self.extensions)
+        if self.ack:
+            made.append(AckExtension("object" if self.ack == "object" else "boolean"))
+        if self.timesync:
+            made.append(TimesyncExtension() if self.timesync is True else self.timesync)
+        return made
 
     def advice(self) -> Json:
         """The advice of a server that is content."""

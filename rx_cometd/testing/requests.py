@@ -4,50 +4,48 @@ from __future__ import annotations
 
 import inspect
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.messages import CONNECT, DISCONNECT, HANDSHAKE, SUBSCRIBE, UNSUBSCRIBE
 from rx_cometd.testing import errors
+from rx_cometd.testing.exchange import Passage
 from rx_cometd.testing.globs import is_meta, is_service, is_valid, is_wild
 from rx_cometd.testing.wire import Event, Json
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from rx_cometd.testing.exchange import Exchange
     from rx_cometd.testing.faults import Faults
     from rx_cometd.testing.options import Options
     from rx_cometd.testing.registry import SessionRegistry
+    from rx_cometd.testing.server_extension import ServerExtension
     from rx_cometd.testing.services import Services
     from rx_cometd.testing.session import ServerSession
 
 __all__ = ["Requests"]
 
 _logger = logging.getLogger(__name__)
-
-
-class _Request(NamedTuple):
-    """A message of a known session."""
-
-    session: ServerSession
-    message: Json
-    exchange: Exchange
-
-
-_Answer: TypeAlias = "Callable[[_Request], Awaitable[Json]]"
+_Answer: TypeAlias = "Callable[[Passage], Awaitable[Json]]"
 
 
 class Requests:
     """Turns the messages of an exchange into replies."""
 
     def __init__(
-        self, options: Options, registry: SessionRegistry, services: Services, faults: Faults
+        self,
+        options: Options,
+        registry: SessionRegistry,
+        services: Services,
+        faults: Faults,
+        extensions: Sequence[ServerExtension],
     ) -> None:
         self._options = options
         self._registry = registry
         self._services = services
         self._faults = faults
+        self._extensions = extensions
         self._answers: dict[str, _Answer] = {
             CONNECT: self._connect,
             SUBSCRIBE: self._subscribe,
@@ -59,8 +57,15 @@ class Requests:
         """Answer all messages of a payload, in order."""
         for message in exchange.messages:
             reply = self._outline(message)
-            fields = self._faults.refusal(message) or await self._answer(message, exchange)
+            fields = self._faults.refusal(message)
+            if fields is None:
+                session, fields = await self._answer(message, exchange)
+            else:
+                session = None
             reply.update(fields)
+            if session is not None:
+                for extension in self._extensions:
+                    extension.outgoing(Passage(session, message, exchange), reply)
             if message.get("channel") == CONNECT:
                 exchange.connect = reply
             exchange.replies.append(reply)
@@ -73,21 +78,34 @@ class Requests:
             reply["subscription"] = message["subscription"]
         return reply
 
-    async def _answer(self, message: Json, exchange: Exchange) -> Json:
+    async def _answer(self, message: Json, exchange: Exchange) -> tuple[ServerSession | None, Json]:
+        """Give the session of a message, and the fields of its reply."""
         channel = message.get("channel")
         if channel is None:
-            return _failed(errors.CHANNEL_MISSING)
+            return None, _failed(errors.CHANNEL_MISSING)
         if not is_valid(channel):
-            return _failed(errors.CHANNEL_INVALID)
+            return None, _failed(errors.CHANNEL_INVALID)
         if channel == HANDSHAKE:
-            return await self._handshake(message, exchange)
-        session = self._session(message, exchange)
-        if session is None:
-            advice = {"advice": errors.HANDSHAKE_AGAIN} if channel == CONNECT else {}
-            return {**_failed(errors.SESSION_UNKNOWN), **advice}
-        exchange.take_in(session)
-        answer = self._answers.get(channel, self._publish)
-        return await answer(_Request(session, message, exchange))
+            session = self._registry.create(exchange.connection_type)
+            answer: _Answer = self._handshake
+        else:
+            found = self._session(message, exchange)
+            if found is None:
+                return None, self._unknown(channel)
+            session = found
+            exchange.take_in(session)
+            answer = self._answers.get(channel, self._publish)
+        passage = Passage(session, message, exchange)
+        for extension in self._extensions:
+            refused = await extension.incoming(passage)
+            if refused is not None:
+                return session, {"successful": False, **refused}
+        return session, await answer(passage)
+
+    @staticmethod
+    def _unknown(channel: str) -> Json:
+        advice = {"advice": errors.HANDSHAKE_AGAIN} if channel == CONNECT else {}
+        return {**_failed(errors.SESSION_UNKNOWN), **advice}
 
     def _session(self, message: Json, exchange: Exchange) -> ServerSession | None:
         session = self._registry.find(message.get("clientId"))
@@ -96,8 +114,8 @@ class Requests:
         foreign = session.browser_id is not None and session.browser_id != exchange.browser_id
         return None if foreign and exchange.link is None else session
 
-    async def _handshake(self, message: Json, exchange: Exchange) -> Json:
-        session = self._registry.create(exchange.connection_type)
+    async def _handshake(self, passage: Passage) -> Json:
+        session, message, exchange = passage
         refused = await self._ask(
             self._options.can_handshake, errors.HANDSHAKE_DENIED, session, message
         )
@@ -114,39 +132,40 @@ class Requests:
             pending = self._options.on_handshake(session)
             if inspect.isawaitable(pending):
                 await pending
-        reply: Json = {
+        return {
             "clientId": session.client_id,
             "version": "1.0",
             "minimumVersion": "1.0",
             "supportedConnectionTypes": [t.value for t in self._options.connection_types],
             "advice": self._options.advice(),
         }
-        if self._options.deliver_during_handshake:
-            reply["x-messages"] = len(session.queue)
-        return reply
 
-    async def _connect(self, request: _Request) -> Json:
-        session, message, exchange = request
+    async def _connect(self, passage: Passage) -> Json:
+        session, message, exchange = passage
         session.link = exchange.link
         session.connection_type = exchange.connection_type
         asked = _asked_timeout(message)
         timeout = self._options.timeout if asked is None else asked
         reply: Json = {}
-        if "advice" in message or session.advised is not exchange.connection_type:
+        if (
+            exchange.urgent
+            or "advice" in message
+            or session.advised is not exchange.connection_type
+        ):
             session.advised = exchange.connection_type
             reply["advice"] = self._options.advice()
         # AbstractHttpTransport and AbstractWebSocketEndPoint: the first connect, and one that
         # came with other messages, is not held; nor one that finds what it would wait for.
         waits = session.connected and len(exchange.messages) == 1
         delivers = exchange.connection_type is ConnectionType.LONG_POLLING or session.deliver_only
-        if waits and not (delivers and session.queue):
+        if waits and not (exchange.urgent or (delivers and session.queue)):
             exchange.hold = timeout
         session.connected = True
         session.expire_in(self._registry.lifetime)
         return reply
 
-    async def _subscribe(self, request: _Request) -> Json:
-        session, message, _ = request
+    async def _subscribe(self, passage: Passage) -> Json:
+        session, message, _ = passage
         names = _names(message)
         if names is None:
             return _failed(errors.SUBSCRIPTION_MISSING)
@@ -167,8 +186,8 @@ class Requests:
             self._registry.subscribe(session, name)
         return {}
 
-    async def _unsubscribe(self, request: _Request) -> Json:
-        session, message, _ = request
+    async def _unsubscribe(self, passage: Passage) -> Json:
+        session, message, _ = passage
         names = _names(message)
         if names is None:
             return _failed(errors.SUBSCRIPTION_MISSING)
@@ -176,14 +195,14 @@ class Requests:
             self._registry.unsubscribe(session, name)
         return {}
 
-    async def _disconnect(self, request: _Request) -> Json:
-        session = request.session
+    async def _disconnect(self, passage: Passage) -> Json:
+        session = passage.session
         self._registry.remove(session)
         session.end()
         return {}
 
-    async def _publish(self, request: _Request) -> Json:
-        session, message, _ = request
+    async def _publish(self, passage: Passage) -> Json:
+        session, message, _ = passage
         channel: str = message["channel"]
         if is_meta(channel):
             return _failed(errors.UNKNOWN_META)

@@ -11,11 +11,13 @@ from rx_cometd.connection_types import ConnectionType
 from rx_cometd.testing.core import Core
 from rx_cometd.testing.faults import Faults
 from rx_cometd.testing.http import LongPolling
+from rx_cometd.testing.listener import Listener
+from rx_cometd.testing.network import ServerNetwork
 from rx_cometd.testing.options import Options, ServerOptions
 from rx_cometd.testing.registry import SessionRegistry
 from rx_cometd.testing.requests import Requests
 from rx_cometd.testing.services import Handler, Services
-from rx_cometd.testing.websocket import WebSockets
+from rx_cometd.testing.websocket import WebSocketLink, WebSockets
 from rx_cometd.testing.wire import Event, Json
 
 if TYPE_CHECKING:
@@ -53,19 +55,25 @@ class BayeuxServer:
         self, host: str = "127.0.0.1", port: int = 0, **options: Unpack[ServerOptions]
     ) -> None:
         self.options = Options(**options)
-        self._host = host
-        self._port = port
-        self._runner: web.AppRunner | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._watchers: set[asyncio.Event] = set()
         lifetime = self.options.interval + self.options.max_interval
+        links: set[WebSocketLink] = set()
         self._registry = SessionRegistry(lifetime, self._changed)
+        self._listener = Listener(host, port, self.options, self._handle)
         self._services = Services(self.options.codec, self._spawn)
-        self.faults = Faults(self)
-        requests = Requests(self.options, self._registry, self._services, self.faults)
+        self._network = ServerNetwork(self._listener, self._registry, links)
+        self.faults = Faults(self._network)
+        requests = Requests(
+            self.options,
+            self._registry,
+            self._services,
+            self.faults,
+            self.options.all_extensions(),
+        )
         self._core = Core(self.options, self._registry, requests, self.faults, self._changed)
         self._long_polling = LongPolling(self._core)
-        self._websockets = WebSockets(self._core)
+        self._websockets = WebSockets(self._core, links)
 
     def __repr__(self) -> str:
         state = f"at {self.url}" if self.running else "stopped"
@@ -88,18 +96,17 @@ class BayeuxServer:
     @property
     def running(self) -> bool:
         """Whether it listens."""
-        return self._runner is not None
+        return self._listener.running
 
     @property
     def port(self) -> int:
         """The port it listens on, or listened on last."""
-        return self._port
+        return self._listener.port
 
     @property
     def url(self) -> str:
         """Where clients find it."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}{self.options.path}"
+        return self._listener.url
 
     async def start(self) -> None:
         """Listen.
@@ -108,24 +115,7 @@ class BayeuxServer:
             RuntimeError: It does so already.
             OSError: The port is taken.
         """
-        if self._runner is not None:
-            raise RuntimeError("the server is running")
-        app = web.Application(client_max_size=self.options.max_message_size)
-        app.router.add_route("*", self.options.path, self._handle)
-        app.router.add_route("*", self.options.path.rstrip("/") + "/{tail:.*}", self._handle)
-        # A held connect whose client is gone must not take the events of the next one.
-        runner = web.AppRunner(
-            app, handler_cancellation=True, access_log=None, shutdown_timeout=0.5
-        )
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, self._host, self._port, reuse_address=True)
-            await site.start()
-        except OSError:
-            await runner.cleanup()
-            raise
-        self._port = runner.addresses[0][1]
-        self._runner = runner
+        await self._listener.start()
         self._spawn(self._registry.sweep_every(self.options.sweep_seconds))
 
     async def stop(self, *, forget: bool = True) -> None:
@@ -134,15 +124,12 @@ class BayeuxServer:
         Args:
             forget: Whether the sessions are lost.
         """
-        runner, self._runner = self._runner, None
-        if runner is None:
+        if not self.running:
             return
-        for site in list(runner.sites):
-            await site.stop()
+        await self._listener.refuse()
         if not self.faults.stalled:
-            await self.close_links(1001, "")
-        self._abort(runner)
-        await runner.cleanup()
+            await self._network.close_links(1001, "")
+        await self._listener.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -248,32 +235,6 @@ class BayeuxServer:
         finally:
             self._watchers.discard(changed)
 
-    # What the faults need
-
-    def abort_connections(self, client_id: str | None) -> None:
-        """Cut TCP connections: all, or those of one session."""
-        if client_id is None:
-            if self._runner is not None:
-                self._abort(self._runner)
-            return
-        session = self.sessions[client_id]
-        if session.link is not None:
-            session.link.abort()
-        if session.held is not None:
-            session.held.abort()
-
-    def forget_sessions(self, client_id: str | None) -> None:
-        """Lose sessions: all, or one."""
-        if client_id is None:
-            self._registry.clear()
-        else:
-            self._registry.remove(self.sessions[client_id])
-
-    async def close_links(self, code: int, reason: str) -> None:
-        """Close all WebSockets."""
-        links = list(self._websockets.links)
-        await asyncio.gather(*(link.close(code, reason) for link in links))
-
     # Inside
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -294,11 +255,3 @@ class BayeuxServer:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-    @staticmethod
-    def _abort(runner: web.AppRunner) -> None:
-        server = runner.server
-        if server is not None:
-            for connection in server.connections:
-                if connection.transport is not None:
-                    connection.transport.abort()

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rx_cometd.connection_types import ConnectionType
+    from rx_cometd.testing.ack import Acknowledgements
     from rx_cometd.testing.wire import Event
 
 __all__ = ["HeldConnect", "Link", "Release", "ServerSession"]
@@ -92,6 +93,7 @@ class ServerSession:
         queue: Events that wait for a connect, or for a link.
         held: The connect that is being held.
         link: The WebSocket it is bound to.
+        acknowledgements: What its client has not acknowledged, if it uses the ack extension.
         browser_id: The cookie it is bound to.
         advised: The connection type whose replies carried the advice last.
         ended: Whether it was disconnected, by either side, or has expired.
@@ -107,6 +109,7 @@ class ServerSession:
         self.queue: list[Event] = []
         self.held: HeldConnect | None = None
         self.link: Link | None = None
+        self.acknowledgements: Acknowledgements | None = None
         self.browser_id: str | None = None
         self.advised: ConnectionType | None = None
         self.ended = False

@@ -77,6 +77,20 @@ class WebSocketLink:
         """Close the WebSocket at once."""
         await self._ws.close(code=code, message=reason.encode())
 
+    async def send_raw(self, payload: str | bytes) -> None:
+        """Send a frame that is none of ours."""
+        if isinstance(payload, str):
+            await self._ws.send_str(payload)
+        else:
+            await self._ws.send_bytes(payload)
+
+    def tear_frame(self) -> None:
+        """Begin a text frame of 1000 bytes, send some, and end the connection."""
+        transport = self._request.transport
+        if transport is not None:
+            transport.write(b"\x81\x7e" + (1000).to_bytes(2, "big") + b'[{"channel":')
+            transport.close()
+
     async def pong(self, payload: bytes) -> None:
         """Answer a ping."""
         await self._ws.pong(payload)
@@ -124,12 +138,12 @@ class WebSockets:
     """Serves WebSocket upgrades.
 
     Attributes:
-        links: The open WebSockets.
+        links: The open WebSockets, shared with whom they concern.
     """
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, links: set[WebSocketLink]) -> None:
         self._core = core
-        self.links: set[WebSocketLink] = set()
+        self.links = links
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one WebSocket until it ends."""
@@ -164,26 +178,26 @@ class WebSockets:
         elif frame.type in (WSMsgType.TEXT, WSMsgType.BINARY):
             try:
                 messages = self._core.codec.decode(frame.data)
+                self._core.record(ConnectionType.WEBSOCKET, messages)
+                await self._process(link, messages)
             except MalformedPayload as error:
                 await link.close(1011, str(error))
-                return
-            self._core.record(ConnectionType.WEBSOCKET, messages)
-            await self._process(link, messages)
 
     async def _process(self, link: WebSocketLink, messages: list[dict[str, Any]]) -> None:
         core = self._core
         exchange = Exchange(messages, ConnectionType.WEBSOCKET, link.headers, link)
         try:
+            if not messages:
+                raise MalformedPayload("the payload is empty")
             await core.requests.process(exchange)
             if exchange.hold:
                 link.spawn(self._hold(link, exchange))
                 # Its session must be held before the next frame is read.
                 await asyncio.sleep(0)
-                return
-            for text in core.texts(exchange):
-                link.push(text)
+            else:
+                self._respond(link, exchange)
         finally:
-            exchange.let_go()
+            exchange.finish()
 
     async def _hold(self, link: WebSocketLink, exchange: Exchange) -> None:
         core = self._core
@@ -202,6 +216,23 @@ class WebSockets:
         if reason is Release.DISCONNECTED and exchange.connect is not None:
             exchange.connect["advice"] = errors.NO_MORE
         exchange.take_in(session)
-        for text in core.texts(exchange):
-            link.push(text)
-        exchange.let_go()
+        self._respond(link, exchange)
+        exchange.finish()
+
+    def _respond(self, link: WebSocketLink, exchange: Exchange) -> None:
+        texts = self._core.texts(exchange)
+        delay = self._core.faults.delay_for(exchange.replies)
+        if delay:
+            link.spawn(_push_later(link, texts, delay))
+        else:
+            _push(link, texts)
+
+
+def _push(link: WebSocketLink, texts: list[str]) -> None:
+    for text in texts:
+        link.push(text)
+
+
+async def _push_later(link: WebSocketLink, texts: list[str], delay: float) -> None:
+    await asyncio.sleep(delay)
+    _push(link, texts)

@@ -47,6 +47,10 @@ class Peer:
         """Send messages in one payload; give what came until all of them are answered."""
         raise NotImplementedError
 
+    async def exchange_for(self, count: int, *messages: Json) -> list[Json]:
+        """Send messages in one payload; give the first so many that come."""
+        raise NotImplementedError
+
     async def ask(self, channel: str, **fields: Any) -> Json:
         """Send one message and give its reply."""
         message = self.message(channel, **fields)
@@ -88,6 +92,18 @@ class LongPollingPeer(Peer):
             assert response.status == 200, response.status
             return cast("list[Json]", await response.json())
 
+    async def exchange_for(self, count: int, *messages: Json) -> list[Json]:
+        answers = await self.exchange(*messages)
+        assert len(answers) == count
+        return answers
+
+    async def body(self, *messages: Json) -> bytes:
+        async with self.http.post(self.url, json=list(messages)) as response:
+            return await response.read()
+
+    async def text(self, *messages: Json) -> str:
+        return (await self.body(*messages)).decode()
+
     async def status(self, *messages: Json, **request: Any) -> int:
         if messages:
             request["json"] = list(messages)
@@ -118,6 +134,10 @@ class WebSocketPeer(Peer):
         while len(messages) < count:
             messages += await self.receive()
         return messages
+
+    async def exchange_for(self, count: int, *messages: Json) -> list[Json]:
+        await self.send(*messages)
+        return await self.gather(count)
 
     async def exchange(self, *messages: Json) -> list[Json]:
         await self.send(*messages)

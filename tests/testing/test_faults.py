@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from aiohttp import ClientConnectionError, WSMsgType, WSServerHandshakeError
+from aiohttp import ClientConnectionError, ClientPayloadError, WSMsgType, WSServerHandshakeError
 
 from rx_cometd.testing import BayeuxServer
 
@@ -139,3 +139,118 @@ async def test_close_websockets() -> None:
         frame = await client.ws.receive()
         assert (frame.type, frame.data, frame.extra) == (WSMsgType.CLOSE, 1012, "deploying")
         assert client.client_id in server.sessions
+
+
+async def test_garbage_replaces_a_response_or_is_a_frame() -> None:
+    async with BayeuxServer() as server, long_polling(server) as client:
+        await client.open()
+        await server.faults.garbage("<html>", channel="/a")
+        assert await client.text(client.message("/b", data=1)) != "<html>"
+        assert await client.text(client.message("/a", data=1)) == "<html>"
+        await server.faults.garbage(b"\xff\xfe")
+        assert await client.body(client.message("/a", data=1)) == b"\xff\xfe"
+        assert (await client.ask("/a", data=1))["successful"]
+        async with websocket(server) as other:
+            await server.faults.garbage("{]")
+            frame = await other.ws.receive()
+            assert (frame.type, frame.data) == (WSMsgType.TEXT, "{]")
+            await server.faults.garbage(b"\xff\xfe")
+            frame = await other.ws.receive()
+            assert (frame.type, frame.data) == (WSMsgType.BINARY, b"\xff\xfe")
+            await other.open()
+
+
+async def test_truncate_breaks_off_a_response() -> None:
+    async with BayeuxServer() as server, long_polling(server) as client:
+        await client.open("/a")
+        server.faults.truncate(channel="/a")
+        with pytest.raises(ClientPayloadError):
+            await client.exchange(client.message("/a", data=1))
+        assert (await client.ask("/a", data=1))["successful"]
+
+
+async def test_truncate_breaks_off_a_frame() -> None:
+    async with BayeuxServer() as server, websocket(server) as client:
+        await client.open()
+        server.faults.truncate()
+        assert (await client.ws.receive()).type in {WSMsgType.ERROR, WSMsgType.CLOSED}
+        await server.until(lambda: server.sessions[client.client_id].link is None)
+
+
+async def test_lost_responses_are_processed() -> None:
+    async with BayeuxServer() as server, long_polling(server) as client:
+        await client.open()
+        server.faults.lose_responses("/meta/subscribe")
+        with pytest.raises(ClientConnectionError):
+            await client.subscribe("/a")
+        assert len(server.subscribers("/a")) == 1
+        assert (await client.subscribe("/b"))["successful"]
+
+
+@BOTH
+async def test_lost_replies_are_processed(kind: str) -> None:
+    async with BayeuxServer() as server, peer(kind, server) as client:
+        await client.open()
+        server.faults.lose_replies("/meta/subscribe")
+        first = client.message("/meta/subscribe", subscription="/a")
+        second = client.message("/a", data=1)
+        answers = await client.exchange_for(2, first, second)
+        assert [m["channel"] for m in answers] == ["/a", "/a"]
+        assert (await client.subscribe("/b"))["successful"]
+
+
+async def test_delayed_replies_hold_up_nothing_else_on_a_websocket() -> None:
+    async with BayeuxServer() as server, websocket(server) as client:
+        await client.open()
+        server.faults.delay_replies(0.15, "/slow", count=1)
+        slow, fast = client.message("/slow", data=1), client.message("/fast", data=1)
+        started = asyncio.get_running_loop().time()
+        await client.send(slow)
+        await client.send(fast)
+        assert [m["channel"] for m in await client.gather(2)] == ["/fast", "/slow"]
+        assert asyncio.get_running_loop().time() - started >= 0.14
+
+
+async def test_delayed_replies_over_long_polling() -> None:
+    async with BayeuxServer() as server, long_polling(server) as client:
+        await client.open()
+        server.faults.delay_replies(0.15, count=1)
+        started = asyncio.get_running_loop().time()
+        assert (await client.ask("/a", data=1))["successful"]
+        assert asyncio.get_running_loop().time() - started >= 0.14
+
+
+@BOTH
+async def test_rewritten_replies(kind: str) -> None:
+    async with BayeuxServer() as server, peer(kind, server) as client:
+        advice = {"reconnect": "handshake", "interval": 0}
+        server.faults.advise(advice, count=1)
+        server.faults.rewrite("/meta/handshake", {"supportedConnectionTypes": ["x"]}, count=1)
+        assert (await client.handshake())["advice"] == advice
+        assert (await client.handshake())["supportedConnectionTypes"] == ["x"]
+
+
+async def test_omitted_ids() -> None:
+    async with BayeuxServer() as server, long_polling(server) as client:
+        await client.open()
+        server.faults.omit_ids("/a", count=1)
+        (reply,) = await client.exchange(client.message("/a", data=1))
+        assert reply == {"channel": "/a", "successful": True}
+
+
+async def test_clear_ends_all_faults() -> None:
+    async with BayeuxServer() as server, long_polling(server) as client:
+        faults = server.faults
+        faults.respond_with(500, count=None)
+        faults.refuse("/**", "403::no", count=None)
+        faults.refuse_subscribe("/**", "403::no")
+        faults.delay_replies(60)
+        faults.lose_replies(count=None)
+        faults.lose_responses(count=None)
+        faults.omit_ids()
+        faults.advise({"reconnect": "none"})
+        await faults.garbage("!")
+        faults.stall()
+        faults.clear()
+        await client.open("/a")
+        assert (await client.ask("/a", data=1))["successful"]

@@ -26,6 +26,7 @@ async def test_it(bayeux_server):
             assert reply["successful"]
             assert list(bayeux_server.sessions) == [reply["clientId"]]
 """
+LOOP_SCOPE = ["-o", "asyncio_default_fixture_loop_scope=function"]
 PLUGIN = "rx_cometd.testing.pytest_plugin"
 
 
@@ -46,7 +47,7 @@ def run(directory: Path, *options: str) -> CompletedProcess[str]:
 
 @pytest.mark.parametrize("mode", ["strict", "auto"])
 def test_the_fixture_serves(tmp_path: Path, mode: str) -> None:
-    ran = run(tmp_path, "-p", "pytest_asyncio.plugin", f"--asyncio-mode={mode}")
+    ran = run(tmp_path, *LOOP_SCOPE, "-p", "pytest_asyncio.plugin", f"--asyncio-mode={mode}")
     assert "1 passed" in ran.stdout, ran.stdout
 
 
