@@ -47,8 +47,8 @@ def bounded_buffer(
     max_pending_count: int | None = None,
     overflow: Overflow | None = None,
     *,
-    on_overflow: Callable[[_T, int], object] | None = None,
-    key: Callable[[_T], Hashable] | None = None,
+    on_overflow: Callable[[Any, int], object] | None = None,
+    key: Callable[[Any], Hashable] | None = None,
     scheduler: abc.SchedulerBase | None = None,
 ) -> Callable[[Observable[_T]], BufferedObservable[_T]]:
     """Decouple a source from its observer by a buffer that cannot grow without bound.

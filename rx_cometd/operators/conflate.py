@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rx_cometd.flow import Overflow, flow_of
 from rx_cometd.observable import derive
@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 
 
 def conflate(
-    key: Callable[[_T], Hashable] | None = None,
+    key: Callable[[Any], Hashable] | None = None,
     *,
     scheduler: abc.SchedulerBase | None = None,
 ) -> Callable[[Observable[_T]], Observable[_T]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from reactivex.disposable import SingleAssignmentDisposable
 
@@ -31,8 +31,8 @@ def to_async_iterable(
     max_pending_count: int | None = None,
     overflow: Overflow | None = None,
     *,
-    on_overflow: Callable[[_T, int], object] | None = None,
-    key: Callable[[_T], Hashable] | None = None,
+    on_overflow: Callable[[Any, int], object] | None = None,
+    key: Callable[[Any], Hashable] | None = None,
     scheduler: abc.SchedulerBase | None = None,
 ) -> Callable[[Observable[_T]], ObservableIterable[_T]]:
     """Turn an observable into something to loop over with ``async for``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from reactivex.notification import OnError, OnNext
 from reactivex.scheduler.scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from reactivex import abc
     from reactivex.testing import TestScheduler
+    from reactivex.testing.mockobserver import MockObserver
 
 _T = TypeVar("_T")
 
@@ -43,6 +45,21 @@ class LateScheduler(Scheduler):
         self, duetime: Any, action: abc.ScheduledAction[_T], state: _T | None = None
     ) -> abc.DisposableBase:
         return self._scheduler.schedule_absolute(duetime, action, state)
+
+
+def seen(observer: MockObserver[Any]) -> list[tuple[float, Any]]:
+    """What an observer saw and when: values, ``"|"`` and the types of errors."""
+    return [(message.time, _told(message.value)) for message in observer.messages]
+
+
+def _told(notification: Any) -> Any:
+    match notification:
+        case OnNext():
+            return notification.value  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        case OnError():
+            return type(notification.exception)
+        case _:
+            return "|"
 
 
 async def turns(count: int = 20) -> None:
