@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rx_cometd.messages import Message
 
-__all__ = ["EVERYTHING", "Dispatch", "notify_error"]
+__all__ = ["EVERYTHING", "Dispatch", "notify_completed", "notify_error"]
 
 #: The key under which observers of every event message are kept; no channel can be named so.
 EVERYTHING: Final = "*"
@@ -70,6 +70,11 @@ class Dispatch:
         del self._observers[key]
         return True
 
+    @property
+    def meta_observed(self) -> bool:
+        """Whether anybody observes a meta channel."""
+        return any(key.startswith("/meta/") for key in self._observers)
+
     def observers(self, key: str) -> tuple[abc.ObserverBase[Any], ...]:
         """Give the observers of a channel or glob."""
         return tuple(self._observers.get(key, ()))
@@ -77,6 +82,16 @@ class Dispatch:
     def is_observed(self, key: str) -> bool:
         """Tell whether a channel or glob has observers."""
         return key in self._observers
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no observer at all."""
+        return not self._observers
+
+    def take(self, key: str) -> tuple[abc.ObserverBase[Any], ...]:
+        """Remove the observers of a channel or glob, and give them."""
+        self._resolved.clear()
+        return tuple(self._observers.pop(key, ()))
 
     def take_all(self) -> list[abc.ObserverBase[Any]]:
         """Remove every observer, and give them, each once."""
@@ -125,13 +140,17 @@ class Dispatch:
                 except BaseException as error:
                     self._hurt(observer, error)
 
-    def deliver_meta(self, message: Message) -> None:
-        """Deliver a meta message to those who observe its channel, globs left aside."""
-        for observer in self.observers(message["channel"]):
-            try:
-                observer.on_next(message)
-            except BaseException as error:
-                self._hurt(observer, error)
+    def deliver_meta(self, messages: Sequence[Message]) -> None:
+        """Deliver meta messages to those who observe their channels, globs left aside."""
+        for message in messages:
+            channel: object = message.get("channel")
+            if not isinstance(channel, str) or not channel.startswith("/meta/"):
+                continue
+            for observer in self.observers(channel):
+                try:
+                    observer.on_next(message)
+                except BaseException as error:
+                    self._hurt(observer, error)
 
     def _resolve(self, channel: str) -> tuple[abc.ObserverBase[Any], ...]:
         """Find the observers of a channel: its own, those of globs, those of everything.
@@ -171,6 +190,16 @@ def notify_error(
     except BaseException as unhandled:
         if isinstance(unhandled, KeyboardInterrupt | SystemExit):
             raise
+        report(unhandled)
+
+
+def notify_completed(
+    observer: abc.ObserverBase[Any], report: Callable[[BaseException], None]
+) -> None:
+    """Tell an observer that no more will come; report what it raises."""
+    try:
+        observer.on_completed()
+    except Exception as unhandled:
         report(unhandled)
 
 

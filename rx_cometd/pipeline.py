@@ -3,8 +3,11 @@
 A pipeline is a subject, the operators after it, and an observer at the end. Synchronous
 operators let a payload out before `Pipeline.push` returns, so they cost no turn of the event
 loop; asynchronous ones let it out later, in order. A pipeline that fails, or completes, is made
-anew, and what was in it is given back as lost: that is for the session to act upon, as is a
+anew, and what was in it is given back as lost: that is for the wire to act upon, as is a
 payload that does not come out in time.
+
+An operator may let out another payload than went in (``map`` to a new one): it stands for the
+oldest that is inside.
 """
 
 from __future__ import annotations
@@ -27,13 +30,16 @@ __all__ = ["Pipeline"]
 
 _log = logging.getLogger("rx_cometd.pipeline")
 
+_REMEMBERED = 16
+
 
 class Pipeline:
     """One direction of the extensions of a session.
 
     Args:
         operators: The operators, in the order in which payloads pass them.
-        emit: Called with each payload that comes out.
+        emit: Called with the payload that went in, ``None`` where nothing is inside that it
+            could stand for, and the payload that came out.
         lost: Called with each payload that a failure of the pipeline took, and the failure.
         scheduler: What operators that take time run on.
     """
@@ -41,7 +47,7 @@ class Pipeline:
     def __init__(
         self,
         operators: Sequence[PayloadOperator],
-        emit: Callable[[Payload], None],
+        emit: Callable[[Payload | None, Payload], None],
         lost: Callable[[Payload, ExtensionError], None],
         scheduler: abc.SchedulerBase | None = None,
     ) -> None:
@@ -50,6 +56,8 @@ class Pipeline:
         self._lost = lost
         self._scheduler = scheduler
         self._inside: dict[int, Payload] = {}
+        #: Payloads that are no longer waited for; kept so that they are known when they come.
+        self._abandoned: dict[int, Payload] = {}
         self._subject: Subject[Any] = Subject()
         self._subscription: abc.DisposableBase | None = None
         self._disposed = False
@@ -63,13 +71,12 @@ class Pipeline:
         except Exception as error:
             self._broken(error)
 
-    def is_inside(self, payload: Payload) -> bool:
-        """Tell whether a payload went in and neither came out nor was lost."""
-        return id(payload) in self._inside
-
-    def drop(self, payload: Payload) -> None:
-        """Wait for a payload no longer; should it still come out, it is emitted all the same."""
-        self._inside.pop(id(payload), None)
+    def abandon(self, payload: Payload) -> None:
+        """Wait for a payload no longer; should it still come out, it is not emitted."""
+        if self._inside.pop(id(payload), None) is not None:
+            self._abandoned[id(payload)] = payload
+            if len(self._abandoned) > _REMEMBERED:
+                del self._abandoned[next(iter(self._abandoned))]
 
     def dispose(self) -> None:
         """End the pipeline; what is in it stays in it."""
@@ -88,8 +95,13 @@ class Pipeline:
         )
 
     def _out(self, payload: Payload) -> None:
-        self._inside.pop(id(payload), None)
-        self._emit(payload)
+        if self._abandoned.pop(id(payload), None) is not None:
+            _log.warning("dropped %r, which an extension let out too late", payload)
+            return
+        pushed = self._inside.pop(id(payload), None)
+        if pushed is None and self._inside:
+            pushed = self._inside.pop(next(iter(self._inside)))
+        self._emit(pushed, payload)
 
     def _completed(self) -> None:
         self._broken(ExtensionError("an extension completed its stream of payloads"))
