@@ -1,14 +1,14 @@
-"""Delays between attempts to reconnect."""
+"""Delays: between attempts to reconnect, and where a server would have the client spin."""
 
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Backoff", "exponential"]
+__all__ = ["Backoff", "Idling", "exponential"]
 
 
 def exponential(
@@ -57,3 +57,44 @@ class Backoff:
     def reset(self) -> None:
         """Forget the failures: an attempt succeeded."""
         self._delays = None
+
+
+#: A connect answered sooner than this, in seconds, without a message, was not held at all.
+_AT_ONCE: Final = 0.1
+#: How many of those in a row are taken for chance (an ack extension flushing, a new server).
+_TOLERATED: Final = 3
+#: How often the delay doubles: up to 1.6 s, well within what servers let a session be idle.
+_DOUBLINGS: Final = 5
+
+
+class Idling:
+    """Slows down where a server answers connects at once, with nothing, without end."""
+
+    def __init__(self) -> None:
+        self._sent_at = 0.0
+        self._held = False
+        self._events = 0
+        self._in_a_row = 0
+
+    def sent(self, now: float, *, held: bool) -> None:
+        """Note that a connect goes out.
+
+        Args:
+            now: The time, in seconds.
+            held: Whether the server may hold it; one that asks not to be held proves nothing.
+        """
+        self._sent_at = now
+        self._held = held
+        self._events = 0
+
+    def count_events(self, count: int) -> None:
+        """Note event messages that came, whatever brought them."""
+        self._events += count
+
+    def answered(self, now: float) -> float:
+        """Note that the connect was answered. Gives the delay before the next, in seconds."""
+        at_once = now - self._sent_at < _AT_ONCE
+        idle = self._held and self._events == 0 and at_once
+        self._in_a_row = self._in_a_row + 1 if idle else 0
+        excess = min(self._in_a_row - _TOLERATED, _DOUBLINGS)
+        return 0.05 * 2.0**excess if excess > 0 else 0.0

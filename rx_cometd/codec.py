@@ -54,17 +54,17 @@ class Codec:
 
         A single object is taken as a list of one, nested lists are flattened, and elements
         that are no objects are logged and skipped, so that nothing valid in the same payload
-        is lost.
+        is lost. An empty list is an empty payload: Faye servers ping with it.
 
         Raises:
-            ProtocolError: It is no JSON, or holds no message at all.
+            ProtocolError: It is no JSON, no object and no list, or a list of other things.
         """
         try:
             decoded = self._loads(data)
         except Exception as error:
             raise ProtocolError(f"what came is no JSON: {_excerpt(data)}") from error
         # All dictionaries is the one case that matters for speed: decided without a Python loop.
-        if type(decoded) is list and set(map(type, decoded)) <= _ONLY_DICT:
+        if type(decoded) is list and set(map(type, cast("list[object]", decoded))) <= _ONLY_DICT:
             return cast("list[Message]", decoded)
         if isinstance(decoded, dict):
             return [cast("Message", decoded)]

@@ -8,23 +8,25 @@ in one of four ways: a step is `Due`, new credentials are asked for, the session
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from rx_cometd import messages as m
 from rx_cometd.advice import Advice, Reconnect, reconnect_of
+from rx_cometd.backoff import Idling
 from rx_cometd.exceptions import (
     ClientError,
+    ClientInvalidOperation,
     ProtocolError,
     ServerError,
-    TransportConnectionClosed,
     TransportError,
     TransportTimeoutError,
 )
 from rx_cometd.negotiation import Negotiation
-from rx_cometd.outcomes import Changed, Due, Outcome, Step, Unauthorized
+from rx_cometd.outcomes import Changed, Due, Outcome, Step
 from rx_cometd.refusals import (
     as_authentication_error,
     authentication_failed,
+    reached_server,
     unknown_client,
     unsupported,
 )
@@ -35,14 +37,10 @@ if TYPE_CHECKING:
 
     from rx_cometd.backoff import Backoff
     from rx_cometd.connection_types import ConnectionType
+    from rx_cometd.credentials import Credentials
     from rx_cometd.messages import Message
 
 __all__ = ["Control"]
-
-#: A connect answered sooner than this, in seconds, without a message, was not held at all.
-_AT_ONCE: Final = 0.1
-#: How many of those in a row are taken for chance (an ack extension flushing, a new server).
-_TOLERATED: Final = 3
 
 
 class Control:
@@ -53,7 +51,8 @@ class Control:
         backoff: Delays between failed attempts.
         max_network_delay: Seconds that a reply may be late.
         patience: Seconds that a connect which resumes a session may take.
-        authenticates: Whether new credentials can be had after an authentication failure.
+        credentials: Asked for, where a failure is for want of them.
+        outcomes: Where what happened is put.
     """
 
     def __init__(
@@ -63,21 +62,24 @@ class Control:
         backoff: Backoff,
         max_network_delay: float,
         patience: float,
-        authenticates: bool,
+        credentials: Credentials,
+        outcomes: list[Outcome],
     ) -> None:
         self.state = ClientState.DISCONNECTED
         self.client_id: str | None = None
         self.connection_type: ConnectionType | None = None
         self.advice = Advice()
-        self.outcomes: list[Outcome] = []
         #: Set when the session is over; the error, if any, is in `error`.
         self.over = False
         self.error: Exception | None = None
         self.negotiation = Negotiation(preferences)
+        #: The step that is due, ``None`` while one is under way.
+        self.due: Step | None = None
         self._backoff = backoff
         self._max_network_delay = max_network_delay
         self._patience = min(patience, max_network_delay)
-        self._authenticates = authenticates
+        self._credentials = credentials
+        self._outcomes = outcomes
         #: Whether the cycle waits for new credentials.
         self.awaits_credentials = False
         #: Whether the request that failed went out before the credentials were last renewed.
@@ -89,17 +91,28 @@ class Control:
         self._fruitless = 0
         self._awaited_messages = 0
         self._down_since: float | None = None
-        self._connect_sent_at = 0.0
         self._connect_held = False
-        self._events = 0
-        self._idle = 0
+        self._idling = Idling()
 
     # -- requests --------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Begin: a handshake is due."""
+        """Begin: a handshake is due.
+
+        Raises:
+            ClientInvalidOperation: It was begun before.
+        """
+        if self.over or self.state is not ClientState.DISCONNECTED:
+            raise ClientInvalidOperation("a session is opened once")
         self._become(ClientState.HANDSHAKING)
         self._due(Step.HANDSHAKE, 0.0)
+
+    def begin(self, step: Step) -> bool:
+        """Take a step, if it is the one that is due: a timer may be late, and one too many."""
+        if self.due is not step:
+            return False
+        self.due = None
+        return True
 
     def handshake(self, fields: Mapping[str, Any]) -> Message:
         """Make a handshake, with the user's fields below the protocol's own.
@@ -107,7 +120,8 @@ class Control:
         Advice is cleared here: a successful reply may carry none, and what was known belongs
         to the old session (``cometd.js``, ``_handshake``).
         """
-        self.connection_type = self.negotiation.candidate()
+        self.negotiation.begin()
+        self.connection_type = self.negotiation.current
         self.advice = Advice()
         self.client_id = None
         self._resumable = False
@@ -136,8 +150,8 @@ class Control:
         if not held:
             message["advice"] = {"timeout": 0}
         self._connect_held = held
-        self._connect_sent_at = now
-        self._events = 0
+        self._awaited_messages = 0
+        self._idling.sent(now, held=held)
         return message, self._connect_allowance()
 
     def _connect_allowance(self) -> float:
@@ -149,6 +163,8 @@ class Control:
     def disconnect(self) -> bool:
         """Begin to say goodbye. Tells whether there is a session, and a link, to say it on."""
         if self.state in (ClientState.CONNECTING, ClientState.CONNECTED):
+            self.due = None
+            self._awaited_messages = 0
             self._become(ClientState.DISCONNECTING)
             return True
         self.end(None)
@@ -158,17 +174,15 @@ class Control:
 
     def handshaken(self, reply: Message) -> bool:
         """Take a successful handshake reply. Tells whether there is a session now."""
-        current = self.connection_type
-        client_id = reply.get("clientId")
-        if current is None or not isinstance(client_id, str) or not client_id:
+        client_id: object = reply.get("clientId")
+        if not isinstance(client_id, str) or not client_id:
             self.handshake_failed(ProtocolError("a handshake reply without a clientId"))
             return False
         self._listed = reply.get("supportedConnectionTypes")
-        chosen = self.negotiation.choose(self._listed, current)
-        if chosen is None:
+        if not self.negotiation.choose(self._listed):
             self.end(ClientError(f"the server speaks none of {self._preferred()}"))
             return False
-        self.connection_type = chosen
+        self.connection_type = self.negotiation.current
         self.client_id = client_id
         self.advice = self.advice.merge(reply.get("advice"))
         if reconnect_of(reply.get("advice")) is Reconnect.NONE:
@@ -194,7 +208,7 @@ class Control:
 
     def count_events(self, count: int) -> None:
         """Note event messages that came, whatever brought them."""
-        self._events += count
+        self._idling.count_events(count)
         if self._awaited_messages > 0:
             self._awaited_messages -= count
             if self._awaited_messages <= 0:
@@ -220,28 +234,24 @@ class Control:
             self._due(Step.HANDSHAKE, self.advice.interval + self._backoff.next_delay())
 
     def _handshake_lost(self, error: Exception) -> None:
-        current = self.connection_type
-        self._doubt(error)
-        following = self.negotiation.candidate()
-        if following is None:
+        tried = self.negotiation.current
+        if reached_server(error):
+            self.negotiation.failed(unsupported=unsupported(error))
+        if not self.negotiation.begin():
             self.end(_chained(ClientError(f"the server speaks none of {self._preferred()}"), error))
             return
-        preferences = self.negotiation.preferences
-        fallback = current is not None and (
-            preferences.index(following) > preferences.index(current)
-        )
+        fallback = self.negotiation.follows(tried)
         self._become(ClientState.REHANDSHAKING, error)
         self._due(Step.HANDSHAKE, 0.0 if fallback else self._backoff.next_delay())
 
     def connected(self, reply: Message, now: float) -> None:
         """Take a successful connect reply; its advice is obeyed all the same (spec, "Advice")."""
-        self.advice = self.advice.merge(reply.get("advice"))
-        if self.connection_type is not None:
-            self.negotiation.worked(self.connection_type)
-        self._down_since = None
-        self._auth_tried = False
         if self.state is ClientState.DISCONNECTING:
             return
+        self.advice = self.advice.merge(reply.get("advice"))
+        self.negotiation.worked()
+        self._down_since = None
+        self._auth_tried = False
         resumed = self._resumable
         self._resumable = True
         self._become(ClientState.CONNECTED, resumed=resumed)
@@ -252,8 +262,9 @@ class Control:
             self._rehandshake(None)
         else:
             self._backoff.reset()
-            self._fruitless = 0
-            self._due(Step.CONNECT, max(self.advice.interval, self._idle_delay(now)))
+            if self._connect_held:
+                self._fruitless = 0
+            self._due(Step.CONNECT, max(self.advice.interval, self._idling.answered(now)))
 
     def connect_failed(self, error: Exception, now: float) -> None:
         """Take a connect that was refused, or that the network or the HTTP swallowed."""
@@ -286,9 +297,11 @@ class Control:
 
     def _connect_lost(self, error: Exception, now: float) -> None:
         resuming = self.state is ClientState.UNCONNECTED
-        self._doubt(error)
-        if self.connection_type is not None:
-            self.connection_type = self.negotiation.choose(self._listed, self.connection_type)
+        if reached_server(error):
+            # The handshake came through: a 404 now is a passing trouble (a redeployment).
+            self.negotiation.failed(unsupported=False)
+            self.negotiation.choose(self._listed)
+            self.connection_type = self.negotiation.current
         if resuming and isinstance(error, TransportTimeoutError):
             # A live server answers a resuming connect at once. Faye does not while it still
             # holds the one of the dead link; a new session is the way out.
@@ -309,7 +322,7 @@ class Control:
 
     def _authenticate(self, error: Exception, step: Step) -> bool:
         """Ask for new credentials if they might help. Tells whether that settles the matter."""
-        if not (self._authenticates and authentication_failed(error)):
+        if not self._credentials.might_help(error):
             return False
         if self._auth_tried and not self.outdated:
             self.end(as_authentication_error(error))
@@ -322,15 +335,18 @@ class Control:
         if self.outdated:
             self.authenticated()
         else:
-            self.outcomes.append(Unauthorized(error))
+            self._credentials.ask(error)
         return True
 
     def _rehandshake(self, error: Exception | None) -> None:
         """Seek a new session: at once, or with growing delays where that does not help.
 
         A server that advises a handshake on every reply (Faye does for a 301) must not make
-        the client spin: only a connect that leads nowhere else proves a handshake useful.
+        the client spin: only a connect that was held, and did not lead here again, proves that
+        a handshake was of use.
         """
+        if not isinstance(error, TransportError):
+            self.negotiation.renew()
         delay = self.advice.interval
         if self._fruitless:
             delay = max(delay, self._backoff.next_delay())
@@ -346,7 +362,7 @@ class Control:
         delay = self.advice.interval + self._backoff.next_delay()
         if self._down_since is None:
             self._down_since = now
-        if self.advice.max_interval is not None:
+        if self.advice.max_interval:
             lifetime = self.advice.timeout + self.advice.interval + self.advice.max_interval
             if now - self._down_since + delay > lifetime:
                 self._rehandshake(error)
@@ -354,27 +370,12 @@ class Control:
         self._become(ClientState.UNCONNECTED, error)
         self._due(Step.CONNECT, delay)
 
-    def _idle_delay(self, now: float) -> float:
-        """Slow down where a server answers connects at once, with nothing, without end."""
-        at_once = now - self._connect_sent_at < _AT_ONCE
-        idle = self._connect_held and self._events == 0 and at_once
-        self._idle = self._idle + 1 if idle else 0
-        excess = min(self._idle - _TOLERATED, 10)
-        return 0.05 * 2.0**excess if excess > 0 else 0.0
-
-    def _doubt(self, error: Exception) -> None:
-        """Let the negotiation know of a failure, unless the network alone is to blame."""
-        answered = isinstance(error, TransportTimeoutError | TransportConnectionClosed) or (
-            isinstance(error, TransportError) and error.http_status is not None
-        )
-        if answered and self.connection_type is not None:
-            self.negotiation.failed(self.connection_type, unsupported=unsupported(error))
-
     def _preferred(self) -> str:
         return ", ".join(t.value for t in self.negotiation.preferences)
 
     def _due(self, step: Step, delay: float) -> None:
-        self.outcomes.append(Due(step, delay))
+        self.due = step
+        self._outcomes.append(Due(step, delay))
 
     def _become(
         self, state: ClientState, error: Exception | None = None, *, resumed: bool = False
@@ -383,13 +384,16 @@ class Control:
             return
         self.state = follow(self.state, state)
         change = StateChange(state, self.client_id, self.connection_type, resumed, error)
-        self.outcomes.append(Changed(change))
+        self._outcomes.append(Changed(change))
 
     def end(self, error: Exception | None) -> None:
         """Be over: nothing is due any more."""
         if not self.over:
             self.over = True
             self.error = error
+            self.due = None
+            self._awaited_messages = 0
+            self.awaits_credentials = False
             if self.state is not ClientState.DISCONNECTED:
                 self._become(ClientState.DISCONNECTED, error)
 

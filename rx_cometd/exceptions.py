@@ -21,6 +21,7 @@ made here ever holds a header, an ``ext`` field or a whole message: credentials 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -151,15 +152,23 @@ class ServerError(CometDError):
     def __str__(self) -> str:
         return f"{self.message}: {self.error}" if self.error else self.message
 
+    def __repr__(self) -> str:
+        # Not the default one, which would show the response.
+        return f"{type(self).__name__}({str(self)!r})"
+
 
 class AuthenticationError(ServerError):
     """The server does not accept the credentials."""
 
 
+#: Three digits by the grammar; more are let be, but not so many that ``int`` refuses them.
+_CODE = re.compile("[0-9]{0,9}")
+
+
 def _parse_error(error: str) -> tuple[int | None, tuple[str, ...], str]:
     """Split ``code:args:message`` at its first two colons; texts may hold further ones."""
     parts = error.split(":", 2)
-    if len(parts) != 3 or not (parts[0] == "" or parts[0].isdecimal()):
+    if len(parts) != 3 or _CODE.fullmatch(parts[0]) is None:
         return None, (), error
     code, args, message = parts
     return (

@@ -2,14 +2,17 @@
 
 Three rules of the contract meet here. The handshake goes over the first preference, and a
 server without it gets the next one. The handshake reply then decides: the first preference
-that the server lists. And a network error never disables a transport: only an answer that
-shows that the server does not speak it does, and only if it never worked (``stickyReconnect``
-of the reference clients).
+that the server lists. And a network error never disables a transport: only an answer to a
+handshake that shows that the server does not speak it does, and only if it never worked
+(``stickyReconnect`` of the reference clients). One that is silent or cut off is doubted: others
+are tried before it, until all are doubted, or the server asks for a new session.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from rx_cometd.exceptions import ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,49 +27,70 @@ class Negotiation:
 
     Args:
         preferences: The connection types of the user, most wanted first.
+
+    Attributes:
+        preferences: The same.
+        current: The type in use, or the one to be tried next.
+
+    Raises:
+        ClientError: There is no preference.
     """
 
     def __init__(self, preferences: Sequence[ConnectionType]) -> None:
+        if not preferences:
+            raise ClientError("no connection type is given")
         self.preferences = tuple(preferences)
+        self.current = self.preferences[0]
         self._unsupported: set[ConnectionType] = set()
         self._doubtful: set[ConnectionType] = set()
         self._proven: set[ConnectionType] = set()
 
-    def candidate(self) -> ConnectionType | None:
-        """Give the connection type for the next handshake, ``None`` if the server has none."""
+    def begin(self) -> bool:
+        """Take the type for the next handshake as current. Tells whether there is one."""
         usable = [t for t in self.preferences if t not in self._unsupported]
         trusted = [t for t in usable if t not in self._doubtful]
         if not trusted:
             # All were tried: the next round begins with the first preference.
             self._doubtful.clear()
             trusted = usable
-        return trusted[0] if trusted else None
+        if not trusted:
+            return False
+        self.current = trusted[0]
+        return True
 
-    def choose(self, listed: object, current: ConnectionType) -> ConnectionType | None:
-        """Choose among the types that a handshake reply lists, ``None`` if there is no overlap.
+    def follows(self, tried: ConnectionType) -> bool:
+        """Tell whether the current type is a later preference than the one that was tried."""
+        return self.preferences.index(self.current) > self.preferences.index(tried)
+
+    def choose(self, listed: object) -> bool:
+        """Take one of the types that a handshake reply lists. Tells whether there is overlap.
 
         Args:
             listed: The ``supportedConnectionTypes`` field; without it the current type stays.
-            current: The type that brought the reply.
         """
         if not isinstance(listed, list):
-            return current
+            return True
         common = [t for t in self.preferences if t.value in listed]
         working = [t for t in common if t not in self._unsupported | self._doubtful]
-        return next(iter(working or common), None)
+        if not common:
+            return False
+        self.current = (working or common)[0]
+        return True
 
-    def worked(self, connection_type: ConnectionType) -> None:
-        """Note that a connect succeeded over a type: it is trusted from now on."""
-        self._proven.add(connection_type)
-        self._doubtful.discard(connection_type)
+    def worked(self) -> None:
+        """Note that a connect succeeded over the current type: it is trusted from now on."""
+        self._proven.add(self.current)
+        self._doubtful.discard(self.current)
 
-    def failed(self, connection_type: ConnectionType, *, unsupported: bool) -> None:
-        """Note that the server, or something on the way to it, does not let a type through.
+    def failed(self, *, unsupported: bool) -> None:
+        """Note that the server, or something on the way to it, does not let the type through.
 
         Args:
-            connection_type: The type that failed.
             unsupported: Whether the failure says that the server does not speak it at all.
         """
-        if connection_type in self._proven:
-            return
-        (self._unsupported if unsupported else self._doubtful).add(connection_type)
+        if self.current not in self._proven:
+            (self._unsupported if unsupported else self._doubtful).add(self.current)
+
+    def renew(self) -> None:
+        """Give the doubted types another chance: a new session is wanted by the server."""
+        self._doubtful.clear()

@@ -23,24 +23,15 @@ from typing import TYPE_CHECKING, Any
 from rx_cometd import messages as m
 from rx_cometd.backoff import Backoff, exponential
 from rx_cometd.control import Control
+from rx_cometd.credentials import Credentials
 from rx_cometd.exceptions import (
     ProtocolError,
     ServerError,
     TransportConnectionClosed,
     TransportError,
 )
-from rx_cometd.outcomes import (
-    Ended,
-    Lane,
-    Outcome,
-    Outgoing,
-    ResendDue,
-    Settled,
-    Subscribed,
-    SubscriptionFailed,
-    Unauthorized,
-    Unsubscribed,
-)
+from rx_cometd.outcomes import Ended, Lane, Outcome, Outgoing, Settled, Step
+from rx_cometd.reconciliation import Reconciliation
 from rx_cometd.refusals import (
     as_authentication_error,
     authentication_failed,
@@ -49,19 +40,19 @@ from rx_cometd.refusals import (
 )
 from rx_cometd.requests import Kind, Request, Requests
 from rx_cometd.states import ClientState
-from rx_cometd.subscriptions import Fields, Subscriptions, fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from rx_cometd.connection_types import ConnectionType
     from rx_cometd.messages import Message
+    from rx_cometd.subscriptions import Fields
 
 __all__ = ["Protocol"]
 
 _log = logging.getLogger("rx_cometd.protocol")
 
-_LINK_UP = (ClientState.CONNECTING, ClientState.CONNECTED, ClientState.DISCONNECTING)
+_LINK_UP = (ClientState.CONNECTING, ClientState.CONNECTED)
 
 
 class Protocol:
@@ -84,25 +75,23 @@ class Protocol:
         patience: float = 5.0,
         authenticates: bool = False,
     ) -> None:
+        self._outcomes: list[Outcome] = []
+        self._credentials = Credentials(self._outcomes, renewable=authenticates)
         self.control = Control(
             connection_types,
             backoff=Backoff(backoff),
             max_network_delay=max_network_delay,
             patience=patience,
-            authenticates=authenticates,
+            credentials=self._credentials,
+            outcomes=self._outcomes,
         )
-        self.subscriptions = Subscriptions()
         self.requests = Requests()
+        self._reconciliation = Reconciliation(self.requests, Backoff(backoff), self._outcomes)
+        self.subscriptions = self._reconciliation.subscriptions
         self._max_network_delay = max_network_delay
-        self._authenticates = authenticates
-        self._resend_backoff = Backoff(backoff)
         self._outbox: list[Outgoing] = []
         #: What awaits the next ordinary payload, in order: requests, and channels to reconcile.
         self._ordinary: list[Request | str] = []
-        #: Channels whose request was lost; asked for again when the link is back, or a bit later.
-        self._lost: list[str] = []
-        self._unauthorized: list[Request] = []
-        self._credentials = 0
         self._server_disconnect: ServerError | None = None
         self._ended = False
 
@@ -111,8 +100,8 @@ class Protocol:
     def outcomes(self) -> list[Outcome]:
         """Take and clear what happened, in order."""
         self._conclude()
-        outcomes = self.control.outcomes
-        self.control.outcomes = []
+        outcomes = self._outcomes.copy()
+        self._outcomes.clear()
         return outcomes
 
     @property
@@ -129,9 +118,8 @@ class Protocol:
         """
         if ordinary and self.has_ordinary:
             self._put_ordinary()
-        outbox = self._outbox
-        self._outbox = []
-        return outbox
+        outbox, self._outbox = self._outbox, []
+        return [] if self.control.over else outbox
 
     # -- the cycle -----------------------------------------------------------------------------
 
@@ -140,22 +128,24 @@ class Protocol:
         self.control.open()
 
     def handshake(self, fields: Mapping[str, Any]) -> None:
-        """Take the step `Step.HANDSHAKE`.
+        """Take the step `Step.HANDSHAKE`; where that is not due (any more), do nothing.
 
         Args:
             fields: Extra fields of the message, ``ext`` for instance.
         """
-        request = self._add(Kind.HANDSHAKE, self.control.handshake(fields))
-        self._put(Lane.HANDSHAKE, [request], self._max_network_delay)
+        if self.control.begin(Step.HANDSHAKE):
+            request = self.requests.add(Kind.HANDSHAKE, self.control.handshake(fields))
+            self._put(Lane.HANDSHAKE, [request], self._max_network_delay)
 
     def connect(self, now: float) -> None:
-        """Take the step `Step.CONNECT`.
+        """Take the step `Step.CONNECT`; where that is not due (any more), do nothing.
 
         Args:
             now: The time, in seconds of any steady clock.
         """
-        message, allowance = self.control.connect(now)
-        self._put(Lane.CONNECT, [self._add(Kind.CONNECT, message)], allowance)
+        if self.control.begin(Step.CONNECT):
+            message, allowance = self.control.connect(now)
+            self._put(Lane.CONNECT, [self.requests.add(Kind.CONNECT, message)], allowance)
 
     def disconnect(self) -> None:
         """End the session in order: a disconnect goes out if there is a link, or it just ends."""
@@ -164,12 +154,15 @@ class Protocol:
         if self.control.disconnect():
             if self._ordinary:
                 self._put_ordinary()
-            request = self._add(Kind.DISCONNECT, {"channel": m.DISCONNECT})
+            request = self.requests.add(Kind.DISCONNECT, {"channel": m.DISCONNECT})
             self._put(Lane.DISCONNECT, [request], self._max_network_delay)
+        else:
+            self._conclude()
 
     def end(self, error: Exception | None) -> None:
         """End the session at once: nothing goes out any more."""
         self.control.end(error)
+        self._conclude()
 
     # -- the user's requests -------------------------------------------------------------------
 
@@ -178,7 +171,7 @@ class Protocol:
     ) -> str:
         """Have a message published, or a service called. Gives the identifier of the request."""
         message: Any = {**fields, "channel": channel, "data": data}
-        request = self._add(Kind.CALL if call else Kind.PUBLISH, message)
+        request = self.requests.add(Kind.CALL if call else Kind.PUBLISH, message)
         self._ordinary.append(request)
         return request.id
 
@@ -259,37 +252,34 @@ class Protocol:
 
     def resend(self) -> None:
         """Ask again for the subscriptions whose requests were lost."""
-        self._ordinary.extend(self._lost)
-        self._lost.clear()
+        self._ordinary.extend(self._reconciliation.take_lost())
 
     # -- credentials ---------------------------------------------------------------------------
 
     def authenticated(self) -> None:
         """Send again, once, what failed for want of the credentials that are there now."""
-        self._credentials += 1
-        requests, self._unauthorized = self._unauthorized, []
-        for request in requests:
+        for request in self._credentials.renewed():
             self._resend(request)
         self.control.authenticated()
 
     def authentication_failed(self, error: Exception) -> None:
         """Fail what waits for credentials that cannot be had."""
-        requests, self._unauthorized = self._unauthorized, []
-        for request in requests:
-            self._settle_failed(request, error)
+        for request in self._credentials.unavailable():
+            if request.id in self.requests:
+                self._settle_failed(request, error)
         if self.control.awaits_credentials:
             self.control.end(error)
 
     def _await_credentials(self, request: Request, error: Exception) -> bool:
         """Keep an ordinary request for new credentials, if they might help it."""
-        if not self._authenticates or request.retried or not authentication_failed(error):
+        renewable = self._credentials.might_help(error) and not self.control.over
+        if request.retried or not renewable:
             return False
-        if request.credentials < self._credentials:
+        if self._credentials.are_newer_than(request):
             self._resend(request)
         else:
-            request.sent = False
-            self._unauthorized.append(request)
-            self._emit(Unauthorized(error))
+            self._credentials.hold(request)
+            self._credentials.ask(error)
         return True
 
     def _resend(self, request: Request) -> None:
@@ -304,7 +294,9 @@ class Protocol:
         if request is None or request.channel != channel:
             return False
         self.requests.settle(request)
-        self._emit(Settled(request.id, message))
+        refused = message.get("successful") is False
+        error = refusal(request, message) if refused else None
+        self._outcomes.append(Settled(request.id, None if refused else message, error))
         return True
 
     def _reply(
@@ -348,25 +340,27 @@ class Protocol:
             request.acknowledged = True
             return
         self.requests.settle(request)
-        if request.kind is Kind.HANDSHAKE:
-            if self.control.handshaken(reply):
-                self._resubscribe()
-        elif request.kind is Kind.CONNECT:
-            self.control.connected(reply, now)
-            self.resend()
-        elif request.kind is Kind.DISCONNECT:
-            self.control.end(None)
+        if request.kind in _CYCLE:
+            self._cycle_succeeded(request.kind, reply, now)
         elif request.kind is Kind.PUBLISH:
-            self._emit(Settled(request.id, reply))
+            self._outcomes.append(Settled(request.id, reply))
         else:
-            self._reconciled(request)
+            self._reconciliation.succeeded(request)
 
-    def _reconciled(self, request: Request) -> None:
-        self._resend_backoff.reset()
-        channel = str(request.message["subscription"])
-        if self.subscriptions.succeeded(request.kind, channel, request.id):
-            done = Subscribed if request.kind is Kind.SUBSCRIBE else Unsubscribed
-            self._emit(done(channel))
+    def _cycle_succeeded(self, kind: Kind, reply: Message, now: float) -> None:
+        if self.control.over:
+            return
+        if kind is Kind.HANDSHAKE:
+            if self.control.handshaken(reply):
+                requests = self._reconciliation.ask_all()
+                self._put(Lane.RESUBSCRIBE, requests, self._max_network_delay)
+        elif kind is Kind.CONNECT:
+            was_up = self.control.state is ClientState.CONNECTED
+            self.control.connected(reply, now)
+            if not was_up:
+                self.resend()
+        else:
+            self.control.end(None)
 
     def _refused(
         self, request: Request, reply: Message, now: float, retries: Collection[str]
@@ -380,8 +374,7 @@ class Protocol:
             self._resend(request)
         elif request.kind is Kind.SUBSCRIBE and unknown_client(error):
             # Not the channel is refused but the session, which is about to be renewed.
-            self.requests.settle(request)
-            self.subscriptions.lost(str(request.message["subscription"]), request.id)
+            self._lose(request)
         else:
             self._settle_failed(request, error)
 
@@ -401,7 +394,9 @@ class Protocol:
     def _cycle_failed(self, request: Request, error: Exception, now: float) -> None:
         """Hand a refused or failed handshake, connect or disconnect to the cycle."""
         self.requests.settle(request)
-        self.control.outdated = request.credentials < self._credentials
+        if self.control.over:
+            return
+        self.control.outdated = self._credentials.are_newer_than(request)
         if request.kind is Kind.DISCONNECT:
             self.control.end(None)
         elif request.kind is Kind.HANDSHAKE:
@@ -411,57 +406,22 @@ class Protocol:
 
     def _lose(self, request: Request) -> None:
         self.requests.settle(request)
-        channel = str(request.message["subscription"])
-        if self.subscriptions.lost(channel, request.id):
-            if not self._lost:
-                self._emit(ResendDue(self._resend_backoff.next_delay()))
-            self._lost.append(channel)
+        self._reconciliation.lost(request)
 
     def _settle_failed(self, request: Request, error: Exception) -> None:
         self.requests.settle(request)
-        if request.kind not in (Kind.SUBSCRIBE, Kind.UNSUBSCRIBE):
-            self._emit(Settled(request.id, None, error))
-            return
-        channel = str(request.message["subscription"])
-        if self.subscriptions.refused(request.kind, channel, request.id):
-            failed = SubscriptionFailed if request.kind is Kind.SUBSCRIBE else Unsubscribed
-            self._emit(failed(channel, error))
+        if request.kind in (Kind.SUBSCRIBE, Kind.UNSUBSCRIBE):
+            self._reconciliation.failed(request, error)
+        else:
+            self._outcomes.append(Settled(request.id, None, error))
 
     # -- requests ------------------------------------------------------------------------------
 
-    def _resubscribe(self) -> None:
-        """Tell a new session all that is wanted, in one payload."""
-        self.subscriptions.new_session()
-        self._lost.clear()
-        requests = [self._reconcile(channel) for channel in self.subscriptions.wanted()]
-        self._put(Lane.RESUBSCRIBE, requests, self._max_network_delay)
-
     def _put_ordinary(self) -> None:
         entries, self._ordinary = self._ordinary, []
-        requests = [self._reconcile(e) if isinstance(e, str) else e for e in entries]
+        ask = self._reconciliation.ask
+        requests = [ask(entry) if isinstance(entry, str) else entry for entry in entries]
         self._put(Lane.ORDINARY, requests, self._max_network_delay)
-
-    def _reconcile(self, channel: str) -> Request | None:
-        """Ask the server for what is wanted of a channel, if it does not know."""
-        wish = self.subscriptions.next_request(channel)
-        if wish is None:
-            return None
-        kind, subscription = wish
-        try:
-            fields = fields_of(subscription.fields) if kind is Kind.SUBSCRIBE else {}
-        except Exception as error:  # the user's function; its observers are told
-            self.subscriptions.requested(subscription, kind, "")
-            self.subscriptions.refused(kind, channel, "")
-            self._emit(SubscriptionFailed(channel, error))
-            return None
-        meta = m.SUBSCRIBE if kind is Kind.SUBSCRIBE else m.UNSUBSCRIBE
-        message: Any = {**fields, "channel": meta, "subscription": channel}
-        request = self._add(kind, message)
-        self.subscriptions.requested(subscription, kind, request.id)
-        return request
-
-    def _add(self, kind: Kind, message: Message) -> Request:
-        return self.requests.add(kind, message)
 
     def _put(self, lane: Lane, requests: Iterable[Request | None], allowance: float) -> None:
         """Put requests into the outbox, but for those cancelled meanwhile."""
@@ -469,29 +429,27 @@ class Protocol:
         for request in requests:
             if request is None or request.id not in self.requests:
                 continue
-            request.credentials = self._credentials
+            self._credentials.stamp(request)
             request.sent = True
             if request.kind is not Kind.HANDSHAKE:
                 request.message["clientId"] = self.control.client_id or ""
-            messages.append(request.message)
+            # Extensions may change what goes out; what is sent again begins as it was.
+            messages.append(request.message.copy())
         if messages:
             self._outbox.append(Outgoing(lane, messages, allowance))
 
-    def _emit(self, outcome: Outcome) -> None:
-        self.control.outcomes.append(outcome)
-
     def _conclude(self) -> None:
         """Fail what still waits when the session is over, and say so, once."""
-        if not self.control.over or self._ended:
+        if not self.control.over:
             return
-        self._ended = True
-        self._outbox.clear()
         error = self.control.error
         for request in self.requests.take_all():
             if request.kind in (Kind.PUBLISH, Kind.CALL):
                 lost = error or TransportConnectionClosed("the client was closed")
-                self._emit(Settled(request.id, None, lost))
-        self._emit(Ended(error))
+                self._outcomes.append(Settled(request.id, None, lost))
+        if not self._ended:
+            self._ended = True
+            self._outcomes.append(Ended(error))
 
 
 _CYCLE = (Kind.HANDSHAKE, Kind.CONNECT, Kind.DISCONNECT)

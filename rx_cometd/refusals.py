@@ -7,20 +7,25 @@ only where there is no advice to follow, and to tell authentication failures.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from rx_cometd.exceptions import AuthenticationError, ServerError, TransportError
+from rx_cometd.exceptions import (
+    AuthenticationError,
+    ServerError,
+    TransportConnectionClosed,
+    TransportError,
+    TransportTimeoutError,
+)
 from rx_cometd.requests import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rx_cometd.messages import Message
     from rx_cometd.requests import Request
 
 __all__ = [
     "as_authentication_error",
     "authentication_failed",
+    "reached_server",
     "refusal",
     "unknown_client",
     "unsupported",
@@ -49,7 +54,8 @@ def refusal(request: Request, reply: Message) -> ServerError:
 def unknown_client(error: ServerError) -> bool:
     """Tell whether a server refused because it does not know the session (any more)."""
     text = error.error_message.lower()
-    return error.error_code in {401, 402, 403} and "unknown" in text
+    named = "unknown" in text and ("client" in text or "session" in text)
+    return named and error.error_code in {401, 402, 403}
 
 
 def authentication_failed(error: Exception) -> bool:
@@ -66,6 +72,13 @@ def as_authentication_error(error: Exception) -> Exception:
     failure = AuthenticationError(f"the server wants other credentials: {error}")
     failure.__cause__ = error
     return failure
+
+
+def reached_server(error: Exception) -> bool:
+    """Tell whether something may be in the way of the transport, not just the network down."""
+    return isinstance(error, TransportTimeoutError | TransportConnectionClosed) or (
+        isinstance(error, TransportError) and error.http_status is not None
+    )
 
 
 def unsupported(error: Exception) -> bool:
@@ -94,5 +107,6 @@ def _failure_reasons(error: ServerError) -> list[str]:
     ext = error.response.get("ext")
     if not isinstance(ext, dict):
         return []
-    fields: list[Mapping[str, object]] = [v for v in ext.values() if isinstance(v, dict)]
-    return [str(v["failureReason"]) for v in fields if "failureReason" in v]
+    values = cast("dict[str, object]", ext).values()
+    fields = [cast("dict[str, object]", value) for value in values if isinstance(value, dict)]
+    return [str(field["failureReason"]) for field in fields if "failureReason" in field]

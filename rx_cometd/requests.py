@@ -13,6 +13,8 @@ from enum import Enum
 from itertools import count
 from typing import TYPE_CHECKING
 
+from rx_cometd.channels import is_meta
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -39,7 +41,9 @@ class Request:
 
     Attributes:
         kind: What it asks.
-        message: The message as it goes out; ``id`` and ``channel`` are set.
+        message: The message as it goes out.
+        id: Its identifier.
+        channel: Its channel.
         credentials: Which generation of credentials it was last sent with.
         retried: Whether it was sent again already, for an extension or new credentials.
         sent: Whether it was handed out to be sent, and not taken back since.
@@ -48,20 +52,12 @@ class Request:
 
     kind: Kind
     message: Message
+    id: str
+    channel: str
     credentials: int = 0
     retried: bool = False
     sent: bool = False
     acknowledged: bool = False
-
-    @property
-    def id(self) -> str:
-        """The identifier of the message."""
-        return self.message["id"]
-
-    @property
-    def channel(self) -> str:
-        """The channel of the message."""
-        return self.message["channel"]
 
 
 class Requests:
@@ -81,8 +77,8 @@ class Requests:
 
     def add(self, kind: Kind, message: Message) -> Request:
         """Register a message as a request, and give it its identifier."""
-        message["id"] = str(next(self._numbers))
-        request = Request(kind, message)
+        message["id"] = request_id = str(next(self._numbers))
+        request = Request(kind, message, request_id, message.get("channel", ""))
         self._waiting[request.id] = request
         if kind is Kind.CALL:
             self.calls[request.id] = request
@@ -108,26 +104,37 @@ class Requests:
         """Give the waiting requests that were sent."""
         return [request for request in self._waiting.values() if request.sent]
 
+    def of(self, *kinds: Kind) -> list[Request]:
+        """Give the waiting requests of some kinds."""
+        return [request for request in self._waiting.values() if request.kind in kinds]
+
     def waiting(self, request_ids: Iterable[str]) -> list[Request]:
-        """Give those of some requests that still wait."""
+        """Give those of some requests that were sent, and still wait."""
         found = (self._waiting.get(request_id) for request_id in request_ids)
-        return [request for request in found if request is not None]
+        return [request for request in found if request is not None and request.sent]
 
     def match(self, reply: Message) -> Request | None:
-        """Find the request that a reply answers, ``None`` for a stale or foreign one."""
+        """Find the request that a reply answers, ``None`` for a stale or foreign one.
+
+        What leaves out the ``id`` or the ``channel`` must at least say how it went, or it is
+        no reply at all; but for replies on meta channels, which are nothing else.
+        """
         reply_id = reply.get("id")
+        channel: object = reply.get("channel")
+        tells = "successful" in reply or "error" in reply
         if reply_id is None or reply_id == "":
-            return self._match_without_id(reply)
+            meta = isinstance(channel, str) and is_meta(channel)
+            return self._match_without_id(reply) if meta or tells else None
         request = self._waiting.get(str(reply_id))
-        if request is None or reply.get("channel", request.channel) != request.channel:
+        if request is None or not request.sent:
             return None
-        return request
+        return request if channel == request.channel or (channel is None and tells) else None
 
     def _match_without_id(self, reply: Message) -> Request | None:
         channel = reply.get("channel")
         named = subscriptions_of(reply)
         for request in self._waiting.values():
-            if request.channel != channel:
+            if not request.sent or request.channel != channel:
                 continue
             if not named or request.message.get("subscription") in named:
                 return request

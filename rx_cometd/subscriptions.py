@@ -34,6 +34,8 @@ class _Known(Enum):
     SUBSCRIBING = "subscribing"
     SUBSCRIBED = "subscribed"
     UNSUBSCRIBING = "unsubscribing"
+    UNCERTAIN = "uncertain"
+    """A request was lost: the server may have acted upon it, or not."""
 
 
 @dataclass(slots=True, eq=False)
@@ -104,7 +106,7 @@ class Subscriptions:
         if subscription is None:
             return None
         asked = subscription.known in (_Known.SUBSCRIBING, _Known.SUBSCRIBED)
-        if subscription.wanted == asked:
+        if subscription.wanted == asked and subscription.known is not _Known.UNCERTAIN:
             return None
         return (Kind.SUBSCRIBE if subscription.wanted else Kind.UNSUBSCRIBE), subscription
 
@@ -140,14 +142,14 @@ class Subscriptions:
         """Note that no reply will come, so that the server must be asked again.
 
         Subscribing is idempotent, which is why the wish may be repeated and a publish may not.
+        What is asked then is what is wanted by then: the server may know of the channel though
+        its reply was lost. Tells whether the request still counted.
         """
         subscription = self._current(channel, request_id)
         if subscription is None:
             return False
-        was_subscribe = subscription.known is _Known.SUBSCRIBING
-        subscription.known = _Known.ABSENT if was_subscribe else _Known.SUBSCRIBED
-        self._forget_if_idle(subscription)
-        return channel in self._by_channel
+        subscription.known = _Known.UNCERTAIN
+        return True
 
     def _current(self, channel: str, request_id: str) -> Subscription | None:
         subscription = self._by_channel.get(channel)
