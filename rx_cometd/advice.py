@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,16 +47,18 @@ class Advice:
 
     def merge(self, raw: object) -> Advice:
         """Merge the ``advice`` field of a message onto this; what cannot be read is ignored."""
-        if not isinstance(raw, dict):
-            return self
+        fields = _fields(raw)
         changes: dict[str, Any] = {}
-        reconnect = reconnect_of(raw)
+        reconnect = reconnect_of(fields)
         if reconnect is not None:
             changes["reconnect"] = reconnect
         for name, keys in _TIMES.items():
-            seconds = _first_seconds(raw, keys)
+            seconds = _first_seconds(fields, keys)
             if seconds is not None:
                 changes[name] = seconds
+        if changes.get("max_interval") == 0:
+            # The reference clients' word for "not told" (BayeuxClient.java, cometd.js).
+            changes["max_interval"] = None
         return replace(self, **changes)
 
 
@@ -74,20 +76,23 @@ def reconnect_of(raw: object) -> Reconnect | None:
     A negative ``interval`` means that the client must not reconnect (Bayeux specification,
     "interval advice field").
     """
-    if not isinstance(raw, dict):
-        return None
-    interval = _number(raw.get("interval"))
+    fields = _fields(raw)
+    interval = _number(fields.get("interval"))
     if interval is not None and interval < 0:
         return Reconnect.NONE
     try:
-        return Reconnect(str(raw.get("reconnect")))
+        return Reconnect(str(fields.get("reconnect")))
     except ValueError:
         return None
 
 
-def _first_seconds(raw: Mapping[str, object], keys: tuple[str, ...]) -> float | None:
+def _fields(raw: object) -> Mapping[str, object]:
+    return cast("dict[str, object]", raw) if isinstance(raw, dict) else {}
+
+
+def _first_seconds(fields: Mapping[str, object], keys: tuple[str, ...]) -> float | None:
     for key in keys:
-        milliseconds = _number(raw.get(key))
+        milliseconds = _number(fields.get(key))
         if milliseconds is not None and milliseconds >= 0:
             return milliseconds / 1000
     return None

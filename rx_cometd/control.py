@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Control"]
 
+#: States in which what comes of a connect is of no interest any more.
+_LEAVING = (ClientState.DISCONNECTING, ClientState.DISCONNECTED)
+
 
 class Control:
     """The state of the session, and what is due next.
@@ -215,7 +218,10 @@ class Control:
                 self._due(Step.CONNECT, self.advice.interval)
 
     def handshake_failed(self, error: Exception) -> None:
-        """Take a handshake that was refused, or that the network or the HTTP swallowed."""
+        """Take a handshake that was refused, or lost, or could not even be made."""
+        if self.over:
+            return
+        self.due = None
         if self._authenticate(error, Step.HANDSHAKE):
             return
         if isinstance(error, ServerError):
@@ -246,7 +252,7 @@ class Control:
 
     def connected(self, reply: Message, now: float) -> None:
         """Take a successful connect reply; its advice is obeyed all the same (spec, "Advice")."""
-        if self.state is ClientState.DISCONNECTING:
+        if self.state in _LEAVING:
             return
         self.advice = self.advice.merge(reply.get("advice"))
         self.negotiation.worked()
@@ -268,7 +274,7 @@ class Control:
 
     def connect_failed(self, error: Exception, now: float) -> None:
         """Take a connect that was refused, or that the network or the HTTP swallowed."""
-        if self.state is ClientState.DISCONNECTING:
+        if self.state in _LEAVING:
             return
         if isinstance(error, ServerError):
             self._connect_refused(error, now)
@@ -362,7 +368,7 @@ class Control:
         delay = self.advice.interval + self._backoff.next_delay()
         if self._down_since is None:
             self._down_since = now
-        if self.advice.max_interval:
+        if self.advice.max_interval is not None:
             lifetime = self.advice.timeout + self.advice.interval + self.advice.max_interval
             if now - self._down_since + delay > lifetime:
                 self._rehandshake(error)

@@ -103,7 +103,7 @@ class SubscriptionFailed(NamedTuple):
 
 
 class Unsubscribed(NamedTuple):
-    """The server confirmed, or with an error refused, an unsubscribe."""
+    """The server does not have a subscription any more, or with an error refused to end it."""
 
     channel: str
     error: Exception | None = None

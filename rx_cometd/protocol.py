@@ -348,8 +348,6 @@ class Protocol:
             self._reconciliation.succeeded(request)
 
     def _cycle_succeeded(self, kind: Kind, reply: Message, now: float) -> None:
-        if self.control.over:
-            return
         if kind is Kind.HANDSHAKE:
             if self.control.handshaken(reply):
                 requests = self._reconciliation.ask_all()
@@ -394,8 +392,6 @@ class Protocol:
     def _cycle_failed(self, request: Request, error: Exception, now: float) -> None:
         """Hand a refused or failed handshake, connect or disconnect to the cycle."""
         self.requests.settle(request)
-        if self.control.over:
-            return
         self.control.outdated = self._credentials.are_newer_than(request)
         if request.kind is Kind.DISCONNECT:
             self.control.end(None)

@@ -44,6 +44,8 @@ class Reconciliation:
         """Make the request for what is wanted of a channel, if the server does not know."""
         wish = self.subscriptions.next_request(channel)
         if wish is None:
+            if channel not in self.subscriptions:
+                self._outcomes.append(Unsubscribed(channel))
             return None
         kind, subscription = wish
         try:
@@ -64,7 +66,7 @@ class Reconciliation:
         for request in self._requests.of(Kind.SUBSCRIBE, Kind.UNSUBSCRIBE):
             self._requests.settle(request)
         self._lost.clear()
-        self.subscriptions.new_session()
+        self._outcomes += [Unsubscribed(channel) for channel in self.subscriptions.new_session()]
         return [self.ask(channel) for channel in self.subscriptions.wanted()]
 
     def succeeded(self, request: Request) -> None:

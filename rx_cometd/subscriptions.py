@@ -94,11 +94,17 @@ class Subscriptions:
             subscription.wanted = False
             self._forget_if_idle(subscription)
 
-    def new_session(self) -> None:
-        """Note that the server knows nothing any more."""
-        for subscription in list(self._by_channel.values()):
+    def new_session(self) -> list[str]:
+        """Note that the server knows nothing any more. Gives what it need not hear of now."""
+        for subscription in self._by_channel.values():
             subscription.known = _Known.ABSENT
-            self._forget_if_idle(subscription)
+        unwanted = [s.channel for s in self._by_channel.values() if not s.wanted]
+        for channel in unwanted:
+            del self._by_channel[channel]
+        return unwanted
+
+    def __contains__(self, channel: object) -> bool:
+        return channel in self._by_channel
 
     def next_request(self, channel: str) -> tuple[Kind, Subscription] | None:
         """Tell what to ask of the server about a channel, ``None`` if nothing."""
