@@ -44,7 +44,7 @@ class Dispatch:
         #: Observers by the channel of a message: what delivering looks up.
         self._resolved: dict[str, tuple[abc.ObserverBase[Any], ...]] = {}
         #: Takes the messages that nobody else observes.
-        self.fallback: abc.ObserverBase[Any] | None = None
+        self._fallback: abc.ObserverBase[Any] | None = None
         self._delivering = False
         self._waiting: deque[tuple[Sequence[Message], _Callbacks]] = deque()
 
@@ -96,12 +96,16 @@ class Dispatch:
     def take_all(self) -> list[abc.ObserverBase[Any]]:
         """Remove every observer, and give them, each once."""
         found = dict.fromkeys(o for observers in self._observers.values() for o in observers)
+        if self._fallback is not None:
+            found[self._fallback] = None
+            self._fallback = None
         self._observers.clear()
         self._resolved.clear()
         return list(found)
 
-    def clear_resolved(self) -> None:
-        """Forget which observers a channel has: `fallback` changed."""
+    def set_fallback(self, observer: abc.ObserverBase[Any]) -> None:
+        """Have an observer take the event messages that nobody else observes."""
+        self._fallback = observer
         self._resolved.clear()
 
     def deliver(self, messages: Sequence[Message], processed: _Callbacks = None) -> None:
@@ -161,8 +165,8 @@ class Dispatch:
             self._resolved.clear()
         keys = (channel, *globs(channel), EVERYTHING)
         found = dict.fromkeys(o for key in keys for o in self._observers.get(key, ()))
-        if not found and self.fallback is not None:
-            found[self.fallback] = None
+        if not found and self._fallback is not None:
+            found[self._fallback] = None
         observers = self._resolved[channel] = tuple(found)
         return observers
 

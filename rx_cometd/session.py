@@ -57,9 +57,6 @@ _log = logging.getLogger("rx_cometd.session")
 
 #: Seconds that closing may wait for the server's goodbye, at most.
 _CLOSE_ALLOWANCE: Final = 1.0
-#: Seconds that a connect may be held back where the server does not tell its `maxInterval`;
-#: CometD forgets a client after 10.
-DEFAULT_SUSPENSION: Final = 8.0
 
 
 class SessionListener:
@@ -115,7 +112,6 @@ class Session:
         self._flush_handle: asyncio.Handle | None = None
         self._resend_timer: asyncio.TimerHandle | None = None
         self._held_since: float | None = None
-        self._suspension = DEFAULT_SUSPENSION
         self._authenticating = False
         self._batches = 0
         self._acting = False
@@ -396,7 +392,7 @@ class Session:
             self._held_since = now
         lifetime = self._protocol.control.advice.max_interval
         # A fifth is kept for the connect to reach the server.
-        limit = self._suspension if lifetime is None else lifetime * 0.8
+        limit = self._settings.max_suspension if lifetime is None else lifetime * 0.8
         left = self._held_since + limit - now
         if left <= 0:
             self._held_since = None

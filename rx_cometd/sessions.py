@@ -9,27 +9,28 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from reactivex import abc
 from reactivex.disposable import Disposable
 
 from rx_cometd.channels import is_meta, is_service
 from rx_cometd.client_flow import ClientFlow
 from rx_cometd.dispatch import EVERYTHING, notify_completed, notify_error
 from rx_cometd.exceptions import ClientInvalidOperation
+from rx_cometd.messages import Message
 from rx_cometd.observable import LoopObservable, running_loop
 from rx_cometd.session import Session, SessionListener
 from rx_cometd.states import ClientState, StateChange
 from rx_cometd.statistics import Counters
 
 if TYPE_CHECKING:
-    from reactivex import abc
-
     from rx_cometd.flow import Overflow
     from rx_cometd.settings import Settings
     from rx_cometd.subscriptions import Fields
 
-__all__ = ["Sessions", "is_on_wire"]
+__all__ = ["LastingObserver", "Sessions", "is_on_wire"]
 
 
 def is_on_wire(channel: str) -> bool:
@@ -39,6 +40,14 @@ def is_on_wire(channel: str) -> bool:
     meta channels and the key for everything have none.
     """
     return channel != EVERYTHING and not is_service(channel) and not is_meta(channel)
+
+
+class LastingObserver(abc.ObserverBase[Message]):
+    """An observer of several channels, which outlives the refusal of one of them."""
+
+    @abstractmethod
+    def subscription_failed(self, channel: str, error: Exception) -> None:
+        """Take the refusal of a channel, at first or in a new session."""
 
 
 class Sessions(SessionListener):
@@ -214,5 +223,8 @@ class Sessions(SessionListener):
     def subscription_failed(self, session: Session, channel: str, error: Exception) -> None:
         """Tell the observers of a refused channel."""
         for observer in session.dispatch.take(channel):
-            notify_error(observer, error, session.report)
+            if isinstance(observer, LastingObserver):
+                observer.subscription_failed(channel, error)
+            else:
+                notify_error(observer, error, session.report)
         self._release_soon(session)

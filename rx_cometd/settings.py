@@ -45,6 +45,7 @@ class Settings:
     connection_types: tuple[ConnectionType, ...]
     connection_timeout: float | None
     max_network_delay: float
+    max_suspension: float
     backoff: Callable[[], Iterator[float]]
     codec: Codec
     headers: Provider

@@ -1,0 +1,401 @@
+"""The client: one shared session, and every channel an observable over it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from rx_cometd.backoff import exponential
+from rx_cometd.channel import Channel, Feed
+from rx_cometd.channels import is_glob, is_meta, validate_channel
+from rx_cometd.codec import Codec
+from rx_cometd.dispatch import EVERYTHING
+from rx_cometd.exceptions import (
+    ClientInvalidOperation,
+    InvalidChannelError,
+    TransportTimeoutError,
+)
+from rx_cometd.pull import PullView
+from rx_cometd.sessions import Sessions
+from rx_cometd.settings import (
+    MAX_MESSAGE_SIZE,
+    Provider,
+    Settings,
+    checked_url,
+    connection_preferences,
+)
+from rx_cometd.subscriptions import Fields, fields_of
+from rx_cometd.transports import TransportOptions
+
+if TYPE_CHECKING:
+    import concurrent.futures
+    import ssl as ssl_module
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from types import TracebackType
+
+    import aiohttp
+    from reactivex import Observable
+    from yarl import URL
+
+    from rx_cometd.connection_types import ConnectionType
+    from rx_cometd.extension import AuthExtension, Extension
+    from rx_cometd.flow import Overflow
+    from rx_cometd.messages import Message
+    from rx_cometd.states import ClientState, StateChange
+    from rx_cometd.statistics import Statistics
+
+__all__ = ["Client"]
+
+
+class Client:
+    """A CometD client.
+
+    Nothing is sent before it is opened, or before the first observer subscribes; the last
+    observer to go closes a session that was not opened explicitly.
+
+    Args:
+        url: The server's address.
+        connection_types: One connection type (that one or fail), or several in order of
+            preference; WebSocket, then long-polling, if ``None``.
+        connection_timeout: Seconds that the link may be down, the first opening included,
+            before the session is given up with `TransportTimeoutError`. ``None``: for ever.
+        ssl: As aiohttp takes it: ``None`` or ``True`` verifies, ``False`` does not, or a
+            ``Fingerprint`` or ``SSLContext``.
+        max_pending_count: Default bound of every buffer of this client, in messages; ``<= 0``
+            is unbounded.
+        overflow: Default policy of those buffers. ``None``: ``SUSPEND`` where the server then
+            keeps the messages (long-polling, or the ack extension), ``ERROR`` elsewhere.
+        extensions: Extensions, in the order in which outbound payloads pass them.
+        auth: The extension that renews credentials; nearest to the wire.
+        json_dumps: Turns objects into JSON, ``str`` or ``bytes``.
+        json_loads: Turns JSON, ``bytes`` as the socket held them, into objects.
+        headers: Headers of every HTTP request and WebSocket upgrade: a mapping, or a callable
+            or coroutine function that gives one, asked anew each time. With a
+            ``Sec-WebSocket-Protocol`` among them, these subprotocols are offered.
+        handshake_fields: Extra fields of every handshake, likewise asked anew.
+        http_session: An ``aiohttp.ClientSession`` to use, never closed by the client. Without
+            it, the client has one of its own, which keeps the cookies of IP hosts as well.
+        proxy: Address of an HTTP proxy.
+        max_network_delay: Seconds that a reply may be late, beyond what the server may hold it
+            (``advice.timeout``); a silent link is found by it.
+        backoff: Gives an iterator of delays, in seconds, for each run of failures; reset when a
+            connect succeeds. Default: exponential with full jitter, capped at 30 s.
+        max_message_size: Bytes that a payload may have. Larger ones received are a
+            `ProtocolError`; larger ones to send are split.
+        heartbeat: Seconds between WebSocket pings, ``None`` for none.
+        max_suspension: Seconds for which ``SUSPEND`` may hold back a connect where the server
+            does not tell its ``maxInterval``; below the server's, or the session expires.
+
+    Raises:
+        ClientError: The address or a connection type makes no sense.
+
+    Example:
+        ::
+
+            async with Client("https://example.com/cometd") as client:
+                client.channel("/stock/*").subscribe(print)
+                await client.publish("/orders", {"buy": 1})
+    """
+
+    def __init__(
+        self,
+        url: str | URL,
+        connection_types: ConnectionType | str | Sequence[ConnectionType | str] | None = None,
+        *,
+        connection_timeout: float | None = 10.0,
+        ssl: ssl_module.SSLContext | bool | aiohttp.Fingerprint | None = None,
+        max_pending_count: int = 100,
+        overflow: Overflow | None = None,
+        extensions: Sequence[Extension] | None = None,
+        auth: AuthExtension | None = None,
+        json_dumps: Callable[[Any], str | bytes] = json.dumps,
+        json_loads: Callable[[Any], Any] = json.loads,
+        headers: Provider = None,
+        handshake_fields: Provider = None,
+        http_session: aiohttp.ClientSession | None = None,
+        proxy: URL | str | None = None,
+        max_network_delay: float = 10.0,
+        backoff: Callable[[], Iterator[float]] | None = None,
+        max_message_size: int = MAX_MESSAGE_SIZE,
+        heartbeat: float | None = None,
+        max_suspension: float = 8.0,
+    ) -> None:
+        address = checked_url(url)
+        self._url = address
+        settings = Settings(
+            connection_types=connection_preferences(connection_types),
+            connection_timeout=connection_timeout,
+            max_network_delay=max_network_delay,
+            max_suspension=max_suspension,
+            backoff=exponential if backoff is None else backoff,
+            codec=Codec(json_dumps, json_loads),
+            headers=headers,
+            handshake_fields=handshake_fields,
+            extensions=tuple(extensions or ()),
+            auth=auth,
+            http_session=http_session,
+            transport=TransportOptions(
+                url=address,
+                ssl=True if ssl is None else ssl,
+                proxy=proxy,
+                max_message_size=max_message_size,
+                heartbeat=heartbeat,
+            ),
+        )
+        self._sessions = Sessions(settings, max_pending_count, overflow)
+        self._pull = PullView(self._sessions)
+
+    def __repr__(self) -> str:
+        # Neither user information nor query: credentials travel in both.
+        url = self._url.with_user(None).with_query(None)
+        kind = self.connection_type
+        return f"<Client {url} {self.state.name} {kind.value if kind else 'no transport'}>"
+
+    # -- life ----------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Open the session, and wait until it is connected.
+
+        Raises:
+            ClientInvalidOperation: The client is open already.
+            ClientError: The client and the server have no connection type in common.
+            TransportTimeoutError: There was no link within ``connection_timeout``.
+            ServerError: The server refused, and advised against trying again.
+            AuthenticationError: It refused the credentials.
+        """
+        await self._sessions.open()
+
+    async def close(self) -> None:
+        """Close the session in order; a second at most, even if the server is dead.
+
+        Observers complete. Closing a closed client does nothing; a closed client can be opened
+        again.
+        """
+        await self._sessions.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    # -- observables ---------------------------------------------------------------------------
+
+    def channel(self, name: str, *, fields: Fields = None) -> Channel:
+        """Give a channel as an observable of its messages.
+
+        Args:
+            name: A channel, a glob (``/a/*``, ``/a/**``), or a service channel, which is
+                listened to without a subscribe request.
+            fields: Extra fields of its subscribe request, a mapping or a callable; asked anew
+                at every resubscribe. Where several observers of one channel give some, the
+                first one's count.
+
+        Raises:
+            InvalidChannelError: The name cannot be that of a channel.
+        """
+        return Channel(self._sessions, name, fields, self.publish)
+
+    @property
+    def messages(self) -> Observable[Message]:
+        """Every event message of the session, whatever its channel."""
+        return Feed(self._sessions, EVERYTHING)
+
+    def meta(self, channel: str) -> Observable[Message]:
+        """Give the replies on a meta channel, for people who debug.
+
+        Raises:
+            InvalidChannelError: It is no meta channel.
+        """
+        validate_channel(channel)
+        if not is_meta(channel):
+            raise InvalidChannelError(channel, "it is no meta channel")
+        return Feed(self._sessions, channel)
+
+    @property
+    def state_changes(self) -> Observable[StateChange]:
+        """The state: the present one at once, and every change."""
+        return self._sessions.states()
+
+    # -- requests ------------------------------------------------------------------------------
+
+    async def publish(self, channel: str, data: Any, *, fields: Fields = None) -> Message:
+        """Publish a message, and give the server's reply.
+
+        What is published in one turn of the event loop travels in one payload. While the link
+        is down a message waits for it; once sent it is never sent again, unless new credentials
+        were called for.
+
+        Args:
+            channel: The channel, or service channel.
+            data: Anything that the JSON function takes (or an extension makes of it).
+            fields: Extra fields of the message, ``ext`` for instance.
+
+        Raises:
+            InvalidChannelError: It is no channel that can be published to.
+            ClientInvalidOperation: The client is not open.
+            ServerError: The server refused.
+            TransportError: The message, or its reply, is lost.
+            ExtensionError: An extension failed, or dropped the message.
+        """
+        _validate_target(channel)
+        return await self._sessions.open_session().publish(channel, data, fields_of(fields))
+
+    async def call(
+        self,
+        channel: str,
+        data: Any,
+        *,
+        timeout: float | None = 10.0,  # noqa: ASYNC109 - the contract fixes the name
+    ) -> Message:
+        """Call a service, and give its answer: the message with data and the id of the request.
+
+        The convention is that of ``remoteCall`` in the reference clients.
+
+        Args:
+            channel: The service channel.
+            data: What to send.
+            timeout: Seconds that the answer may take, ``None`` for ever.
+
+        Raises:
+            TransportTimeoutError: There was no answer in time.
+            ServerError: The server refused.
+        """
+        _validate_target(channel)
+        session = self._sessions.open_session()
+        try:
+            async with asyncio.timeout(timeout):
+                return await session.publish(channel, data, {}, call=True)
+        except TimeoutError:
+            raise TransportTimeoutError(f"no answer on {channel} within {timeout} s") from None
+
+    def publish_threadsafe(
+        self, channel: str, data: Any, *, fields: Fields = None
+    ) -> concurrent.futures.Future[Message]:
+        """Publish from another thread.
+
+        Raises:
+            ClientInvalidOperation: The client was never opened.
+        """
+        loop = self._sessions.loop
+        if loop is None or loop.is_closed():
+            raise ClientInvalidOperation("the client is not open")
+        return asyncio.run_coroutine_threadsafe(self.publish(channel, data, fields=fields), loop)
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Hold publishes, subscribes and unsubscribes until the block ends.
+
+        They then travel in one payload. Do not wait for a reply within the block.
+
+        Raises:
+            ClientInvalidOperation: The client is not open.
+        """
+        session = self._sessions.open_session()
+        session.hold_batch()
+        try:
+            yield
+        finally:
+            session.release_batch()
+
+    # -- the pull view -------------------------------------------------------------------------
+
+    async def subscribe(self, channel: str, *, fields: Fields = None) -> None:
+        """Subscribe to a channel for `receive`, and wait for the server to confirm it.
+
+        Raises:
+            ClientInvalidOperation: The client is not open.
+            InvalidChannelError: The name cannot be that of a channel.
+            ServerError: The server refused.
+        """
+        await self._pull.subscribe(channel, fields)
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Unsubscribe from a channel of `receive`.
+
+        Raises:
+            ClientInvalidOperation: The client is not open.
+            ServerError: The server refused.
+        """
+        await self._pull.unsubscribe(channel)
+
+    async def receive(self) -> Message:
+        """Take the next message of the channels subscribed to with `subscribe`.
+
+        Messages that nobody observes otherwise (service channels) are received as well. After
+        `close`, what is pending is still given.
+
+        Raises:
+            ClientInvalidOperation: The client is closed, and nothing is pending.
+            TransportTimeoutError: The session was given up, and nothing is pending.
+            ServerError: The server ended the session, or refused to renew a subscription.
+            BufferOverflowError: More messages came than the buffer takes.
+        """
+        return await self._pull.receive()
+
+    async def __aiter__(self) -> AsyncIterator[Message]:
+        """Receive messages until the client is closed."""
+        while True:
+            try:
+                message = await self.receive()
+            except ClientInvalidOperation:
+                return
+            yield message
+
+    @property
+    def has_pending_messages(self) -> bool:
+        """Whether `receive` would return at once."""
+        return self._pull.pending_count > 0
+
+    # -- facts ---------------------------------------------------------------------------------
+
+    @property
+    def pending_count(self) -> int:
+        """Messages that wait in all buffers of this client."""
+        return self._sessions.flow.pending_count
+
+    @property
+    def state(self) -> ClientState:
+        """Where the client is in the life of its session."""
+        return self._sessions.change.state
+
+    @property
+    def client_id(self) -> str | None:
+        """The server's name for the session, ``None`` while there is none."""
+        session = self._sessions.current
+        return None if session is None else session.client_id
+
+    @property
+    def connection_type(self) -> ConnectionType | None:
+        """The transport in use, ``None`` while there is none."""
+        session = self._sessions.current
+        return None if session is None else session.connection_type
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client has no session, and seeks none."""
+        return self._sessions.current is None
+
+    @property
+    def subscriptions(self) -> frozenset[str]:
+        """The channels whose subscriptions the server has confirmed."""
+        session = self._sessions.current
+        return frozenset() if session is None else session.subscriptions
+
+    def statistics(self) -> Statistics:
+        """Give the counters of this client."""
+        return self._sessions.counters.snapshot()
+
+
+def _validate_target(channel: str) -> None:
+    validate_channel(channel)
+    if is_meta(channel) or is_glob(channel):
+        raise InvalidChannelError(channel, "only ordinary and service channels take messages")

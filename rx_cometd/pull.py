@@ -1,0 +1,186 @@
+"""The pull view: messages one by one, for code that wants no Rx.
+
+A thin layer over the observables. One observer is registered under every channel that was
+subscribed to here, and takes as well what nobody else observes (service channels, most often);
+it puts messages into one bounded buffer, and `receive` takes them out. A message that matches
+several of the channels is received once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from rx_cometd.channels import is_meta, validate_channel
+from rx_cometd.exceptions import ClientInvalidOperation, InvalidChannelError
+from rx_cometd.operators._buffer import MessageBuffer
+from rx_cometd.sessions import LastingObserver, is_on_wire
+
+if TYPE_CHECKING:
+    from reactivex import abc
+
+    from rx_cometd.delivery import Hold
+    from rx_cometd.messages import Message
+    from rx_cometd.session import Session
+    from rx_cometd.sessions import Sessions
+    from rx_cometd.subscriptions import Fields
+
+__all__ = ["PullView"]
+
+
+class PullView(LastingObserver):
+    """The observer behind ``Client.receive``.
+
+    Args:
+        sessions: The client's sessions.
+    """
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._session: Session | None = None
+        self._channels: dict[str, abc.DisposableBase] = {}
+        self._buffer: MessageBuffer[Message] | None = None
+        self._confirming: set[str] = set()
+        self._failures: list[Exception] = []
+        #: The hold on the message received last: it was processed when the next one is wanted.
+        self._processing: Hold | None = None
+        self._woken = asyncio.Event()
+
+    # -- the user's side -----------------------------------------------------------------------
+
+    @property
+    def pending_count(self) -> int:
+        """Messages that wait to be received."""
+        return 0 if self._buffer is None else self._buffer.pending_count
+
+    async def subscribe(self, channel: str, fields: Fields) -> None:
+        """Subscribe to a channel, and wait for the server to confirm it."""
+        validate_channel(channel)
+        if is_meta(channel):
+            raise InvalidChannelError(channel, "meta channels are observed with Client.meta")
+        session = self._begin()
+        if channel not in self._channels:
+            self._channels[channel] = self._sessions.observe(channel, self, fields)
+        if not is_on_wire(channel):
+            return
+        self._confirming.add(channel)
+        try:
+            await session.confirmed(channel)
+        except BaseException:
+            # Not confirmed, not subscribed: neither after a refusal nor for a caller who left.
+            self._forget(channel)
+            raise
+        finally:
+            self._confirming.discard(channel)
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Unsubscribe from a channel, and wait for the server if it has to be asked."""
+        session = self._sessions.open_session()
+        if channel not in self._channels:
+            return
+        asked = is_on_wire(channel) and len(session.dispatch.observers(channel)) == 1
+        self._forget(channel)
+        if asked:
+            await session.unsubscribed(channel)
+
+    async def receive(self) -> Message:
+        """Take the next message, waiting for it if there is none.
+
+        Raises:
+            ClientInvalidOperation: The client is closed, and nothing is pending.
+            TransportTimeoutError: The session was given up, and nothing is pending.
+            ServerError: The server ended the session, or refused to renew a subscription.
+            BufferOverflowError: More messages came than the buffer takes.
+        """
+        self._processed()
+        if self._is_behind():
+            self._begin()
+        while True:
+            # Taken at the moment of returning: a cancellation can never lose a message.
+            if self._buffer is not None and self._buffer.pending_count:
+                message = self._buffer.take_nowait()
+                self._processing = self._buffer.taken
+                return message
+            if self._failures:
+                raise self._failures.pop(0)
+            self._raise_if_ended()
+            self._woken.clear()
+            await self._woken.wait()
+
+    def _is_behind(self) -> bool:
+        """Tell whether a session was opened after the one that was received from ended."""
+        buffer = self._buffer
+        if buffer is None:
+            return True
+        drained = buffer.terminated and not buffer.pending_count
+        return drained and self._sessions.current not in (None, self._session)
+
+    def _processed(self) -> None:
+        if self._processing is not None:
+            self._processing()
+            self._processing = None
+
+    def _raise_if_ended(self) -> None:
+        buffer = self._buffer
+        if buffer is not None and not buffer.terminated:
+            return
+        error = None if buffer is None else buffer.error
+        if self._session is self._sessions.current:
+            # Not the session ended but the buffer overflowed: what was subscribed to is let go.
+            self._leave()
+        raise error or ClientInvalidOperation("the client is closed")
+
+    # -- the session's side --------------------------------------------------------------------
+
+    def on_next(self, value: Message) -> None:
+        """Take a message in."""
+        if self._buffer is not None:
+            self._buffer.offer(value)
+
+    def on_error(self, error: Exception) -> None:
+        """Take the end of the session."""
+        self._end(error)
+
+    def on_completed(self) -> None:
+        """Take the closing of the client."""
+        self._end(None)
+
+    def subscription_failed(self, channel: str, error: Exception) -> None:
+        """Take the refusal of a channel in a new session; `receive` raises it, once."""
+        if self._channels.pop(channel, None) is not None and channel not in self._confirming:
+            self._failures.append(error)
+            self._woken.set()
+
+    def _begin(self) -> Session:
+        """Begin to receive from the session that is open."""
+        session = self._sessions.open_session()
+        if self._session is not session or self._buffer is None or self._buffer.terminated:
+            self._leave()
+            self._session = session
+            self._buffer = MessageBuffer(flow=self._sessions.flow)
+            self._buffer.wake = self._woken.set
+            session.dispatch.set_fallback(self)
+        return session
+
+    def _end(self, error: Exception | None) -> None:
+        self._channels.clear()
+        if self._buffer is not None and not self._buffer.terminated:
+            if error is None:
+                self._buffer.complete()
+            else:
+                self._buffer.fail(error)
+        self._woken.set()
+
+    def _forget(self, channel: str) -> None:
+        disposable = self._channels.pop(channel, None)
+        if disposable is not None:
+            disposable.dispose()
+
+    def _leave(self) -> None:
+        """Begin afresh: the session, or its buffer, is over."""
+        for channel in list(self._channels):
+            self._forget(channel)
+        if self._buffer is not None:
+            self._buffer.close()
+            self._buffer = None
+        self._failures.clear()
