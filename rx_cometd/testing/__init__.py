@@ -10,26 +10,57 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from rx_cometd.testing.authentication import (
+        Authentication,
+        BearerAuthentication,
+        HttpRefusal,
+        TokenAuthentication,
+    )
+    from rx_cometd.testing.exchange import Exchange
     from rx_cometd.testing.faults import Faults
     from rx_cometd.testing.options import Options, ServerOptions, Verdict
+    from rx_cometd.testing.replay import ReplayLog
+    from rx_cometd.testing.salesforce import SalesforceAuthentication
     from rx_cometd.testing.server import BayeuxServer
+    from rx_cometd.testing.server_extension import Passage, ServerExtension
     from rx_cometd.testing.services import ServiceRequest
     from rx_cometd.testing.session import ServerSession
+    from rx_cometd.testing.timesync import TimesyncExtension
     from rx_cometd.testing.wire import Event, Json
 
 __all__ = [
+    "Authentication",
     "BayeuxServer",
+    "BearerAuthentication",
     "Event",
+    "Exchange",
     "Faults",
+    "HttpRefusal",
     "Json",
     "Options",
+    "Passage",
+    "ReplayLog",
+    "SalesforceAuthentication",
+    "ServerExtension",
     "ServerOptions",
     "ServerSession",
     "ServiceRequest",
+    "TimesyncExtension",
+    "TokenAuthentication",
     "Verdict",
 ]
 
 _HOMES: Final = {
+    "TimesyncExtension": "timesync",
+    "Exchange": "exchange",
+    "ServerExtension": "server_extension",
+    "Passage": "server_extension",
+    "SalesforceAuthentication": "salesforce",
+    "ReplayLog": "replay",
+    "TokenAuthentication": "authentication",
+    "HttpRefusal": "authentication",
+    "BearerAuthentication": "authentication",
+    "Authentication": "authentication",
     "BayeuxServer": "server",
     "Event": "wire",
     "Faults": "faults",

@@ -10,10 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, cast
 
 from rx_cometd.messages import CONNECT, HANDSHAKE
-from rx_cometd.testing.server_extension import ServerExtension
+from rx_cometd.testing.server_extension import Passage, ServerExtension
 
 if TYPE_CHECKING:
-    from rx_cometd.testing.exchange import Passage
     from rx_cometd.testing.wire import Event, Json
 
 __all__ = ["AckExtension", "Acknowledgements"]

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rx_cometd.messages import HANDSHAKE
+from aiohttp import web
+
+from rx_cometd.messages import CONNECT, HANDSHAKE
+from rx_cometd.testing import errors
+from rx_cometd.testing.session import Release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +19,6 @@ if TYPE_CHECKING:
     from rx_cometd.testing.options import Options
     from rx_cometd.testing.registry import SessionRegistry
     from rx_cometd.testing.requests import Requests
-    from rx_cometd.testing.session import Link
     from rx_cometd.testing.wire import Codec, Json
 
 __all__ = ["Core"]
@@ -45,6 +48,20 @@ class Core:
         self.changed = changed
         self.received: list[tuple[ConnectionType, list[Json]]] = []
 
+    async def refuse(self, request: web.Request) -> web.Response | None:
+        """Make the response to a request that is not authenticated."""
+        authentication = self.options.authentication
+        refused = None if authentication is None else await authentication.check(request.headers)
+        if refused is None:
+            return None
+        payload = ",".join(map(self.codec.encode, refused.messages))
+        return web.Response(
+            status=refused.status,
+            headers=refused.headers,
+            text=f"[{payload}]" if payload else None,
+            content_type=self.options.content_type,
+        )
+
     def record(self, connection_type: ConnectionType, messages: list[Json]) -> None:
         """Keep a payload for the tests to look at."""
         self.received.append((connection_type, messages))
@@ -53,11 +70,32 @@ class Core:
             del self.received[: len(self.received) - limit]
         self.changed()
 
-    def unbind(self, link: Link) -> None:
-        """Tell the sessions of a link that it is gone."""
-        for session in self.registry.sessions.values():
-            session.unbind(link, self.registry.lifetime)
+    async def hold(self, exchange: Exchange, abort: Callable[[], None]) -> bool:
+        """Hold the connect of an exchange, and complete its reply.
+
+        Args:
+            exchange: An exchange with nothing but a connect.
+            abort: Cuts its TCP connection.
+
+        Returns:
+            Whether it is to be answered at all.
+        """
+        (session,) = exchange.sessions
+        exchange.let_go()
+        held = session.hold(exchange.hold, abort)
         self.changed()
+        try:
+            reason = await held.released()
+        finally:
+            session.let_go(held, self.registry.lifetime)
+            self.changed()
+        exchange.take_in(session)
+        (reply,) = exchange.replies
+        if reason is Release.DISCONNECTED:
+            reply["advice"] = errors.NO_MORE
+        elif reason is Release.FORGOTTEN:
+            reply.update(self.requests.unknown(CONNECT))
+        return reason not in (Release.REPLACED, Release.ABANDONED)
 
     def texts(self, exchange: Exchange) -> list[str]:
         """Encode a response: the handshake's reply, events, other replies.

@@ -21,11 +21,14 @@ __all__ = [
     "SUBSCRIBE_DENIED",
     "SUBSCRIPTION_INVALID",
     "SUBSCRIPTION_MISSING",
+    "UNKNOWN_CLIENT",
     "UNKNOWN_META",
     "refusal",
 ]
 
 SESSION_UNKNOWN: Final = "402::session_unknown"
+UNKNOWN_CLIENT: Final = "403::Unknown client"
+"""Salesforce's `SESSION_UNKNOWN`."""
 HANDSHAKE_DENIED: Final = "403::handshake_denied"
 SUBSCRIBE_DENIED: Final = "403:denied_by_security_policy:subscribe_denied"
 PUBLISH_DENIED: Final = "403:denied_by_security_policy:publish_denied"

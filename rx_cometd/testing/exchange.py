@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from rx_cometd.messages import CONNECT, HANDSHAKE
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rx_cometd.testing.session import Link, ServerSession
     from rx_cometd.testing.wire import Event, Json
 
-__all__ = ["Exchange", "Passage"]
+__all__ = ["Exchange"]
 
 
 @dataclass(slots=True)
@@ -91,7 +91,8 @@ class Exchange:
 
     def _later_events(self, session: ServerSession) -> list[Event]:
         connect = self._reply_to(CONNECT)
-        if session.deliver_only and connect is None:
+        refused = connect is not None and not connect["successful"]
+        if refused or (session.deliver_only and connect is None):
             return []
         events = session.take()
         if session.acknowledgements is not None and connect is not None:
@@ -101,11 +102,3 @@ class Exchange:
 
     def _reply_to(self, channel: str) -> Json | None:
         return next((r for r in self.replies if r.get("channel") == channel), None)
-
-
-class Passage(NamedTuple):
-    """A message of an exchange, with its session; that of a handshake is yet to be."""
-
-    session: ServerSession
-    message: Json
-    exchange: Exchange

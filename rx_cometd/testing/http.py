@@ -10,9 +10,7 @@ from aiohttp import web
 
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.messages import HANDSHAKE
-from rx_cometd.testing import errors
 from rx_cometd.testing.exchange import Exchange
-from rx_cometd.testing.session import Release
 from rx_cometd.testing.wire import MalformedPayload
 
 if TYPE_CHECKING:
@@ -33,6 +31,9 @@ class LongPolling:
         """Answer one request."""
         core = self._core
         await core.faults.gate()
+        refused = await core.refuse(request)
+        if refused is not None:
+            return refused
         try:
             messages = core.codec.decode(await request.read())
         except MalformedPayload as error:
@@ -58,7 +59,7 @@ class LongPolling:
         core = self._core
         try:
             await core.requests.process(exchange)
-            if exchange.hold and not await self._hold(exchange, request):
+            if exchange.hold and not await core.hold(exchange, lambda: abort(request)):
                 # Java's duplicateMetaConnectHttpResponseCode.
                 return web.Response(status=500)
             body: str | bytes = core.codec.join(core.texts(exchange))
@@ -75,25 +76,6 @@ class LongPolling:
         )
         part = core.faults.cut_for(exchange.replies)
         return response if part is None else await _cut(request, response, part)
-
-    async def _hold(self, exchange: Exchange, request: web.Request) -> bool:
-        """Hold the connect; tell whether it is to be answered at all."""
-        core = self._core
-        (session,) = exchange.sessions
-        exchange.let_go()
-        held = session.hold(exchange.hold, lambda: abort(request))
-        core.changed()
-        try:
-            reason = await held.released()
-        finally:
-            session.let_go(held, core.registry.lifetime)
-            core.changed()
-        if reason in (Release.REPLACED, Release.ABANDONED):
-            return False
-        exchange.take_in(session)
-        if reason is Release.DISCONNECTED and exchange.connect is not None:
-            exchange.connect["advice"] = errors.NO_MORE
-        return True
 
 
 async def _cut(request: web.Request, response: web.Response, part: float) -> web.StreamResponse:

@@ -41,7 +41,7 @@ class ServerNetwork:
         if client_id is None:
             self._registry.clear()
         else:
-            self._registry.remove(self._registry.sessions[client_id])
+            self._registry.forget(self._registry.sessions[client_id])
 
     async def close_links(self, code: int, reason: str) -> None:
         """Close all WebSockets."""

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.testing.ack import AckExtension
+from rx_cometd.testing.replay import ReplayExtension, ReplayLog
 from rx_cometd.testing.timesync import TimesyncExtension
 from rx_cometd.testing.wire import Codec, Json
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from rx_cometd.testing.authentication import Authentication
     from rx_cometd.testing.server_extension import ServerExtension
     from rx_cometd.testing.session import ServerSession
 
@@ -41,6 +43,9 @@ class ServerOptions(TypedDict, total=False):
     deliver_during_handshake: bool
     ack: bool | Literal["object"]
     timesync: bool | TimesyncExtension
+    authentication: Authentication | None
+    replay: ReplayLog | None
+    salesforce: bool
     extensions: Sequence[ServerExtension]
     content_type: str
     json_dumps: Callable[[Any], str | bytes]
@@ -76,7 +81,10 @@ class Options:
         ack: Whether the acknowledgement extension is there; ``"object"`` to say so in handshake
             replies by ``{"enabled": true, "batch": 0}`` rather than ``true``.
         timesync: Whether the time synchronisation extension is there, or one set up otherwise.
-        extensions: Extensions of your own; they come before these two.
+        authentication: Who may talk to the server.
+        replay: Keeps events for clients that come back later, as Salesforce does.
+        salesforce: Behave like Salesforce; see `rx_cometd.testing.salesforce`.
+        extensions: Extensions of your own; they come after the authentication.
         content_type: Of HTTP responses.
         json_dumps: Encodes to text or bytes.
         json_loads: Decodes text or bytes.
@@ -102,6 +110,9 @@ class Options:
     deliver_during_handshake: bool = False
     ack: bool | Literal["object"] = True
     timesync: bool | TimesyncExtension = True
+    authentication: Authentication | None = None
+    replay: ReplayLog | None = None
+    salesforce: bool = False
     extensions: Sequence[ServerExtension] = ()
     content_type: str = "application/json"
     json_dumps: Callable[[Any], str | bytes] = json.dumps
@@ -127,6 +138,10 @@ class Options:
     def all_extensions(self) -> list[ServerExtension]:
         """Make the list of extensions in effect."""
         made = list(self.extensions)
+        if self.authentication is not None:
+            made.insert(0, self.authentication)
+        if self.replay is not None:
+            made.append(ReplayExtension(self.replay, self.codec))
         if self.ack:
             made.append(AckExtension("object" if self.ack == "object" else "boolean"))
         if self.timesync:

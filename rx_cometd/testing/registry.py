@@ -7,12 +7,13 @@ import secrets
 from typing import TYPE_CHECKING
 
 from rx_cometd.testing.globs import is_service, subscription_names
-from rx_cometd.testing.session import ServerSession
+from rx_cometd.testing.session import Release, ServerSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rx_cometd.connection_types import ConnectionType
+    from rx_cometd.testing.session import Link
 
 __all__ = ["SessionRegistry"]
 
@@ -60,10 +61,21 @@ class SessionRegistry:
         self._changed()
         return True
 
+    def forget(self, session: ServerSession) -> None:
+        """Lose a session, as a server does that lost its memory."""
+        self.remove(session)
+        session.release(Release.FORGOTTEN)
+
     def clear(self) -> None:
         """Forget everybody."""
         for session in list(self.sessions.values()):
-            self.remove(session)
+            self.forget(session)
+
+    def unbind(self, link: Link) -> None:
+        """Tell the sessions of a link that it is theirs no more."""
+        for session in self.sessions.values():
+            session.unbind(link, self.lifetime)
+        self._changed()
 
     def subscribe(self, session: ServerSession, name: str) -> None:
         """Note a subscription. Service channels need none: their messages come anyway."""

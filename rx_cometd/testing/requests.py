@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.messages import CONNECT, DISCONNECT, HANDSHAKE, SUBSCRIBE, UNSUBSCRIBE
 from rx_cometd.testing import errors
-from rx_cometd.testing.exchange import Passage
 from rx_cometd.testing.globs import is_meta, is_service, is_valid, is_wild
+from rx_cometd.testing.server_extension import Passage
+from rx_cometd.testing.session import Release
 from rx_cometd.testing.wire import Event, Json
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Requests:
         else:
             found = self._session(message, exchange)
             if found is None:
-                return None, self._unknown(channel)
+                return None, self.unknown(channel)
             session = found
             exchange.take_in(session)
             answer = self._answers.get(channel, self._publish)
@@ -102,10 +103,11 @@ class Requests:
                 return session, {"successful": False, **refused}
         return session, await answer(passage)
 
-    @staticmethod
-    def _unknown(channel: str) -> Json:
+    def unknown(self, channel: str) -> Json:
+        """Give the fields of the reply to a session that is not there."""
+        error = errors.UNKNOWN_CLIENT if self._options.salesforce else errors.SESSION_UNKNOWN
         advice = {"advice": errors.HANDSHAKE_AGAIN} if channel == CONNECT else {}
-        return {**_failed(errors.SESSION_UNKNOWN), **advice}
+        return {**_failed(error), **advice}
 
     def _session(self, message: Json, exchange: Exchange) -> ServerSession | None:
         session = self._registry.find(message.get("clientId"))
@@ -123,25 +125,30 @@ class Requests:
             return {"successful": False, "advice": errors.NO_MORE, **refused}
         session.browser_id = exchange.browser_id
         session.deliver_only = self._options.meta_connect_deliver_only
-        session.advised = exchange.connection_type
+        session.advised = None if self._options.salesforce else exchange.connection_type
         self._registry.add(session)
         exchange.take_in(session)
         if exchange.link is not None:
+            # Sessions that a client left behind would send it their events, too.
+            self._registry.unbind(exchange.link)
             session.link = exchange.link
         if self._options.on_handshake is not None:
             pending = self._options.on_handshake(session)
             if inspect.isawaitable(pending):
                 await pending
-        return {
+        reply: Json = {
             "clientId": session.client_id,
             "version": "1.0",
             "minimumVersion": "1.0",
             "supportedConnectionTypes": [t.value for t in self._options.connection_types],
-            "advice": self._options.advice(),
         }
+        if not self._options.salesforce:
+            reply["advice"] = self._options.advice()
+        return reply
 
     async def _connect(self, passage: Passage) -> Json:
         session, message, exchange = passage
+        session.release(Release.REPLACED)
         session.link = exchange.link
         session.connection_type = exchange.connection_type
         asked = _asked_timeout(message)

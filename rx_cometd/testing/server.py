@@ -16,6 +16,7 @@ from rx_cometd.testing.network import ServerNetwork
 from rx_cometd.testing.options import Options, ServerOptions
 from rx_cometd.testing.registry import SessionRegistry
 from rx_cometd.testing.requests import Requests
+from rx_cometd.testing.salesforce import salesforce_defaults
 from rx_cometd.testing.services import Handler, Services
 from rx_cometd.testing.websocket import WebSocketLink, WebSockets
 from rx_cometd.testing.wire import Event, Json
@@ -54,6 +55,8 @@ class BayeuxServer:
     def __init__(
         self, host: str = "127.0.0.1", port: int = 0, **options: Unpack[ServerOptions]
     ) -> None:
+        if options.get("salesforce"):
+            options = {**salesforce_defaults(), **options}
         self.options = Options(**options)
         self._tasks: set[asyncio.Task[None]] = set()
         self._watchers: set[asyncio.Event] = set()
@@ -171,10 +174,15 @@ class BayeuxServer:
             data: The data.
             fields: Further fields of the message, as ``ext`` or ``id``.
 
+        Raises:
+            TypeError: With ``replay``, for data that is no mapping and can hold no id.
+
         Returns:
             How many sessions it went to.
         """
         sessions = self._registry.subscribers(channel)
+        if self.options.replay is not None:
+            data = self.options.replay.record(channel, data, fields)
         event = Event({"channel": channel, "data": data, **fields}, self._core.codec)
         for session in sessions:
             session.deliver(event)

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from rx_cometd.testing.exchange import Passage
+    from rx_cometd.testing.exchange import Exchange
+    from rx_cometd.testing.session import ServerSession
     from rx_cometd.testing.wire import Json
 
-__all__ = ["ServerExtension"]
+__all__ = ["Passage", "ServerExtension"]
+
+
+class Passage(NamedTuple):
+    """A message on its way through the server.
+
+    Attributes:
+        session: Its session; that of a handshake is yet to be.
+        message: The message as it came.
+        exchange: The payload it came with.
+    """
+
+    session: ServerSession
+    message: Json
+    exchange: Exchange
 
 
 class ServerExtension:

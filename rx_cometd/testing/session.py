@@ -22,6 +22,8 @@ class Release(enum.Enum):
     MESSAGES = enum.auto()
     TIMEOUT = enum.auto()
     DISCONNECTED = enum.auto()
+    FORGOTTEN = enum.auto()
+    """The session does not exist any more."""
     REPLACED = enum.auto()
     """By a later connect of the same session."""
     ABANDONED = enum.auto()
@@ -142,8 +144,8 @@ class ServerSession:
         if self.link is not None and not self.deliver_only:
             for event in self.take():
                 self.link.push(event.text)
-        elif self.held is not None:
-            self.held.release(Release.MESSAGES)
+        else:
+            self.release(Release.MESSAGES)
 
     def take(self) -> list[Event]:
         """Empty the queue into a response."""
@@ -175,12 +177,16 @@ class ServerSession:
     # Life
 
     def hold(self, timeout: float, abort: Callable[[], None]) -> HeldConnect:
-        """Hold a connect; the one that was held so far is released."""
-        if self.held is not None:
-            self.held.release(Release.REPLACED)
+        """Hold a connect."""
+        self.release(Release.REPLACED)
         self.held = HeldConnect(timeout, abort)
         self._expires_at = None
         return self.held
+
+    def release(self, reason: Release) -> None:
+        """Release the held connect, if there is one."""
+        if self.held is not None:
+            self.held.release(reason)
 
     def let_go(self, held: HeldConnect, lifetime: float) -> None:
         """Hold a connect no longer; from now on the session's days are counted."""
@@ -204,8 +210,7 @@ class ServerSession:
         """Tell that a link is gone."""
         if self.link is link:
             self.link = None
-            if self.held is not None:
-                self.held.release(Release.ABANDONED)
+            self.release(Release.ABANDONED)
             self.expire_in(lifetime)
 
     def end(self, farewell: Event | None = None) -> None:
@@ -216,5 +221,4 @@ class ServerSession:
                 self.link.push(farewell.text)
             else:
                 self.queue.append(farewell)
-        if self.held is not None:
-            self.held.release(Release.DISCONNECTED)
+        self.release(Release.DISCONNECTED)

@@ -6,10 +6,9 @@ import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from rx_cometd.testing.globs import is_meta
-from rx_cometd.testing.server_extension import ServerExtension
+from rx_cometd.testing.server_extension import Passage, ServerExtension
 
 if TYPE_CHECKING:
-    from rx_cometd.testing.exchange import Passage
     from rx_cometd.testing.wire import Json
 
 __all__ = ["TimesyncExtension"]

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import WSMessage, WSMsgType, web
 
 from rx_cometd.connection_types import ConnectionType
-from rx_cometd.testing import errors
 from rx_cometd.testing.exchange import Exchange
 from rx_cometd.testing.http import abort
-from rx_cometd.testing.session import Release
 from rx_cometd.testing.wire import MalformedPayload
 
 if TYPE_CHECKING:
@@ -44,6 +42,7 @@ class WebSocketLink:
         self._roomy = asyncio.Event()
         self._roomy.set()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._closings: set[asyncio.Task[bool]] = set()
         self._closing: tuple[int, str] | None = None
         self.spawn(self._write())
 
@@ -74,8 +73,11 @@ class WebSocketLink:
         abort(self._request)
 
     async def close(self, code: int, reason: str = "") -> None:
-        """Close the WebSocket at once."""
-        await self._ws.close(code=code, message=reason.encode())
+        """Close the WebSocket at once, and wait for the client to do so, a little."""
+        closing = self._ws.close(code=code, message=reason.encode())
+        task = asyncio.get_running_loop().create_task(closing)
+        self._closings.add(task)
+        await asyncio.wait([task])
 
     async def send_raw(self, payload: str | bytes) -> None:
         """Send a frame that is none of ours."""
@@ -106,7 +108,8 @@ class WebSocketLink:
         self._roomy.set()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # aiohttp would cut the connection under a close that waits for the client's.
+        await asyncio.gather(*self._tasks, *self._closings, return_exceptions=True)
 
     async def _write(self) -> None:
         try:
@@ -151,6 +154,9 @@ class WebSockets:
         status = self._core.faults.status_for_upgrade()
         if status is not None:
             return web.Response(status=status)
+        refused = await self._core.refuse(request)
+        if refused is not None:
+            return refused
         ws = web.WebSocketResponse(
             autoping=False,
             compress=False,
@@ -166,7 +172,7 @@ class WebSockets:
                 await self._receive(link, frame)
         finally:
             self.links.discard(link)
-            self._core.unbind(link)
+            self._core.registry.unbind(link)
             await link.end()
         return ws
 
@@ -200,23 +206,9 @@ class WebSockets:
             exchange.finish()
 
     async def _hold(self, link: WebSocketLink, exchange: Exchange) -> None:
-        core = self._core
-        (session,) = exchange.sessions
-        exchange.let_go()
-        held = session.hold(exchange.hold, link.abort)
-        core.changed()
-        try:
-            reason = await held.released()
-        finally:
-            session.let_go(held, core.registry.lifetime)
-            core.changed()
-        if reason in (Release.REPLACED, Release.ABANDONED):
-            # AbstractWebSocketEndPoint: the older of two connects is dropped in silence.
-            return
-        if reason is Release.DISCONNECTED and exchange.connect is not None:
-            exchange.connect["advice"] = errors.NO_MORE
-        exchange.take_in(session)
-        self._respond(link, exchange)
+        # AbstractWebSocketEndPoint: the older of two connects is dropped in silence.
+        if await self._core.hold(exchange, link.abort):
+            self._respond(link, exchange)
         exchange.finish()
 
     def _respond(self, link: WebSocketLink, exchange: Exchange) -> None:

@@ -1,13 +1,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rx_cometd.testing import BayeuxServer, ServiceRequest
+from rx_cometd.testing import (
+    BayeuxServer,
+    Passage,
+    ServerExtension,
+    ServerSession,
+    ServiceRequest,
+    TimesyncExtension,
+)
 
 from .peers import long_polling, peer, websocket
+
+if TYPE_CHECKING:
+    from rx_cometd.testing import Json
 
 BOTH = pytest.mark.parametrize("kind", ["websocket", "long-polling"])
 
@@ -157,3 +168,138 @@ async def test_unknown_sessions(kind: str) -> None:
             reply = await client.ask(channel, **{field: "/a"})
             assert reply["error"] == "402::session_unknown"
             assert "advice" not in reply
+
+
+@BOTH
+async def test_impossible_requests(kind: str) -> None:
+    async with BayeuxServer() as server, peer(kind, server) as client:
+        await client.open()
+        errors = {
+            "400::channel_missing": {"id": "a", "clientId": client.client_id},
+            "405::channel_invalid": client.message("no/channel", data=1),
+            "404::unknown_meta": client.message("/meta/unknown"),
+            "403:denied_by_security_policy:create_denied": client.message("/a/*", data=1),
+            "403::subscription_missing": client.message("/meta/subscribe"),
+            "403::subscription_invalid": client.message("/meta/subscribe", subscription="a"),
+            "403:denied_by_security_policy:subscribe_denied": client.message(
+                "/meta/subscribe", subscription=["/a", "/meta/connect"]
+            ),
+        }
+        for error, message in errors.items():
+            (reply,) = await client.exchange(message)
+            assert (reply["error"], reply["id"]) == (error, message["id"])
+        reply = await client.ask("/meta/unsubscribe")
+        assert reply["error"] == "403::subscription_missing"
+        # An array is taken as a whole or not at all.
+        assert not server.subscribers("/a")
+
+
+@BOTH
+async def test_policies(kind: str) -> None:
+    async def can_publish(session: ServerSession, channel: str, message: Json) -> str | bool:
+        return message["data"] == "please" or f"403:{channel}:say please"
+
+    server = BayeuxServer(
+        can_handshake=lambda _, message: message.get("ext") == {"name": "me"},
+        can_subscribe=lambda _, name, __: name != "/secret",
+        can_publish=can_publish,
+    )
+    async with server, peer(kind, server) as client:
+        reply = await client.handshake()
+        assert (reply["error"], reply["advice"]["reconnect"]) == ("403::handshake_denied", "none")
+        assert (await client.handshake(ext={"name": "me"}))["successful"]
+        reply = await client.subscribe("/a", "/secret")
+        assert reply["error"] == "403:denied_by_security_policy:subscribe_denied"
+        assert (await client.subscribe("/a"))["successful"]
+        assert (await client.ask("/a", data=1))["error"] == "403:/a:say please"
+        assert (await client.ask("/a", data="please"))["successful"]
+
+
+async def test_policies_may_give_fields() -> None:
+    retry = {"advice": {"reconnect": "retry", "interval": 10}}
+    server = BayeuxServer(can_handshake=lambda _, __: {"error": "403::busy", **retry})
+    async with server, long_polling(server) as client:
+        reply = await client.handshake()
+        assert (reply["error"], reply["advice"]) == ("403::busy", retry["advice"])
+        assert not reply["successful"]
+
+
+async def test_on_handshake_may_be_a_coroutine_function() -> None:
+    async def greet(session: ServerSession) -> None:
+        server.deliver(session.client_id, "/service/hello", "hi")
+
+    server = BayeuxServer(on_handshake=greet)
+    async with server, long_polling(server) as client:
+        reply = await client.handshake()
+        assert "x-messages" not in reply
+        event, _ = await client.connect()
+        assert event["data"] == "hi"
+
+
+@BOTH
+async def test_publishers_need_not_hear_themselves(kind: str) -> None:
+    server = BayeuxServer(broadcast_to_publisher=False)
+    async with server, peer(kind, server) as client, websocket(server) as other:
+        await client.open("/a")
+        await other.open("/a")
+        assert len(await client.exchange(client.message("/a", data=1))) == 1
+        assert (await other.receive())[0]["data"] == 1
+
+
+@BOTH
+async def test_service_subscriptions_do_nothing(kind: str) -> None:
+    async with BayeuxServer() as server, peer(kind, server) as client:
+        await client.open("/service/x")
+        assert not server.sessions[client.client_id].subscriptions
+        assert len(await client.exchange(client.message("/service/x", data=1))) == 1
+
+
+async def test_services_may_be_globs_and_say_nothing() -> None:
+    async with BayeuxServer() as server, long_polling(server) as client:
+        seen: list[Any] = []
+        server.service("/service/**")(lambda request: seen.append((request.channel, request.data)))
+        await client.open()
+        (reply,) = await client.exchange(client.message("/service/a/b", data=7))
+        assert reply["successful"]
+        assert seen == [("/service/a/b", 7)]
+
+
+async def test_a_failing_coroutine_service_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async with BayeuxServer() as server, long_polling(server) as client:
+
+        @server.service("/service/bad")
+        async def bad(request: ServiceRequest) -> Any:
+            raise ValueError("no good")
+
+        await client.open()
+        assert (await client.ask("/service/bad", data=0))["successful"]
+        assert "no good" in caplog.text
+
+
+@BOTH
+async def test_timesync(kind: str) -> None:
+    server = BayeuxServer(timesync=TimesyncExtension(offset=10.0))
+    async with server, peer(kind, server) as client:
+        now = round(time.time() * 1000)
+        reply = await client.handshake(ext={"timesync": {"tc": now, "l": 0, "o": 0}})
+        answer = reply["ext"]["timesync"]
+        assert answer["tc"] == now
+        assert 10_000 <= answer["ts"] - now < 12_000
+        assert answer["a"] == now - answer["ts"]
+        in_step = {"tc": now, "l": 1, "o": round(time.time() * 1000) - now + 10_000}
+        (reply,) = await client.connect(ext={"timesync": in_step})
+        assert "ext" not in reply
+
+
+async def test_extensions_of_ones_own_see_and_refuse() -> None:
+    class Stamp(ServerExtension):
+        async def incoming(self, passage: Passage) -> Json | None:
+            return {"error": "403::mute"} if passage.message["channel"] == "/mute" else None
+
+        def outgoing(self, passage: Passage, reply: Json) -> None:
+            reply["stamp"] = len(passage.exchange.messages)
+
+    async with BayeuxServer(extensions=[Stamp()]) as server, long_polling(server) as client:
+        assert (await client.handshake())["stamp"] == 1
+        reply = await client.ask("/mute", data=1)
+        assert (reply["successful"], reply["error"], reply["stamp"]) == (False, "403::mute", 1)
