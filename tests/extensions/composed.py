@@ -44,6 +44,11 @@ class Composed:
             payload.delivered()
         return payload
 
+    def process(self, payload: Payload, index: int = 0) -> None:
+        """Say that an event message of a payload was processed."""
+        for callback in payload.processed_callbacks().get(id(payload.messages[index]), []):
+            callback()
+
     def dispose(self) -> None:
         for subscription in self._subscriptions:
             subscription.dispose()
