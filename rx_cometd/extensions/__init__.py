@@ -1,1 +1,57 @@
-"""The ready-made extensions."""
+"""The ready-made extensions, to be given to a `Client`.
+
+| made by | what it does |
+|---|---|
+| `ack` | the server keeps what was not acknowledged, and sends it again |
+| `replay` | goes on after the last event processed, over restarts too (Salesforce) |
+| `timesync` | how far the server's clock is from ours |
+| `timestamp` | the time in every message sent |
+| `binary` | ``bytes`` as data |
+| `bearer_auth` | tokens in the ``Authorization`` header, renewed in time |
+| `log_payloads` | what travels, in the log, without secrets |
+
+`replay` keeps its markers in a store: `MemoryStore`, `SqliteStore`, `RedisStore` or
+`PostgresStore`.
+"""
+
+from rx_cometd.extensions.ack import Ack, ack
+from rx_cometd.extensions.bearer_auth import BearerAuth, BearerToken, TokenProvider, bearer_auth
+from rx_cometd.extensions.binary import binary
+from rx_cometd.extensions.log_payloads import log_payloads
+from rx_cometd.extensions.postgres_store import PostgresStore
+from rx_cometd.extensions.redis_store import RedisStore
+from rx_cometd.extensions.replay import Replay, replay
+from rx_cometd.extensions.replay_store import (
+    AsyncReplayStore,
+    MemoryStore,
+    ReplayId,
+    ReplayOption,
+    ReplayStore,
+)
+from rx_cometd.extensions.sqlite_store import SqliteStore
+from rx_cometd.extensions.timestamp import timestamp
+from rx_cometd.extensions.timesync import TimeSync, timesync
+
+__all__ = [
+    "Ack",
+    "AsyncReplayStore",
+    "BearerAuth",
+    "BearerToken",
+    "MemoryStore",
+    "PostgresStore",
+    "RedisStore",
+    "Replay",
+    "ReplayId",
+    "ReplayOption",
+    "ReplayStore",
+    "SqliteStore",
+    "TimeSync",
+    "TokenProvider",
+    "ack",
+    "bearer_auth",
+    "binary",
+    "log_payloads",
+    "replay",
+    "timestamp",
+    "timesync",
+]
