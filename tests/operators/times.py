@@ -70,6 +70,7 @@ async def turns(count: int = 20) -> None:
 
 async def play(scheduler: TestScheduler, until: int) -> None:
     """Run virtual time tick by tick, and the event loop's tasks within each tick."""
+    await turns()
     for tick in range(int(scheduler.clock) + 1, until + 1):
         scheduler.advance_to(float(tick))
         await turns()
