@@ -18,11 +18,12 @@ from rx_cometd.testing.registry import SessionRegistry
 from rx_cometd.testing.requests import Requests
 from rx_cometd.testing.salesforce import salesforce_defaults
 from rx_cometd.testing.services import Handler, Services
+from rx_cometd.testing.tasks import Tasks
 from rx_cometd.testing.websocket import WebSocketLink, WebSockets
 from rx_cometd.testing.wire import Event, Json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Unpack
 
@@ -58,13 +59,13 @@ class BayeuxServer:
         if options.get("salesforce"):
             options = {**salesforce_defaults(), **options}
         self.options = Options(**options)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._watchers: set[asyncio.Event] = set()
         lifetime = self.options.interval + self.options.max_interval
         links: set[WebSocketLink] = set()
         self._registry = SessionRegistry(lifetime, self._changed)
         self._listener = Listener(host, port, self.options, self._handle)
-        self._services = Services(self.options.codec, self._spawn)
+        self._services = Services(self.options.codec, self._tasks.spawn)
         self._network = ServerNetwork(self._listener, self._registry, links)
         self.faults = Faults(self._network)
         requests = Requests(
@@ -119,7 +120,7 @@ class BayeuxServer:
             OSError: The port is taken.
         """
         await self._listener.start()
-        self._spawn(self._registry.sweep_every(self.options.sweep_seconds))
+        self._tasks.spawn(self._registry.sweep_every(self.options.sweep_seconds))
 
     async def stop(self, *, forget: bool = True) -> None:
         """Close everything, quickly; a stopped server can be started again.
@@ -133,9 +134,7 @@ class BayeuxServer:
         if not self.faults.stalled:
             await self._network.close_links(1001, "")
         await self._listener.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.end()
         if forget:
             self._registry.clear()
 
@@ -257,9 +256,3 @@ class BayeuxServer:
     def _changed(self) -> None:
         for watcher in self._watchers:
             watcher.set()
-
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task

@@ -11,6 +11,7 @@ from aiohttp import WSMessage, WSMsgType, web
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.testing.exchange import Exchange
 from rx_cometd.testing.http import abort
+from rx_cometd.testing.tasks import Tasks
 from rx_cometd.testing.wire import MalformedPayload
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class WebSocketLink:
         self._ready = asyncio.Event()
         self._roomy = asyncio.Event()
         self._roomy.set()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks()
         self._closings: set[asyncio.Task[bool]] = set()
         self._closing: tuple[int, str] | None = None
         self.spawn(self._write())
@@ -99,17 +100,14 @@ class WebSocketLink:
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run something that ends with the link."""
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(coroutine)
 
     async def end(self) -> None:
         """End the tasks of the link; nothing is sent any more."""
         self._roomy.set()
-        for task in self._tasks:
-            task.cancel()
+        await self._tasks.end()
         # aiohttp would cut the connection under a close that waits for the client's.
-        await asyncio.gather(*self._tasks, *self._closings, return_exceptions=True)
+        await asyncio.gather(*self._closings, return_exceptions=True)
 
     async def _write(self) -> None:
         try:

@@ -139,3 +139,103 @@ async def test_many_messages_do_not_fill_memory() -> None:
         await flooding
         assert got == list(range(50_000))
         assert max(client.frames) == 100
+
+
+async def test_a_server_starts_once() -> None:
+    server = BayeuxServer()
+    assert not server.running
+    assert repr(server) == "<BayeuxServer stopped, 0 sessions>"
+    await server.stop()
+    async with server:
+        assert repr(server) == f"<BayeuxServer at {server.url}, 0 sessions>"
+        with pytest.raises(RuntimeError):
+            await server.start()
+        other = BayeuxServer(port=server.port)
+        with pytest.raises(OSError):
+            await other.start()
+        assert not other.running
+    server.faults.drop_link()
+    async with server:
+        assert server.running
+
+
+async def test_ipv6_urls() -> None:
+    server = BayeuxServer("::1", 8080, path="/bayeux")
+    assert server.url == "http://[::1]:8080/bayeux"
+
+
+async def test_until_gives_up() -> None:
+    async with BayeuxServer() as server:
+        with pytest.raises(TimeoutError):
+            await server.until(lambda: server.sessions, timeout=0.01)
+
+
+async def test_unknown_sessions_are_key_errors() -> None:
+    async with BayeuxServer() as server:
+        with pytest.raises(KeyError):
+            server.deliver("nobody", "/a", 1)
+        with pytest.raises(KeyError):
+            await server.disconnect("nobody")
+        with pytest.raises(KeyError):
+            server.faults.drop_link("nobody")
+
+
+async def test_pings_are_answered() -> None:
+    async with BayeuxServer() as server, websocket(server, autoping=False) as client:
+        await client.ws.ping(b"x")
+        frame = await client.ws.receive()
+        assert (frame.type, frame.data) == (WSMsgType.PONG, b"x")
+
+
+async def test_deliver_needs_no_subscription() -> None:
+    async with BayeuxServer() as server, websocket(server) as client:
+        await client.open()
+        server.deliver(client.client_id, "/a", 1, id="7")
+        assert await client.receive() == [{"channel": "/a", "data": 1, "id": "7"}]
+
+
+async def test_sessions_tell_their_state() -> None:
+    async with BayeuxServer() as server, long_polling(server) as client:
+        await client.handshake()
+        session = server.sessions[client.client_id]
+        assert "long-polling handshaken, 0 subscriptions, 0 queued" in repr(session)
+        await client.connect()
+        server.deliver(client.client_id, "/a", 1)
+        assert "connected, 0 subscriptions, 1 queued" in repr(session)
+
+
+async def test_events_of_the_handshake_follow_its_reply_on_a_websocket() -> None:
+    server = BayeuxServer(on_handshake=lambda s: server.deliver(s.client_id, "/hello", "hi"))
+    async with server, websocket(server) as client:
+        reply, event = await client.exchange_for(2, client.handshake_message())
+        assert (reply["successful"], event["data"]) == (True, "hi")
+
+
+async def test_x_messages_without_acknowledgements() -> None:
+    server = BayeuxServer(deliver_during_handshake=True)
+    async with server, long_polling(server) as client:
+        assert (await client.handshake())["x-messages"] == 0
+
+
+async def test_a_dropped_websocket_releases_the_publisher() -> None:
+    async with BayeuxServer() as server, websocket(server) as client:
+        await client.open("/a")
+        session = server.sessions[client.client_id]
+        server.faults.stall()
+        publishing = asyncio.create_task(server.publish("/a", "x" * 1_000_000))
+        while not session.crowded:  # noqa: ASYNC110 - crowding is nobody's event
+            await asyncio.sleep(0)
+        assert not publishing.done()
+        server.faults.drop_link()
+        assert await publishing == 1
+
+
+async def test_failures_inside_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async with BayeuxServer(json_dumps=failing) as server, websocket(server) as client:
+        await client.send(client.handshake_message())
+        assert (await client.ws.receive()).type in {WSMsgType.CLOSE, WSMsgType.CLOSED}
+    assert "cannot encode" in caplog.text
+
+
+def failing(message: object) -> str:
+    raise ValueError("cannot encode")
