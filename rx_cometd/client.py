@@ -32,7 +32,7 @@ from rx_cometd.transports import TransportOptions
 if TYPE_CHECKING:
     import concurrent.futures
     import ssl as ssl_module
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
     from types import TracebackType
 
     import aiohttp
@@ -291,7 +291,7 @@ class Client:
         return asyncio.run_coroutine_threadsafe(self.publish(channel, data, fields=fields), loop)
 
     @contextmanager
-    def batch(self) -> Iterator[None]:
+    def batch(self) -> Generator[None]:
         """Hold publishes, subscribes and unsubscribes until the block ends.
 
         They then travel in one payload. Do not wait for a reply within the block.

@@ -126,7 +126,7 @@ class Dispatch:
         finally:
             self._delivering = False
 
-    def _deliver(self, messages: Sequence[Message], processed: _Callbacks) -> None:
+    def _deliver(self, messages: Sequence[Any], processed: _Callbacks) -> None:
         if processed:
             for message in messages:
                 with Delivery(partial(_call_all, processed.get(id(message), ()))):

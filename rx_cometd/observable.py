@@ -85,7 +85,7 @@ class LoopObservable(Observable[_T_co]):
             result = operator(result)
             # Subclasses (grouped, connectable, subjects) have methods of their own to keep.
             if type(result) is Observable:
-                result = _Piped(result)
+                result = _Piped(result)  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType]
         return result
 
 

@@ -438,11 +438,11 @@ class Session:
     async def _send(self, outgoing: Outgoing) -> None:
         """Send a payload, but for the requests that were cancelled meanwhile."""
         requests = self._protocol.requests
-        messages = [message for message in outgoing.messages if message["id"] in requests]
+        messages = [message for message in outgoing.messages if message.get("id") in requests]
         connection_type = self.connection_type
         if not messages or connection_type is None:
             return
-        exchange = tuple(message["id"] for message in messages)
+        exchange = tuple(message.get("id", "") for message in messages)
         if connection_type is ConnectionType.WEBSOCKET:
             self._deadlines.add(exchange, outgoing.allowance)
         try:

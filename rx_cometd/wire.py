@@ -106,7 +106,7 @@ class Wire:
             CometDError: Nothing, or not everything, was sent or answered.
             Exception: What the user's ``headers`` raised.
         """
-        exchange = tuple(message["id"] for message in messages)
+        exchange = tuple(message.get("id", "") for message in messages)
         headers: CIMultiDict[str] = CIMultiDict()
         if self._link.wants_headers(connection_type):
             headers.update(await provided(self._settings.headers))
@@ -147,7 +147,7 @@ class Wire:
         """Have the extensions see a payload; what they drop fails, the rest goes on."""
         assert self._outbound is not None  # noqa: S101 - for the type checker
         payload = Payload(list(messages), headers)
-        ids = {id(message): message["id"] for message in messages}
+        ids = {id(message): message.get("id", "") for message in messages}
         passed = await self._let_out(payload)
         for message in passed.messages:
             if id(message) in ids:

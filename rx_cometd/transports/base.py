@@ -17,7 +17,7 @@ from rx_cometd.exceptions import (
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
 
     from yarl import URL
 
@@ -53,7 +53,7 @@ class Received(NamedTuple):
 
 
 @contextmanager
-def transport_errors() -> Iterator[None]:
+def transport_errors() -> Generator[None]:
     """Tell aiohttp's and the operating system's errors as our own."""
     try:
         yield

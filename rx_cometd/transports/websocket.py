@@ -60,7 +60,7 @@ class WebSocketTransport:
                     proxy=self._options.proxy,
                     max_msg_size=self._options.max_message_size,
                     heartbeat=self._options.heartbeat,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT),
+                    timeout=_timeout(),
                     decode_text=False,
                 )
         self._socket = socket
@@ -121,6 +121,11 @@ class WebSocketTransport:
         if socket is not None:
             with transport_errors():
                 await socket.close()
+
+
+def _timeout() -> aiohttp.ClientWSTimeout:
+    # An attrs class, whose parameters pyright does not see.
+    return aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT)  # pyright: ignore[reportCallIssue]
 
 
 _PAYLOAD = frozenset({aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY})
