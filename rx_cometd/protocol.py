@@ -137,6 +137,11 @@ class Protocol:
             request = self.requests.add(Kind.HANDSHAKE, self.control.handshake(fields))
             self._put(Lane.HANDSHAKE, [request], self._max_network_delay)
 
+    def handshake_unready(self, error: Exception) -> None:
+        """Take the failure to make up a handshake: the user's fields could not be had."""
+        if self.control.begin(Step.HANDSHAKE):
+            self.control.handshake_failed(error)
+
     def connect(self, now: float) -> None:
         """Take the step `Step.CONNECT`; where that is not due (any more), do nothing.
 

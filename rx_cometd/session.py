@@ -376,7 +376,7 @@ class Session:
         try:
             fields = await provided(self._settings.handshake_fields)
         except Exception as error:
-            self._protocol.control.handshake_failed(error)
+            self._protocol.handshake_unready(error)
         else:
             self._acknowledges = False
             self._protocol.handshake(fields)
