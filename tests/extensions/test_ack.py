@@ -195,6 +195,16 @@ def test_one_extension_serves_two_sessions() -> None:
     assert connect(two, "3") == 0
 
 
+def test_other_messages_are_left_alone() -> None:
+    session = Composed(ack())
+    shaken(session)
+    publish = {"channel": "/a", "data": 1, "id": "2"}
+    assert session.send({**publish}).messages == [publish]
+    reply = {"channel": "/a", "successful": True, "id": "2", "ext": {"ack": 9}}
+    session.receive({**reply})
+    assert connect(session, "3") == 0
+
+
 def test_tells_what_it_is() -> None:
     assert isinstance(ack(), Ack)
     assert repr(ack()) == "<Ack>"

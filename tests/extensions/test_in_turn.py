@@ -4,7 +4,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from reactivex import Subject
+from reactivex import Observable, Subject, abc
+from reactivex.disposable import Disposable
 
 from rx_cometd.exceptions import ExtensionError
 from rx_cometd.extension import Payload
@@ -162,3 +163,31 @@ async def test_each_subscription_has_a_queue_of_its_own() -> None:
     held.set_result(None)
     await turn()
     assert (len(one), len(two)) == (1, 1)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_a_source_that_goes_on_after_a_failure_does_no_more_work(ends: bool) -> None:
+    def subscribe(
+        observer: abc.ObserverBase[Payload], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        for _ in range(3):
+            observer.on_next(Payload([]))
+        if ends:
+            observer.on_completed()
+        else:
+            observer.on_error(KeyError("too late"))
+        return Disposable()
+
+    acted: list[Payload] = []
+
+    def act(payload: Payload) -> None:
+        acted.append(payload)
+        raise ValueError("bad")
+
+    seen: list[str] = []
+    in_turn(act)(Observable(subscribe)).subscribe(
+        on_error=lambda error: seen.append(repr(error)),
+        on_completed=lambda: seen.append("completed"),
+    )
+    assert seen == ["ValueError('bad')"]
+    assert len(acted) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,7 @@ def killed_after(path: Path, count: int) -> tuple[int, list[int], int]:
             lines.append(line)
             if len(lines) == count:
                 child.kill()  # SIGKILL; what it wrote until then is still in the pipe
+    assert child.returncode == -signal.SIGKILL  # it would not have ended by itself
     words = [line.split() for line in lines if line.endswith("\n")]
     numbers = {
         verb: [int(number) for word, number in words if word == verb]

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import random
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from rx_cometd.extensions import z85
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 
@@ -50,16 +54,19 @@ def test_what_is_no_z85_is_refused(text: str) -> None:
         z85.decode(text)
 
 
-def test_a_mebibyte_takes_well_under_a_fifth_of_a_second() -> None:
-    data = random.Random(85).randbytes(1 << 20)
-    encoding: list[float] = []
-    decoding: list[float] = []
+def best_of(function: Callable[[], object]) -> float:
+    seconds: list[float] = []
     for _ in range(5):
         start = time.process_time()
-        text = z85.encode(data)
-        encoding.append(time.process_time() - start)
-        start = time.process_time()
-        assert z85.decode(text) == data
-        decoding.append(time.process_time() - start)
-    assert min(encoding) < 0.2
-    assert min(decoding) < 0.2
+        function()
+        seconds.append(time.process_time() - start)
+    return min(seconds)
+
+
+def test_several_times_as_fast_as_digit_by_digit() -> None:
+    # A mebibyte takes 0.1 s each way where this was written; a ratio holds on any machine.
+    data = random.Random(85).randbytes(1 << 16)
+    text = z85.encode(data)
+    plain = best_of(lambda: by_the_book(data))
+    assert best_of(lambda: z85.encode(data)) < plain / 3
+    assert best_of(lambda: z85.decode(text)) < plain / 3
