@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rx_cometd.testing.salesforce import SalesforceAuthentication
     from rx_cometd.testing.server import BayeuxServer
     from rx_cometd.testing.server_extension import Passage, ServerExtension
-    from rx_cometd.testing.services import ServiceRequest
+    from rx_cometd.testing.services import ServiceFailure, ServiceRequest
     from rx_cometd.testing.session import ServerSession
     from rx_cometd.testing.timesync import TimesyncExtension
     from rx_cometd.testing.wire import Event, Json
@@ -44,6 +44,7 @@ __all__ = [
     "ServerExtension",
     "ServerOptions",
     "ServerSession",
+    "ServiceFailure",
     "ServiceRequest",
     "TimesyncExtension",
     "TokenAuthentication",
@@ -68,6 +69,7 @@ _HOMES: Final = {
     "Options": "options",
     "ServerOptions": "options",
     "ServerSession": "session",
+    "ServiceFailure": "services",
     "ServiceRequest": "services",
     "Verdict": "options",
 }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rx_cometd.testing.session import ServerSession
 
-__all__ = ["Handler", "ServiceRequest", "Services"]
+__all__ = ["Handler", "ServiceFailure", "ServiceRequest", "Services"]
 
 _logger = logging.getLogger(__name__)
 
@@ -44,6 +44,18 @@ class ServiceRequest:
         return self.message.get("data")
 
 
+class ServiceFailure(Exception):  # noqa: N818 - the word of RemoteCall.failure
+    """Raised by a service handler to answer with ``"successful": false``.
+
+    Args:
+        data: The data of the answer.
+    """
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data)
+        self.data = data
+
+
 Handler: TypeAlias = "Callable[[ServiceRequest], Any | Awaitable[Any]]"
 _H = TypeVar("_H", bound="Callable[[ServiceRequest], Any]")
 
@@ -53,7 +65,9 @@ class Services:
 
     What a handler returns is delivered to the sender, on the same channel and with the id of
     the request, as ``RemoteCall.result`` of the CometD server does. Answers of coroutine
-    functions come when they are ready; the publish reply does not wait for them.
+    functions come when they are ready; the publish reply does not wait for them. A handler that
+    raises `ServiceFailure` answers as ``RemoteCall.failure`` does; any other exception fails the
+    publish, or is logged if the publish reply is sent already.
 
     Args:
         codec: Encodes the answers.
@@ -86,7 +100,11 @@ class Services:
         name = next(names, None)
         if name is None:
             return
-        result = self._handlers[name](ServiceRequest(session, message))
+        try:
+            result = self._handlers[name](ServiceRequest(session, message))
+        except ServiceFailure as failure:
+            self._deliver(session, message, failure.data, successful=False)
+            return
         if inspect.isawaitable(result):
             self._spawn(self._answer_later(session, message, result))
         else:
@@ -97,13 +115,20 @@ class Services:
     ) -> None:
         try:
             self._answer(session, message, await result)
+        except ServiceFailure as failure:
+            self._deliver(session, message, failure.data, successful=False)
         except Exception:
             # The publish reply is long sent; there is nobody left to tell but the log.
             _logger.exception("the handler of %s failed", message["channel"])
 
     def _answer(self, session: ServerSession, message: Json, result: Any) -> None:
         if result is not None:
-            answer: Json = {"channel": message["channel"], "data": result}
-            if "id" in message:
-                answer["id"] = message["id"]
-            session.deliver(Event(answer, self._codec))
+            self._deliver(session, message, result, successful=True)
+
+    def _deliver(
+        self, session: ServerSession, message: Json, data: Any, *, successful: bool
+    ) -> None:
+        answer: Json = {"channel": message["channel"], "data": data, "successful": successful}
+        if "id" in message:
+            answer["id"] = message["id"]
+        session.deliver(Event(answer, self._codec))

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 Json: TypeAlias = dict[str, Any]
 
 
+def is_reply(message: Json) -> bool:
+    # Answers of services have an outcome as well, but data too.
+    return "successful" in message and "data" not in message
+
+
 class Peer:
     """What both kinds have in common: ids, the clientId, and how requests look."""
 
@@ -55,7 +60,7 @@ class Peer:
         """Send one message and give its reply."""
         message = self.message(channel, **fields)
         answers = await self.exchange(message)
-        (reply,) = [m for m in answers if m.get("id") == message["id"] and "successful" in m]
+        (reply,) = [m for m in answers if m.get("id") == message["id"] and is_reply(m)]
         return reply
 
     async def handshake(self, **fields: Any) -> Json:
@@ -145,7 +150,7 @@ class WebSocketPeer(Peer):
         answers: list[Json] = []
         while open_ids:
             frame = await self.receive()
-            open_ids -= {m.get("id") for m in frame if "successful" in m}
+            open_ids -= {m.get("id") for m in frame if is_reply(m)}
             answers += frame
         return answers
 

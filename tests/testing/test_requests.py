@@ -11,6 +11,7 @@ from rx_cometd.testing import (
     Passage,
     ServerExtension,
     ServerSession,
+    ServiceFailure,
     ServiceRequest,
     TimesyncExtension,
 )
@@ -99,8 +100,34 @@ async def test_service_answers_with_the_id_of_the_request(kind: str) -> None:
 
         await client.open()
         answer, reply = await client.exchange(client.message("/service/echo", data="x"))
-        assert answer == {"channel": "/service/echo", "data": {"echo": "x"}, "id": reply["id"]}
+        assert answer == {
+            "channel": "/service/echo",
+            "data": {"echo": "x"},
+            "id": reply["id"],
+            "successful": True,
+        }
         assert reply["successful"]
+
+
+@BOTH
+@pytest.mark.parametrize("channel", ["/service/plain", "/service/coroutine"])
+async def test_services_answer_failures_of_their_own_making(kind: str, channel: str) -> None:
+    async with BayeuxServer() as server, peer(kind, server) as client:
+
+        @server.service("/service/plain")
+        def plain(request: ServiceRequest) -> Any:
+            raise ServiceFailure({"reason": "no"})
+
+        @server.service("/service/coroutine")
+        async def coroutine(request: ServiceRequest) -> Any:
+            raise ServiceFailure({"reason": "no"})
+
+        await client.open()
+        answers = await client.exchange(client.message(channel, data="x"))
+        while len(answers) < 2:
+            answers += await client.exchange(client.message("/none", data=0))
+        (failure,) = [m for m in answers if "data" in m]
+        assert (failure["data"], failure["successful"]) == ({"reason": "no"}, False)
 
 
 async def test_coroutine_services_answer_when_they_are_ready() -> None:
