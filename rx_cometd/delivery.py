@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Token
 
-__all__ = ["Delivery", "Hold", "apart", "hold"]
+__all__ = ["Delivery", "Hold", "apart", "hold", "stay_apart"]
 
 _current: ContextVar[Delivery | None] = ContextVar("rx_cometd_delivery", default=None)
 
@@ -104,6 +104,14 @@ class apart:  # noqa: N801 - reads as the statement it is: ``with apart():``
 
     def __exit__(self, *_: object) -> None:
         _current.reset(self._token)
+
+
+def stay_apart() -> None:
+    """The same for the whole of a task, whose context is its own.
+
+    Nothing is put back at its end, for a task that never ends is collected in another context.
+    """
+    _current.set(None)
 
 
 def hold() -> Hold | None:

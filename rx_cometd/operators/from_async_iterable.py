@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from rx_cometd.delivery import apart
+from rx_cometd.delivery import stay_apart
 from rx_cometd.flow import Overflow
 from rx_cometd.observable import LoopObservable, running_loop
 from rx_cometd.operators._arguments import check_plain_function
@@ -149,17 +149,17 @@ class _Iteration(Generic[_T]):
 
     async def _run(self) -> None:
         error: BaseException | None = None
-        with apart():
-            try:
-                await self._iterate(aiter(self._open()))
-            except Exception as raised:
-                if self._closed:
-                    raise  # nobody else is left to tell
-                error = raised
-            except asyncio.CancelledError as raised:
-                self._end(raised)
-                raise
-            self._end(error)
+        stay_apart()
+        try:
+            await self._iterate(aiter(self._open()))
+        except Exception as raised:
+            if self._closed:
+                raise  # nobody else is left to tell
+            error = raised
+        except asyncio.CancelledError as raised:
+            self._end(raised)
+            raise
+        self._end(error)
 
     async def _iterate(self, iterator: AsyncIterator[_T]) -> None:
         emitted = 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from reactivex.disposable import SingleAssignmentDisposable
 
-from rx_cometd.delivery import apart
+from rx_cometd.delivery import stay_apart
 from rx_cometd.flow import flow_of
 from rx_cometd.observable import derive, running_loop
 from rx_cometd.operators._arguments import (
@@ -138,7 +138,7 @@ class _Works(Generic[_T, _R]):
         self._fn = fn
         self._observer = observer
         self._buffer = buffer
-        self._max_concurrency = max_concurrency
+        self._room = max_concurrency  # for works beside those under way
         self._ordered = ordered
         self._loop = running_loop()
         self._source = SingleAssignmentDisposable()
@@ -160,7 +160,8 @@ class _Works(Generic[_T, _R]):
 
     def _offer(self, value: _T) -> None:
         self._buffer.offer(value)
-        self._start_tasks()
+        if self._room:
+            self._start_tasks()
         if self._buffer.terminated:  # it overflowed
             self._source.dispose()
             self._end_if_done()
@@ -179,14 +180,10 @@ class _Works(Generic[_T, _R]):
             task.add_done_callback(self._forget)
 
     def _take(self) -> _Item | None:
-        under_way = self._taken - self._emitted
-        if (
-            not self._buffer.pending_count
-            or under_way >= self._max_concurrency
-            or self._failed_at is not None
-        ):
+        if not self._room or self._failed_at is not None or not self._buffer.pending_count:
             return None
         value = self._buffer.take_nowait()
+        self._room -= 1
         self._taken += 1
         return _Item(self._taken - 1, value, self._buffer.taken)
 
@@ -197,14 +194,15 @@ class _Works(Generic[_T, _R]):
     async def _run(self, item: _Item) -> None:
         """Do the work for one item, and for what is pending after it."""
         me = cast("asyncio.Task[None]", asyncio.current_task())
-        with apart():
-            done = 0
-            following: _Item | None = item
-            while following is not None:
-                self._tasks[me] = following
-                done += 1
-                await self._work(following, pause=done % TURN == 0)
-                following = self._take()
+        stay_apart()
+        done = 0
+        following: _Item | None = item
+        while following is not None:
+            self._tasks[me] = following
+            done += 1
+            await self._work(following, pause=done % TURN == 0)
+            following = self._take()
+            if self._room:
                 self._start_tasks()
 
     async def _work(self, item: _Item, *, pause: bool) -> None:
@@ -265,6 +263,7 @@ class _Works(Generic[_T, _R]):
         if error is None:
             deliver(self._observer, cast("_R", value), item.held)
             self._emitted += 1  # only now, or a source ending meanwhile would end us within
+            self._room += 1
         else:
             self._close()
             self._observer.on_error(cast("Exception", error))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
+import sys
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -229,6 +231,78 @@ async def test_cancellation_that_comes_out_of_the_work_is_its_error() -> None:
     await turns()
     assert [type(error) for error in errors] == [asyncio.CancelledError]
     assert source.observers == []
+
+
+async def test_work_that_does_not_give_in_to_cancellation_changes_nothing() -> None:
+    source = Subject[int]()
+    events: list[Any] = []
+
+    async def stubborn(item: int) -> int:
+        if item == 0:
+            await turns(2)
+            raise ZeroDivisionError
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            events.append(f"cancelled {item}")
+            if item == 1:
+                raise ValueError from None
+        return item
+
+    source.pipe(map_async(stubborn, max_concurrency=3)).subscribe(
+        events.append, lambda error: events.append(type(error))
+    )
+    for item in range(3):
+        source.on_next(item)
+    await turns()
+    assert events == [ZeroDivisionError, "cancelled 1", "cancelled 2"]
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_error_behind_an_error_is_not_told() -> None:
+    source = Subject[int]()
+    errors: list[Any] = []
+    first = asyncio.get_running_loop().create_future()
+
+    async def work(item: int) -> int:
+        if item == 0:
+            return await first  # type: ignore[no-any-return]
+        if item == 1:
+            raise ZeroDivisionError
+        try:
+            return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+        except asyncio.CancelledError:
+            raise ValueError from None
+
+    source.pipe(map_async(work, max_concurrency=3)).subscribe(on_error=errors.append)
+    for item in range(3):
+        source.on_next(item)
+    await turns()
+    assert errors == []
+    first.set_result(0)
+    await turns()
+    assert [type(error) for error in errors] == [ZeroDivisionError]
+
+
+def test_task_that_is_never_ended_is_collected_quietly() -> None:
+    loop = asyncio.new_event_loop()
+
+    async def subscribe() -> None:
+        source = Subject[int]()
+        source.pipe(map_async(lambda _: loop.create_future())).subscribe()
+        source.on_next(1)
+        await turns()
+
+    unraisable: list[Any] = []
+    loop.set_exception_handler(lambda _, context: None)  # "Task was destroyed but it is pending"
+    hook, sys.unraisablehook = sys.unraisablehook, unraisable.append
+    try:
+        loop.run_until_complete(subscribe())
+        loop.close()
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
+    assert unraisable == []
 
 
 def test_loop_that_ends_tells_its_observers() -> None:
