@@ -15,6 +15,7 @@ import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import org.cometd.bayeux.BinaryData;
 import org.cometd.bayeux.Promise;
+import org.cometd.bayeux.server.BayeuxServer;
 import org.cometd.bayeux.server.ServerChannel;
 import org.cometd.bayeux.server.ServerMessage;
 import org.cometd.bayeux.server.ServerSession;
@@ -35,6 +36,8 @@ final class Control {
     private final Denials denials;
     private final JSON json = new JSON();
     private final HttpServer http;
+    /** The arguments of the last "greet": what every new session is delivered to begin with. */
+    private volatile Map<String, Object> greeting;
 
     Control(BayeuxServerImpl bayeux, ServerConnector connector, Counters counters, Denials denials,
             int port) throws IOException {
@@ -42,6 +45,12 @@ final class Control {
         this.connector = connector;
         this.counters = counters;
         this.denials = denials;
+        bayeux.addListener(new BayeuxServer.SessionListener() {
+            @Override
+            public void sessionAdded(ServerSession session, ServerMessage handshake) {
+                greet(session);
+            }
+        });
         http = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), port), 0);
         http.createContext("/", this::handle);
         http.start();
@@ -76,6 +85,7 @@ final class Control {
             case "ping" -> true;
             case "publish" -> publish(arguments);
             case "deliver" -> deliver(arguments);
+            case "greet" -> setGreeting(arguments);
             case "disconnect" -> disconnect(session(arguments));
             case "forget" -> forget(session(arguments));
             case "drop" -> drop();
@@ -127,6 +137,24 @@ final class Control {
         }
         session(arguments).deliver(null, message, Promise.noop());
         return true;
+    }
+
+    private boolean setGreeting(Map<String, Object> arguments) {
+        greeting = number(arguments, "count", 0) > 0 ? arguments : null;
+        return true;
+    }
+
+    private void greet(ServerSession session) {
+        Map<String, Object> arguments = greeting;
+        if (arguments == null || session.isLocalSession()) {
+            return;
+        }
+        for (long n = 0; n < number(arguments, "count", 0); ++n) {
+            ServerMessage.Mutable message = bayeux.newMessage();
+            message.setChannel(text(arguments, "channel"));
+            message.setData(numbered(n, 0));
+            session.deliver(null, message, Promise.noop());
+        }
     }
 
     private static boolean disconnect(ServerSession session) {
