@@ -1,0 +1,174 @@
+"""How the servers differ: all that the scenarios need to know about one of them, as data.
+
+A scenario says with `needs` which of these facts it takes, and runs against the servers that
+have them; what a server does instead is an attribute here, never an ``if`` on its name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from rx_cometd import ConnectionType
+from tests.servers import FayeServer, JavaServer, NodeServer
+
+__all__ = ["DIFFERENCES", "Differences", "Name", "Target", "targets"]
+
+Name = Literal["embedded", "java", "node", "faye"]
+
+_BOTH: Final = (ConnectionType.WEBSOCKET, ConnectionType.LONG_POLLING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Differences:
+    """What a server does, beside what all of them do.
+
+    Attributes:
+        connection_types: The transports that it has, of those that the client has.
+        faulty: It can be made to break the rules: lose replies, answer 503, send garbage.
+            Scenarios that need this run against the embedded server alone, since a real one
+            cannot be made to do it; over a cut or silent link they all run.
+        disconnect: It can end a session and tell the client so.
+        deliver: It can send a message to one session, without a subscription.
+        echo: ``/service/echo`` sends data back to its sender.
+        remote_call: That answer carries the id of the request.
+        ack: It has the acknowledged messages extension.
+        timesync: It has the time synchronisation extension.
+        binary: Its own publishes can be binary; relaying binary messages takes no extension.
+        greets: It can deliver messages to a session while that is being made.
+        greets_in_handshake: Those then travel with the handshake reply, announced as
+            ``x-messages``; otherwise they wait for the first connect.
+        denies_for_good: A denied handshake comes with ``reconnect: none``. Faye advises a
+            handshake, so that the client tries until its ``connection_timeout``.
+        one_copy: A message that matches several subscriptions of a session is sent once;
+            cometd-nodejs-server sends a copy for each.
+        service_subscribe: A subscribe to a service channel succeeds (and does nothing); Faye
+            refuses it.
+        unknown_client: The error code for a client id that the server does not know.
+        expires: A session ends ``maxInterval`` after its last connect; in Faye after twice the
+            ``timeout``, which cannot be set apart.
+        reports_unknown_publisher: A publish of an unknown client is refused; Faye takes it.
+        subscribe_denied: Code of a refused subscribe.
+        publish_denied: Code of a refused publish.
+        browsers: It tells clients that share cookies to poll, all but one.
+        keeps_null: ``"data": null`` reaches the subscribers.
+        limits_messages: It can be told how large a message may be.
+        advises_max_interval: With ``handshakeReconnect`` it tells its ``maxInterval``.
+        keeps_order_of_payloads: Data of a long-polling response come before its connect reply;
+            in Faye after it.
+        resumes: A connect resumes a session whose link was cut without the server noticing.
+            Faye does not answer it while it holds the old one, and a new session is made.
+    """
+
+    connection_types: tuple[ConnectionType, ...] = _BOTH
+    faulty: bool = False
+    disconnect: bool = True
+    deliver: bool = True
+    echo: bool = True
+    remote_call: bool = True
+    ack: bool = True
+    timesync: bool = True
+    binary: bool = True
+    greets: bool = True
+    greets_in_handshake: bool = True
+    denies_for_good: bool = True
+    one_copy: bool = True
+    service_subscribe: bool = True
+    unknown_client: int = 402
+    expires: bool = True
+    reports_unknown_publisher: bool = True
+    subscribe_denied: int = 403
+    publish_denied: int = 403
+    browsers: bool = True
+    keeps_null: bool = True
+    limits_messages: bool = True
+    advises_max_interval: bool = True
+    keeps_order_of_payloads: bool = True
+    resumes: bool = True
+
+
+DIFFERENCES: Final[dict[Name, Differences]] = {
+    "embedded": Differences(faulty=True, binary=False, browsers=False),
+    "java": Differences(
+        remote_call=JavaServer.capabilities.remote_call,
+        ack=JavaServer.capabilities.ack,
+        unknown_client=JavaServer.capabilities.unknown_client,
+    ),
+    "node": Differences(
+        connection_types=(ConnectionType.LONG_POLLING,),
+        remote_call=NodeServer.capabilities.remote_call,
+        timesync=NodeServer.capabilities.timesync,
+        binary=NodeServer.capabilities.binary,
+        greets_in_handshake=False,
+        one_copy=False,
+        limits_messages=False,
+        advises_max_interval=False,
+    ),
+    "faye": Differences(
+        disconnect=FayeServer.capabilities.disconnect,
+        deliver=FayeServer.capabilities.deliver,
+        echo=FayeServer.capabilities.echo,
+        remote_call=FayeServer.capabilities.remote_call,
+        ack=FayeServer.capabilities.ack,
+        timesync=FayeServer.capabilities.timesync,
+        binary=FayeServer.capabilities.binary,
+        unknown_client=FayeServer.capabilities.unknown_client,
+        greets=False,
+        greets_in_handshake=False,
+        denies_for_good=False,
+        service_subscribe=False,
+        expires=False,
+        reports_unknown_publisher=False,
+        browsers=False,
+        limits_messages=False,
+        advises_max_interval=False,
+        keeps_order_of_payloads=False,
+        resumes=False,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """One server, over one of its transports."""
+
+    name: Name
+    connection_type: ConnectionType
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.connection_type.value}"
+
+    @property
+    def differences(self) -> Differences:
+        return DIFFERENCES[self.name]
+
+    @property
+    def websocket(self) -> bool:
+        return self.connection_type is ConnectionType.WEBSOCKET
+
+
+def targets(needs: tuple[str, ...]) -> list[Target]:
+    """Give the servers, over each transport, that have what a scenario needs.
+
+    Beside the boolean attributes of `Differences`, a need can be ``websocket``,
+    ``long_polling``, or ``several_types`` for a server that has both (then once per server).
+    """
+    found: list[Target] = []
+    for name, differences in DIFFERENCES.items():
+        kinds = [k for k in differences.connection_types if _suits(differences, k, needs)]
+        found += [Target(name, kind) for kind in kinds]
+    if not found:
+        raise ValueError(f"no server has {needs}")
+    return found
+
+
+def _suits(
+    differences: Differences, connection_type: ConnectionType, needs: tuple[str, ...]
+) -> bool:
+    facts = {
+        "websocket": connection_type is ConnectionType.WEBSOCKET,
+        "long_polling": connection_type is ConnectionType.LONG_POLLING,
+        "several_types": len(differences.connection_types) > 1
+        and connection_type is differences.connection_types[0],
+    }
+    return all(facts[need] if need in facts else getattr(differences, need) for need in needs)
