@@ -212,6 +212,9 @@ class Control:
     def count_events(self, count: int) -> None:
         """Note event messages that came, whatever brought them."""
         self._idling.count_events(count)
+
+    def await_fewer_messages(self, count: int) -> None:
+        """Note that messages came, after the replies that came with them."""
         if self._awaited_messages > 0:
             self._awaited_messages -= count
             if self._awaited_messages <= 0:
@@ -221,7 +224,6 @@ class Control:
         """Take a handshake that was refused, or lost, or could not even be made."""
         if self.over:
             return
-        self.due = None
         if self._authenticate(error, Step.HANDSHAKE):
             return
         if isinstance(error, ServerError):

@@ -212,6 +212,7 @@ class Protocol:
             The event messages among them, in order.
         """
         events: list[Message] = []
+        replies: list[Message] = []
         calls = self.requests.calls
         for message in messages:
             channel: object = message.get("channel")
@@ -220,9 +221,13 @@ class Protocol:
                     continue
                 events.append(message)
             else:
-                self._reply(message, now, exchange, retries)
-        if events:
-            self.control.count_events(len(events))
+                replies.append(message)
+        # Whether a connect brought messages is known before its reply is looked at: over
+        # long-polling they come in one payload, in CometD before the reply, in Faye after it.
+        self.control.count_events(len(events))
+        for reply in replies:
+            self._reply(reply, now, exchange, retries)
+        self.control.await_fewer_messages(len(events))
         if self._server_disconnect is not None:
             self._disconnected_by_server()
         return events
