@@ -56,9 +56,9 @@ def bounded_buffer(
     .. marble::
         :alt: bounded_buffer
 
-        --123456---------------|
-        [ bounded_buffer(3, DROP_OLDEST) ]     an observer that takes three ticks for each
-        --1--2--5--6-----------|
+        --123456------|
+        [ bounded_buffer(3, DROP_OLDEST) ]     while the scheduler is busy until the tenth tick
+        ----------(456)|
 
     The buffer drains on the scheduler, in order, a chunk at a time, so that other tasks run in
     between. The end of the source comes after what is pending. A message counts as processed
@@ -75,7 +75,8 @@ def bounded_buffer(
       longest is dropped. If unbounded, messages are always conflated.
     - ``SUSPEND``: the client holds back its next connect from the moment the buffer is full until
       it is half empty, and the server keeps the messages meanwhile. The rest of the payload that
-      filled it is still accepted, so it never holds more than the bound and one payload.
+      filled it is still accepted, and what comes with a connect that had to be sent nevertheless
+      to keep the session alive (docs/slow-consumers.md).
 
     Args:
         max_pending_count: How many messages may be pending; ``<= 0`` is unbounded, ``None`` the

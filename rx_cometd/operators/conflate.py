@@ -31,14 +31,14 @@ def conflate(
     .. marble::
         :alt: conflate
 
-        --a1-b1-a2-a3-b2---------|
-        [ conflate(letter) ]            an observer that takes eight ticks for each
-        --a1------b1------a3------b2-|
+        --a1-b1-a2-a3-------|
+        [ conflate(letter) ]            while the scheduler is busy until the 16th tick
+        ----------------(a3 b1)|
 
     An item keeps the place of the first one it replaced, so no key can starve another. As many
     items wait as there are keys. In `bounded_buffer`, the policy ``CONFLATE`` does the same once
-    the buffer is full. Items that are replaced count neither as dropped nor as pending; they
-    count as processed (for replay markers).
+    the buffer is full. Items that are replaced do not count as dropped; they count as
+    processed (for replay markers).
 
     Args:
         key: Gives what items replace each other; the channel of a message if ``None``.

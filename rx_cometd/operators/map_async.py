@@ -45,10 +45,10 @@ def map_async(
     .. marble::
         :alt: map_async
 
-        --1--2--3---------|
-        [ map_async(work) ]       work takes three ticks
-        -----a--b--c--|           max_concurrency=2
-        -----a---b---c----|       max_concurrency=1
+        --1-2-3---------|
+        [ map_async(work) ]       work takes four ticks
+        ------a---b---c-|         max_concurrency=1
+        ------a-b-c-----|         max_concurrency=2
 
     Items wait in a bounded buffer until there is room for their work. A subscription has no task
     while nothing is to be done. A message counts as processed (for replay markers) once its work

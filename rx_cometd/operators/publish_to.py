@@ -60,9 +60,9 @@ def publish_to(
     .. marble::
         :alt: publish_to
 
-        --1---2---------------------|
-        [ publish_to(client, "/orders") ]
-        -----{"successful": true}---{"successful": true}-|
+        --1---2-------|
+        [ publish_to(client, "/orders") ]     a reply takes three ticks
+        -----r1--r2---|
 
     Items wait in a bounded buffer while ``max_in_flight`` replies are outstanding. Nothing is
     published twice. A message counts as processed (for replay markers) once the reply to what it
