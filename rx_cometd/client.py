@@ -148,8 +148,8 @@ class Client:
         self._pull = PullView(self._sessions)
 
     def __repr__(self) -> str:
-        # Neither user information nor query: credentials travel in both.
-        url = self._url.with_user(None).with_query(None)
+        # Neither user information nor query nor fragment: credentials travel in them.
+        url = self._url.with_user(None).with_query(None).with_fragment(None)
         kind = self.connection_type
         return f"<Client {url} {self.state.name} {kind.value if kind else 'no transport'}>"
 
@@ -168,7 +168,7 @@ class Client:
         await self._sessions.open()
 
     async def close(self) -> None:
-        """Close the session in order; a second at most, even if the server is dead.
+        """Close the session in order; a second and a half at most, even if the server is dead.
 
         Observers complete. Closing a closed client does nothing; a closed client can be opened
         again.
@@ -213,10 +213,10 @@ class Client:
         """Give the replies on a meta channel, for people who debug.
 
         Raises:
-            InvalidChannelError: It is no meta channel.
+            InvalidChannelError: It is no meta channel, or a glob, which meta channels match none.
         """
         validate_channel(channel)
-        if not is_meta(channel):
+        if not is_meta(channel) or is_glob(channel):
             raise InvalidChannelError(channel, "it is no meta channel")
         return Feed(self._sessions, channel)
 

@@ -26,6 +26,8 @@ from rx_cometd.states import ClientState, StateChange
 from rx_cometd.statistics import Counters
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from rx_cometd.flow import Overflow
     from rx_cometd.settings import Settings
     from rx_cometd.subscriptions import Fields
@@ -81,7 +83,8 @@ class Sessions(SessionListener):
             ClientInvalidOperation: One is held already.
             CometDError: It could not be opened.
         """
-        if self._held:
+        # A session that ended by itself is held no longer, though nobody closed it.
+        if self._held and self.current is not None:
             raise ClientInvalidOperation("the client is open already")
         self._held = True
         session = self._acquire()
@@ -96,8 +99,10 @@ class Sessions(SessionListener):
             raise
 
     async def _abandon(self, session: Session) -> None:
-        """Let go of a session whose opening was cancelled."""
+        """Let go of a session whose opening was cancelled, unless observers need it."""
         self._held = False
+        if not session.dispatch.is_empty:
+            return
         self._detach(session)
         session.end(None)
         await session.closed()
@@ -146,7 +151,12 @@ class Sessions(SessionListener):
         self._close_in_background(session)
 
     def _close_in_background(self, session: Session) -> asyncio.Task[None]:
-        task = running_loop().create_task(session.close(), name="rx_cometd.client.close")
+        return self._finish_in_background(session.close(), "close")
+
+    def _finish_in_background(
+        self, coroutine: Coroutine[Any, Any, None], name: str
+    ) -> asyncio.Task[None]:
+        task = running_loop().create_task(coroutine, name=f"rx_cometd.client.{name}")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
         return task
@@ -214,6 +224,8 @@ class Sessions(SessionListener):
     def session_ended(self, session: Session, error: Exception | None) -> None:
         """Let go of a session, and tell its observers."""
         self._detach(session)
+        # Whoever closes the client now still waits for the sockets to be closed.
+        self._finish_in_background(session.closed(), "end")
         for observer in session.dispatch.take_all():
             if error is None:
                 notify_completed(observer, session.report)

@@ -94,10 +94,14 @@ def checked_url(url: str | URL) -> URL:
     """
     try:
         address = URL(url)
-    except (TypeError, ValueError) as error:
-        raise ClientError(f"not an address: {error}") from error
+    except (TypeError, ValueError):
+        # Neither the address nor what is wrong with it is shown: credentials travel in it.
+        raise ClientError("not an address") from None
     if address.scheme not in ("http", "https", "ws", "wss") or not address.host:
-        raise ClientError(f"not an address of a CometD server: {str(address.with_user(None))!r}")
+        raise ClientError(
+            "not an absolute http, https, ws or wss address: "
+            f"scheme {address.scheme!r}, host {address.host!r}"
+        )
     return address
 
 

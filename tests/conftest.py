@@ -1,0 +1,37 @@
+"""What the tests of the session layer share: proof that nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from typing import TYPE_CHECKING
+
+import pytest_asyncio
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+
+def _left(before: set[asyncio.Task[object]]) -> set[asyncio.Task[object]]:
+    return asyncio.all_tasks() - before - {asyncio.current_task()}
+
+
+@pytest_asyncio.fixture
+async def nothing_left() -> AsyncGenerator[None]:
+    """Fail a test that leaves a task, a thread, or an error that nobody took.
+
+    Sockets and coroutines tell of themselves once collected: warnings are errors here.
+    """
+    unhandled: list[dict[str, object]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: unhandled.append(context))
+    before, threads = asyncio.all_tasks(), threading.active_count()
+    yield
+    for _ in range(10):  # turns of the loop, for what is done to be gone
+        await asyncio.sleep(0)
+    assert not _left(before)
+    assert threading.active_count() <= threads
+    gc.collect()
+    await asyncio.sleep(0)
+    assert not unhandled
