@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from reactivex import Observable
 from reactivex import operators as ops
 from reactivex.scheduler import ImmediateScheduler
@@ -19,6 +21,9 @@ from rx_cometd.flow import Overflow, flow_of
 from rx_cometd.operators import BufferedObservable, bounded_buffer
 from tests.operators.flows import LocalFlow, with_flow
 from tests.operators.times import LateScheduler, seen, turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 on_next, on_completed, on_error = (
     ReactiveTest.on_next,
@@ -85,6 +90,57 @@ def test_conflate_while_the_observer_is_busy() -> None:
     assert result.messages == [on_next(231, "a3"), on_next(231, "b2"), on_next(231, "c1")]
 
 
+@given(
+    policy=st.sampled_from([Overflow.ERROR, Overflow.DROP_OLDEST, Overflow.DROP_NEWEST]),
+    bound=st.integers(0, 4),
+    events=st.lists(
+        st.sampled_from(["arrive", "arrive", "arrive", "turn", "complete", "fail", "dispose"]),
+        max_size=40,
+    ),
+)
+def test_any_interleaving_of_arrivals_turns_and_ends(
+    policy: Overflow, bound: int, events: list[str]
+) -> None:
+    scheduler = TestScheduler()
+    source = Subject[int]()
+    lost: list[int] = []
+    told: list[Any] = []
+    buffered = source.pipe(
+        bounded_buffer(
+            bound,
+            policy,
+            scheduler=LateScheduler(scheduler, 1),
+            on_overflow=lambda number, _: lost.append(number),
+        )
+    )
+    subscription = buffered.subscribe(
+        told.append, lambda error: told.append(type(error)), lambda: told.append("|")
+    )
+    actions: dict[str, Callable[[], Any]] = {
+        "turn": scheduler.start,
+        "complete": source.on_completed,
+        "fail": lambda: source.on_error(ValueError()),
+        "dispose": subscription.dispose,
+    }
+    arrived: list[int] = []
+    for at, event in enumerate(events):
+        if event != "arrive":
+            actions[event]()
+        elif source.observers:
+            arrived.append(at)
+            source.on_next(at)
+        values = [value for value in told if isinstance(value, int)]
+        assert bound <= 0 or buffered.pending_count <= bound
+        if "dispose" not in events[: at + 1]:
+            assert len(arrived) == len(values) + len(lost) + buffered.pending_count
+    scheduler.start()
+    values = [value for value in told if isinstance(value, int)]
+    assert values == sorted(set(values))
+    assert set(values).isdisjoint(lost)
+    assert told[len(values) :] in ([], ["|"], [ValueError], [BufferOverflowError])
+    assert buffered.pending_count == 0
+
+
 def test_error_of_the_source_comes_after_what_is_pending() -> None:
     scheduler = TestScheduler()
     failure = ValueError()
@@ -127,6 +183,18 @@ def test_log_is_timed_by_the_scheduler(caplog: pytest.LogCaptureFixture) -> None
         "(max_pending_count=1, DROP_OLDEST)"
         for count in (1, 3)
     ]
+
+
+def test_unbounded_conflation_is_no_slowness_to_log(caplog: pytest.LogCaptureFixture) -> None:
+    scheduler = TestScheduler()
+    source = scheduler.create_hot_observable(*(on_next(210, "a") for _ in range(5)))
+    late = LateScheduler(scheduler, 20)
+    buffered = source.pipe(
+        bounded_buffer(0, Overflow.CONFLATE, key=lambda letter: letter, scheduler=late)
+    )
+    result = scheduler.start(lambda: buffered)
+    assert seen(result) == [(230, "a")]
+    assert caplog.records == []
 
 
 def test_pending_count_sums_up_the_live_subscriptions() -> None:
