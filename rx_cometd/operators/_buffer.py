@@ -102,11 +102,14 @@ class MessageBuffer(Generic[_T]):
         self._flow = flow
         self._key: Callable[[Any], Hashable] = _channel if key is None else key
         self._on_overflow = on_overflow
-        self._log = None if quiet else DropLog(now or _utc_now, max_pending_count, overflow)
+        self._quiet = quiet
+        self._log: DropLog | None = DropLog(now or _utc_now, max_pending_count, overflow)
         # From this many on, `offer` has to think. Unbounded, only conflation has to.
         self._limit = max_pending_count if max_pending_count > 0 else sys.maxsize
         if max_pending_count <= 0 and overflow is Overflow.CONFLATE:
             self._limit = 0
+            # The latest of each key is then what was asked for, and no sign of slowness.
+            self._log = None
         self._queue: deque[Any] = deque()
         self._latest: OrderedDict[Hashable, Any] = OrderedDict()
         self._suspended = False
@@ -266,14 +269,14 @@ class MessageBuffer(Generic[_T]):
     def _drop(self, entry: Any) -> None:
         """Drop a message as the policy wants it: that is all the processing it gets."""
         self._count(_message(entry))
-        if self._log is not None:
+        if self._log is not None and not self._quiet:
             self._log.dropped(self.dropped_count)
         if type(entry) is _Tracked:
             entry.held()
 
     def _count(self, message: _T) -> None:
         self.dropped_count += 1
-        if self._flow is not None and self._log is not None:
+        if self._flow is not None and not self._quiet:
             self._flow.dropped(1)
         if self._on_overflow is not None:
             try:

@@ -1,0 +1,30 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+import click
+
+from rx_cometd import __version__
+from rx_cometd.cli.demo import demo
+from rx_cometd.cli.listen import listen
+from rx_cometd.cli.publish import publish
+from rx_cometd.cli.serve import serve
+
+__all__ = ["app"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="rx-cometd")
+def app() -> None:
+    r"""Talk CometD (Bayeux) on the command line.
+
+    \b
+    See it work:            rx-cometd demo
+    Listen to channels:     rx-cometd listen https://example.com/cometd '/stock/**' /news
+    Publish a message:      rx-cometd publish https://example.com/cometd /news '{"text": "hi"}'
+    Have a server to try:   rx-cometd serve --ticker
+    """
+
+
+for _command in (demo, listen, publish, serve):
+    app.add_command(_command)

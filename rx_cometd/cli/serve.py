@@ -1,0 +1,87 @@
+"""``rx-cometd serve``: a Bayeux server to try things with."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from rx_cometd.cli.market import Market
+from rx_cometd.cli.running import run
+from rx_cometd.connection_types import ConnectionType
+from rx_cometd.testing import (
+    BayeuxServer,
+    BearerAuthentication,
+    SalesforceAuthentication,
+    ServiceRequest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rx_cometd.testing import ServerOptions
+
+__all__ = ["serve"]
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="The port; 0 takes a free one.",
+)
+@click.option("--path", default="/cometd", show_default=True, help="The path of the endpoint.")
+@click.option(
+    "--transport",
+    multiple=True,
+    type=click.Choice([kind.value for kind in ConnectionType]),
+    help="What it speaks; default: both.",
+)
+@click.option("--timeout", default=30.0, show_default=True, help="Seconds that it holds connects.")
+@click.option(
+    "--max-interval",
+    default=10.0,
+    show_default=True,
+    help="Seconds that a session lives without a connect.",
+)
+@click.option("--token", multiple=True, help="Demand one of these bearer tokens.")
+@click.option("--salesforce", is_flag=True, help="Behave like Salesforce's streaming endpoint.")
+@click.option("--ticker", is_flag=True, help="Publish made-up quotes on /stock/<SYMBOL>.")
+def serve(
+    transport: Sequence[str],
+    host: str,
+    port: int,
+    token: Sequence[str],
+    *,
+    ticker: bool,
+    **options: Any,
+) -> None:
+    """Run a Bayeux server until Ctrl-C: for trying things, not for production.
+
+    Everybody may subscribe and publish. What is published on /service/echo comes back to its
+    sender. The server's address is printed on standard output.
+    """
+    chosen = cast("ServerOptions", {**options, "max_received": 0})
+    if transport:
+        chosen["connection_types"] = [ConnectionType(name) for name in transport]
+    if token:
+        kind = SalesforceAuthentication if options["salesforce"] else BearerAuthentication
+        chosen["authentication"] = kind(*token)
+    run(_serve(BayeuxServer(host, port, **chosen), ticker=ticker))
+
+
+async def _serve(server: BayeuxServer, *, ticker: bool) -> None:
+    @server.service("/service/echo")
+    def echo(request: ServiceRequest) -> Any:
+        return request.data
+
+    async with server:
+        click.echo(server.url)
+        if ticker:
+            await Market(server).run()
+        else:
+            await asyncio.Event().wait()
