@@ -7,10 +7,13 @@ have them; what a server does instead is an attribute here, never an ``if`` on i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from rx_cometd import ConnectionType
 from tests.servers import FayeServer, JavaServer, NodeServer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["DIFFERENCES", "Differences", "Name", "Target", "targets"]
 
@@ -40,6 +43,9 @@ class Differences:
             ``x-messages``; otherwise they wait for the first connect.
         denies_for_good: A denied handshake comes with ``reconnect: none``. Faye advises a
             handshake, so that the client tries until its ``connection_timeout``.
+        denial_advice: A denial can carry any advice.
+        only_long_polling: The options that leave it without WebSocket, ``None`` if there are none.
+        only_websocket: Those that leave it without long-polling.
         one_copy: A message that matches several subscriptions of a session is sent once;
             cometd-nodejs-server sends a copy for each.
         service_subscribe: A subscribe to a service channel succeeds (and does nothing); Faye
@@ -51,13 +57,14 @@ class Differences:
         subscribe_denied: Code of a refused subscribe.
         publish_denied: Code of a refused publish.
         browsers: It tells clients that share cookies to poll, all but one.
-        keeps_null: ``"data": null`` reaches the subscribers.
         limits_messages: It can be told how large a message may be.
         advises_max_interval: With ``handshakeReconnect`` it tells its ``maxInterval``.
         keeps_order_of_payloads: Data of a long-polling response come before its connect reply;
             in Faye after it.
         resumes: A connect resumes a session whose link was cut without the server noticing.
             Faye does not answer it while it holds the old one, and a new session is made.
+        cookies: Over long-polling a session is bound to a cookie.
+        one_path: Elsewhere than at its own path it answers 404.
     """
 
     connection_types: tuple[ConnectionType, ...] = _BOTH
@@ -72,6 +79,9 @@ class Differences:
     greets: bool = True
     greets_in_handshake: bool = True
     denies_for_good: bool = True
+    denial_advice: bool = True
+    only_long_polling: Mapping[str, Any] | None = None
+    only_websocket: Mapping[str, Any] | None = None
     one_copy: bool = True
     service_subscribe: bool = True
     unknown_client: int = 402
@@ -80,16 +90,31 @@ class Differences:
     subscribe_denied: int = 403
     publish_denied: int = 403
     browsers: bool = True
-    keeps_null: bool = True
     limits_messages: bool = True
     advises_max_interval: bool = True
     keeps_order_of_payloads: bool = True
     resumes: bool = True
+    cookies: bool = True
+    one_path: bool = True
+
+    @property
+    def advises_denied(self) -> bool:
+        """Whether a denied client can be advised to try again."""
+        return self.denial_advice or not self.denies_for_good
 
 
 DIFFERENCES: Final[dict[Name, Differences]] = {
-    "embedded": Differences(faulty=True, binary=False, browsers=False),
+    "embedded": Differences(
+        faulty=True,
+        cookies=False,
+        binary=False,
+        browsers=False,
+        only_long_polling={"connection_types": [ConnectionType.LONG_POLLING]},
+        only_websocket={"connection_types": [ConnectionType.WEBSOCKET]},
+    ),
     "java": Differences(
+        only_long_polling={"transports": "long-polling"},
+        only_websocket={"transports": "websocket"},
         remote_call=JavaServer.capabilities.remote_call,
         ack=JavaServer.capabilities.ack,
         unknown_client=JavaServer.capabilities.unknown_client,
@@ -100,9 +125,12 @@ DIFFERENCES: Final[dict[Name, Differences]] = {
         timesync=NodeServer.capabilities.timesync,
         binary=NodeServer.capabilities.binary,
         greets_in_handshake=False,
+        denial_advice=False,
+        only_long_polling={},
         one_copy=False,
         limits_messages=False,
         advises_max_interval=False,
+        one_path=False,
     ),
     "faye": Differences(
         disconnect=FayeServer.capabilities.disconnect,
@@ -116,6 +144,7 @@ DIFFERENCES: Final[dict[Name, Differences]] = {
         greets=False,
         greets_in_handshake=False,
         denies_for_good=False,
+        denial_advice=False,
         service_subscribe=False,
         expires=False,
         reports_unknown_publisher=False,
@@ -124,6 +153,7 @@ DIFFERENCES: Final[dict[Name, Differences]] = {
         advises_max_interval=False,
         keeps_order_of_payloads=False,
         resumes=False,
+        cookies=FayeServer.capabilities.cookies,
     ),
 }
 
@@ -150,7 +180,7 @@ class Target:
 def targets(needs: tuple[str, ...]) -> list[Target]:
     """Give the servers, over each transport, that have what a scenario needs.
 
-    Beside the boolean attributes of `Differences`, a need can be ``websocket``,
+    A fact is had that is neither ``False`` nor ``None``. Beside those of `Differences`, a need can be ``websocket``,
     ``long_polling``, or ``several_types`` for a server that has both (then once per server).
     """
     found: list[Target] = []
@@ -171,4 +201,5 @@ def _suits(
         "several_types": len(differences.connection_types) > 1
         and connection_type is differences.connection_types[0],
     }
-    return all(facts[need] if need in facts else getattr(differences, need) for need in needs)
+    values = [facts[need] if need in facts else getattr(differences, need) for need in needs]
+    return all(value is not None and value is not False for value in values)
