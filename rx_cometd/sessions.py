@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from abc import abstractmethod
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from reactivex import abc
@@ -72,6 +73,8 @@ class Sessions(SessionListener):
         self.loop: asyncio.AbstractEventLoop | None = None
         self._held = False
         self._state_observers: dict[abc.ObserverBase[StateChange], None] = {}
+        #: Changes of the state, the one that is being told first.
+        self._untold: deque[StateChange] = deque()
         self._closing: set[asyncio.Task[None]] = set()
 
     # -- opening and closing -------------------------------------------------------------------
@@ -211,15 +214,26 @@ class Sessions(SessionListener):
     # -- what a session tells ------------------------------------------------------------------
 
     def session_changed(self, session: Session, change: StateChange) -> None:
-        """Hand a change of the state on, unless another session is in use by now."""
+        """Hand a change of the state on, unless another session is in use by now.
+
+        Whoever hears that the old session is over may open a new one from there; what that
+        changes is told to everybody after what they are being told.
+        """
         if self.current is not None and session is not self.current:
             return
-        self.change = change
-        for observer in list(self._state_observers):
-            try:
-                observer.on_next(change)
-            except Exception as error:
-                notify_error(observer, error, session.report)
+        if change.state is ClientState.DISCONNECTED:
+            self._detach(session)
+        self._untold.append(change)
+        if len(self._untold) > 1:
+            return
+        while self._untold:
+            self.change = self._untold[0]
+            for observer in list(self._state_observers):
+                try:
+                    observer.on_next(self.change)
+                except Exception as error:
+                    notify_error(observer, error, session.report)
+            self._untold.popleft()
 
     def session_ended(self, session: Session, error: Exception | None) -> None:
         """Let go of a session, and tell its observers."""
