@@ -13,76 +13,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import multiprocessing
 import time
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-from aiohttp import web
+from feed import CHANNEL, PUSH, feed
 from reactivex import operators as ops
 
 from rx_cometd import Client, ConnectionType, Extension
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from multiprocessing.connection import Connection
-
-CHANNEL = "/stock/acme"
-
-
-def frames(messages: int, per_frame: int) -> list[str]:
-    """Make the frames of one run: quotes of a realistic size, about 130 bytes each."""
-    quotes = [
-        {
-            "channel": CHANNEL,
-            "data": {"symbol": "ACME", "price": 100 + n % 50 / 10, "volume": n, "side": "buy"},
-        }
-        for n in range(per_frame)
-    ]
-    return [json.dumps(quotes)] * (messages // per_frame)
-
-
-async def bayeux(request: web.Request) -> web.WebSocketResponse:
-    """Answer as much Bayeux as the client needs, and push frames when told to."""
-    socket = web.WebSocketResponse(max_msg_size=0)
-    await socket.prepare(request)
-    async for frame in socket:
-        for message in json.loads(frame.data):
-            if message["channel"] == "/push":
-                payload = frames(message["data"]["messages"], message["data"]["per_frame"])
-                for text in payload:
-                    await socket.send_str(text)
-                continue
-            reply = {"id": message["id"], "channel": message["channel"], "successful": True}
-            if message["channel"] == "/meta/handshake":
-                reply |= {"clientId": "x", "supportedConnectionTypes": ["websocket"]}
-            if message["channel"] == "/meta/connect" and "advice" not in message:
-                continue  # held for ever: the run is shorter than that
-            if message["channel"] == "/meta/subscribe":
-                reply["subscription"] = message["subscription"]
-            await socket.send_str(json.dumps([reply]))
-    return socket
-
-
-def serve(pipe: Connection) -> None:
-    """Run the server, and tell its port."""
-
-    async def main() -> None:
-        app = web.Application()
-        app.router.add_get("/", bayeux)
-        runner = web.AppRunner(app, handle_signals=False)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        pipe.send(runner.addresses[0][1])
-        await asyncio.Event().wait()
-
-    asyncio.run(main())
 
 
 async def bare(url: str, loads: Callable[[Any], Any], messages: int, per_frame: int) -> float:
     """Receive with aiohttp and a JSON function alone. Gives seconds."""
-    push = {"channel": "/push", "data": {"messages": messages, "per_frame": per_frame}}
+    push = {"channel": PUSH, "data": {"messages": messages, "per_frame": per_frame}}
     async with aiohttp.ClientSession() as http, http.ws_connect(url, decode_text=False) as socket:
         begun = time.perf_counter()
         await socket.send_str(json.dumps([push]))
@@ -111,15 +57,13 @@ async def client(
         Extension.of(inbound=ops.do_action(lambda payload: seen.append(len(payload.messages))))
         for _ in range(extensions)
     ]
-    async with Client(
-        url, ConnectionType.WEBSOCKET, json_loads=loads, extensions=chosen
-    ) as cometd:
+    async with Client(url, ConnectionType.WEBSOCKET, json_loads=loads, extensions=chosen) as cometd:
         await cometd.subscribe("/confirmed")  # the observer's request travels along
         cometd.channel(CHANNEL).subscribe(on_next)
         await asyncio.sleep(0.05)
         begun = time.perf_counter()
         push = asyncio.ensure_future(
-            cometd.publish("/push", {"messages": messages, "per_frame": per_frame})
+            cometd.publish(PUSH, {"messages": messages, "per_frame": per_frame})
         )
         await done.wait()
         taken = time.perf_counter() - begun
@@ -129,7 +73,8 @@ async def client(
 
 async def compare(url: str, loads: Callable[[Any], Any], messages: int, rounds: int) -> None:
     """Measure everything in turns, and print the best of the rounds."""
-    print(f"{'per frame':>9} {'bare/s':>10} {'client/s':>10} {'ratio':>6} {'1 ext':>6} {'3 ext':>6}")
+    heads = ("bare/s", "client/s", "ratio", "1 ext", "3 ext")
+    print("per frame {:>10} {:>10} {:>6} {:>6} {:>6}".format(*heads))
     for per_frame in (1, 10, 100):
         best = [float("inf")] * 4
         for _ in range(rounds):
@@ -158,15 +103,8 @@ def main() -> None:
         import orjson  # noqa: PLC0415 - only where it is wanted
 
         loads = orjson.loads
-    ours, theirs = multiprocessing.Pipe()
-    server = multiprocessing.Process(target=serve, args=(theirs,), daemon=True)
-    server.start()
-    url = f"http://127.0.0.1:{ours.recv()}/"
-    try:
+    with feed() as url:
         asyncio.run(compare(url, loads, arguments.messages, arguments.rounds))
-    finally:
-        server.kill()
-        server.join()
 
 
 if __name__ == "__main__":

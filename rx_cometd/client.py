@@ -17,7 +17,7 @@ from rx_cometd.exceptions import (
     InvalidChannelError,
     TransportTimeoutError,
 )
-from rx_cometd.pull import PullView
+from rx_cometd.pull import PullView, Received
 from rx_cometd.sessions import Sessions
 from rx_cometd.settings import (
     MAX_MESSAGE_SIZE,
@@ -341,14 +341,9 @@ class Client:
         """
         return await self._pull.receive()
 
-    async def __aiter__(self) -> AsyncIterator[Message]:
+    def __aiter__(self) -> AsyncIterator[Message]:
         """Receive messages until the client is closed."""
-        while True:
-            try:
-                message = await self.receive()
-            except ClientInvalidOperation:
-                return
-            yield message
+        return Received(self._pull)
 
     @property
     def has_pending_messages(self) -> bool:

@@ -78,15 +78,17 @@ class LoopObservable(Observable[_T_co]):
             scheduler=AsyncIOScheduler(loop) if scheduler is None else scheduler,
         )
 
-    def pipe(self, *operators: Callable[[Any], Any]) -> Any:
-        """Compose operators left to right; what comes out lives on the event loop too."""
-        result: Any = self
-        for operator in operators:
-            result = operator(result)
-            # Subclasses (grouped, connectable, subjects) have methods of their own to keep.
-            if type(result) is Observable:
-                result = _Piped(result)  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType]
-        return result
+    if not TYPE_CHECKING:  # the types are those of the method it overrides
+
+        def pipe(self, *operators: Callable[[Any], Any]) -> Any:
+            """Compose operators left to right; what comes out lives on the event loop too."""
+            result: Any = self
+            for operator in operators:
+                result = operator(result)
+                # Subclasses (grouped, connectable, subjects) have methods of their own to keep.
+                if type(result) is Observable:
+                    result = _Piped(result)
+            return result
 
 
 class _Piped(LoopObservable[_T_co]):

@@ -9,6 +9,7 @@ several of the channels is received once.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from rx_cometd.channels import is_meta, validate_channel
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from rx_cometd.sessions import Sessions
     from rx_cometd.subscriptions import Fields
 
-__all__ = ["PullView"]
+__all__ = ["PullView", "Received"]
 
 
 class PullView(LastingObserver):
@@ -92,20 +93,34 @@ class PullView(LastingObserver):
             ServerError: The server ended the session, or refused to renew a subscription.
             BufferOverflowError: More messages came than the buffer takes.
         """
-        self._processed()
+        return self.take() or await self._next_message()
+
+    def take(self) -> Message | None:
+        """Take the next message if one is pending: no task, future or coroutine is made."""
+        if self._processing is not None:
+            self._processing()
+            self._processing = None
+        buffer = self._buffer
+        if buffer is None:
+            return None
+        try:
+            # Taken at the moment of returning: a cancellation can never lose a message.
+            message = buffer.take_nowait()
+        except LookupError:
+            return None
+        self._processing = buffer.taken
+        return message
+
+    async def _next_message(self) -> Message:
         if self._is_behind():
             self._begin()
-        while True:
-            # Taken at the moment of returning: a cancellation can never lose a message.
-            if self._buffer is not None and self._buffer.pending_count:
-                message = self._buffer.take_nowait()
-                self._processing = self._buffer.taken
-                return message
+        while (message := self.take()) is None:
             if self._failures:
                 raise self._failures.pop(0)
             self._raise_if_ended()
             self._woken.clear()
             await self._woken.wait()
+        return message
 
     def _is_behind(self) -> bool:
         """Tell whether a session was opened after the one that was received from ended."""
@@ -114,11 +129,6 @@ class PullView(LastingObserver):
             return True
         drained = buffer.terminated and not buffer.pending_count
         return drained and self._sessions.current not in (None, self._session)
-
-    def _processed(self) -> None:
-        if self._processing is not None:
-            self._processing()
-            self._processing = None
 
     def _raise_if_ended(self) -> None:
         buffer = self._buffer
@@ -157,6 +167,8 @@ class PullView(LastingObserver):
         if self._session is not session or self._buffer is None or self._buffer.terminated:
             self._leave()
             self._session = session
+            # Anew, for it belongs to a loop, and the client may be used on one after another.
+            self._woken = asyncio.Event()
             self._buffer = MessageBuffer(flow=self._sessions.flow)
             self._buffer.wake = self._woken.set
             session.dispatch.set_fallback(self)
@@ -184,3 +196,25 @@ class PullView(LastingObserver):
             self._buffer.close()
             self._buffer = None
         self._failures.clear()
+
+
+class Received(AsyncIterator["Message"]):
+    """The messages of a pull view, until the client is closed.
+
+    Args:
+        view: The pull view.
+    """
+
+    __slots__ = ("_view",)
+
+    def __init__(self, view: PullView) -> None:
+        self._view = view
+
+    async def __anext__(self) -> Message:
+        message = self._view.take()
+        if message is not None:
+            return message
+        try:
+            return await self._view.receive()
+        except ClientInvalidOperation:
+            raise StopAsyncIteration from None
