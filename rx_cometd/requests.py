@@ -109,8 +109,8 @@ class Requests:
         return [request for request in self._waiting.values() if request.kind in kinds]
 
     def waiting(self, request_ids: Iterable[str]) -> list[Request]:
-        """Give those of some requests that were sent, and still wait."""
-        found = (self._waiting.get(request_id) for request_id in request_ids)
+        """Give those of some requests that were sent, and still wait; each of them once."""
+        found = (self._waiting.get(request_id) for request_id in dict.fromkeys(request_ids))
         return [request for request in found if request is not None and request.sent]
 
     def match(self, reply: Message) -> Request | None:

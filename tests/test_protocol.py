@@ -221,6 +221,16 @@ def test_a_lost_publish_fails_and_is_never_sent_again(driver: Driver, error: Exc
     assert driver.happened == []
 
 
+def test_a_request_named_twice_fails_once(driver: Driver) -> None:
+    (connect,) = driver.protocol.requests.sent()
+    request_id = driver.publish()
+    named = [{"id": request_id}, {"id": connect.id}] * 2
+    driver.fail(*named)
+    driver.assert_failed(request_id, TransportError)
+    driver.assert_due(Step.CONNECT, 1.0)
+    assert len(driver.of(Due)) == 1
+
+
 def test_requests_of_one_turn_travel_in_one_payload_in_order(driver: Driver) -> None:
     def turn() -> None:
         driver.protocol.publish("/a", 1, {})
