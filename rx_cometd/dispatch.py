@@ -43,6 +43,8 @@ class Dispatch:
         self._observers: dict[str, dict[abc.ObserverBase[Any], None]] = {}
         #: Observers by the channel of a message: what delivering looks up.
         self._resolved: dict[str, tuple[abc.ObserverBase[Any], ...]] = {}
+        #: The meta channels among the keys; nearly always none.
+        self._meta: set[str] = set()
         #: Takes the messages that nobody else observes.
         self._fallback: abc.ObserverBase[Any] | None = None
         self._delivering = False
@@ -56,6 +58,8 @@ class Dispatch:
             observers[observer] = None
             return False
         self._observers[key] = {observer: None}
+        if key.startswith("/meta/"):
+            self._meta.add(key)
         return True
 
     def remove(self, key: str, observer: abc.ObserverBase[Any]) -> bool:
@@ -68,12 +72,13 @@ class Dispatch:
         if observers:
             return False
         del self._observers[key]
+        self._meta.discard(key)
         return True
 
     @property
     def meta_observed(self) -> bool:
         """Whether anybody observes a meta channel."""
-        return any(key.startswith("/meta/") for key in self._observers)
+        return bool(self._meta)
 
     def observers(self, key: str) -> tuple[abc.ObserverBase[Any], ...]:
         """Give the observers of a channel or glob."""
@@ -100,6 +105,7 @@ class Dispatch:
             found[self._fallback] = None
             self._fallback = None
         self._observers.clear()
+        self._meta.clear()
         self._resolved.clear()
         return list(found)
 

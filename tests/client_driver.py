@@ -52,6 +52,11 @@ def facts(client: Client) -> tuple[bool, ClientState, ConnectionType | None]:
     return client.closed, client.state, client.connection_type
 
 
+def data_of(message: Any) -> Any:
+    """Give the data of a message."""
+    return message["data"]
+
+
 class Recorder(abc.ObserverBase[Any]):
     """An observer that keeps what it is told, and can be waited for."""
 

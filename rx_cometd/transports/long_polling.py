@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import aiohttp
+from multidict import CIMultiDict
 
 from rx_cometd.exceptions import ProtocolError, TransportError
 from rx_cometd.transports.base import (
@@ -51,12 +53,13 @@ class LongPollingTransport:
             TransportTimeoutError: The response did not come in time.
             ProtocolError: The response is too large.
         """
-        body = data.encode() if isinstance(data, str) else data
+        fields = CIMultiDict({"Content-Type": CONTENT_TYPE})
+        fields.update(headers)
         with transport_errors():
             async with self._http.post(
                 self._url,
-                data=body,
-                headers={"Content-Type": CONTENT_TYPE, **headers},
+                data=_body(data),
+                headers=fields,
                 ssl=self._options.ssl,
                 proxy=self._options.proxy,
                 timeout=aiohttp.ClientTimeout(total=allowance),
@@ -83,4 +86,11 @@ class LongPollingTransport:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
+def _body(data: str | bytes) -> bytes | io.BytesIO:
+    """Give a request's body; in pieces where aiohttp warns that sending it blocks the loop."""
+    body = data.encode() if isinstance(data, str) else data
+    return body if len(body) <= _IN_ONE_PIECE else io.BytesIO(body)
+
+
+_IN_ONE_PIECE = 1024 * 1024
 _HTTP = {"ws": "http", "wss": "https"}
