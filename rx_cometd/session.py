@@ -10,44 +10,37 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from rx_cometd import messages as m
 from rx_cometd.connection_types import ConnectionType
-from rx_cometd.deadlines import Deadline, Deadlines
+from rx_cometd.cycle import Cycle
 from rx_cometd.dispatch import Dispatch
 from rx_cometd.exceptions import (
-    AuthenticationError,
     ClientInvalidOperation,
     TransportConnectionClosed,
-    TransportTimeoutError,
 )
-from rx_cometd.lanes import Lanes
+from rx_cometd.outage import Outage
 from rx_cometd.outcomes import (
     Changed,
     Due,
     Ended,
     Outcome,
-    Outgoing,
     ResendDue,
     Settled,
-    Step,
     Subscribed,
     SubscriptionFailed,
     Unauthorized,
     Unsubscribed,
 )
 from rx_cometd.protocol import Protocol
-from rx_cometd.requests import Kind
-from rx_cometd.settings import Settings, provided
 from rx_cometd.states import ClientState, StateChange
+from rx_cometd.traffic import Traffic
 from rx_cometd.waiters import Waiters
-from rx_cometd.wire import Exchange, Wire, is_too_large
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rx_cometd.client_flow import ClientFlow
-    from rx_cometd.extension import Payload
     from rx_cometd.messages import Message
+    from rx_cometd.settings import Settings
     from rx_cometd.statistics import Counters
     from rx_cometd.subscriptions import Fields
 
@@ -102,23 +95,15 @@ class Session:
             patience=settings.patience,
             authenticates=settings.auth is not None,
         )
-        self._wire = Wire(settings, self, counters)
-        self._lanes = Lanes(self._send)
-        self._deadlines = Deadlines(self._expired)
+        self._traffic = Traffic(settings, self._protocol, self.dispatch, counters, self._act)
+        self._cycle = Cycle(settings, self._protocol, flow, self._traffic, self._act)
+        self._outage = Outage(settings.connection_timeout, counters, self.end)
         self._replies: Waiters[Message] = Waiters()
         self._confirmations: Waiters[None] = Waiters()
-        self._step_timer: asyncio.TimerHandle | None = None
-        self._down_timer: asyncio.TimerHandle | None = None
         self._flush_handle: asyncio.Handle | None = None
         self._resend_timer: asyncio.TimerHandle | None = None
-        self._held_since: float | None = None
-        self._authenticating = False
         self._batches = 0
         self._acting = False
-        self._connected_once = False
-        self._was_down = False
-        self._acknowledges = False
-        self._last_error: Exception | None = None
         self.ended = False
         self.error: Exception | None = None
         self._teardown: asyncio.Task[None] | None = None
@@ -257,7 +242,7 @@ class Session:
         self._flush_handle = None
         if not self._batches:
             for outgoing in self._protocol.take():
-                self._lanes.put(outgoing)
+                self._traffic.lanes.put(outgoing)
             self._act()
 
     # -- acting on outcomes --------------------------------------------------------------------
@@ -274,20 +259,20 @@ class Session:
         finally:
             self._acting = False
         for outgoing in self._protocol.take(ordinary=False):
-            self._lanes.put(outgoing)
+            self._traffic.lanes.put(outgoing)
         if self._protocol.has_ordinary:
             self.flush_soon()
 
     def _act_on(self, outcome: Outcome) -> None:
         match outcome:
             case Due(step, delay):
-                self._schedule(step, delay)
+                self._cycle.schedule(step, delay)
             case Changed(change):
                 self._changed(change)
             case ResendDue(delay):
                 self._resend_timer = self._loop.call_later(delay, self._resend)
             case Unauthorized():
-                self._renew_credentials()
+                self._cycle.renew_credentials()
             case Ended(error):
                 self._end(error)
             case Settled():
@@ -321,201 +306,18 @@ class Session:
 
     def _changed(self, change: StateChange) -> None:
         if change.error is not None:
-            self._last_error = change.error
             _log.info("%s: %s", change.state.value, change.error)
+        self._outage.changed(change)
         if change.state is ClientState.CONNECTING:
             self._counters.handshakes += 1
             if change.connection_type is not ConnectionType.WEBSOCKET:
-                self._wire.drop()
-        if change.state is ClientState.CONNECTED:
-            self._link_up(change)
-        elif change.state is not ClientState.DISCONNECTING:
-            self._watch_link()
+                self._traffic.drop_websocket()
+        elif change.state is ClientState.CONNECTED:
+            self._flow.connection_type = change.connection_type
+            self._flow.acknowledges = self._traffic.acknowledges
+            self._flow.resumed = self._cycle.resume
+            self._confirmations.settle(_OPENED, None)
         self._listener.session_changed(self, change)
-
-    def _link_up(self, change: StateChange) -> None:
-        self._flow.connection_type = change.connection_type
-        self._flow.acknowledges = self._acknowledges
-        self._flow.resumed = self._resumed
-        self._counters.reconnects += self._was_down
-        self._was_down = False
-        self._connected_once = True
-        if self._down_timer is not None:
-            self._down_timer.cancel()
-            self._down_timer = None
-        self._confirmations.settle(_OPENED, None)
-
-    def _watch_link(self) -> None:
-        """Give the link its time to come (back)."""
-        self._was_down = self._connected_once
-        timeout = self._settings.connection_timeout
-        if self._down_timer is None and timeout is not None:
-            self._down_timer = self._loop.call_later(timeout, self._give_up, timeout)
-
-    def _give_up(self, timeout: float) -> None:
-        error = TransportTimeoutError(f"there was no link to the server for {timeout} s")
-        error.__cause__ = self._last_error
-        self.end(error)
-
-    # -- the cycle -----------------------------------------------------------------------------
-
-    def _schedule(self, step: Step, delay: float) -> None:
-        if self._step_timer is not None:
-            self._step_timer.cancel()
-        self._step_timer = self._loop.call_later(delay, self._take_step, step)
-
-    def _take_step(self, step: Step) -> None:
-        self._step_timer = None
-        if step is Step.HANDSHAKE:
-            self._lanes.spawn(self._handshake(), "handshake")
-        elif not self._hold_connect():
-            self._protocol.connect(self._loop.time())
-            self._act()
-
-    async def _handshake(self) -> None:
-        try:
-            fields = await provided(self._settings.handshake_fields)
-        except Exception as error:
-            self._protocol.handshake_unready(error)
-        else:
-            self._acknowledges = False
-            self._protocol.handshake(fields)
-        self._act()
-
-    def _hold_connect(self) -> bool:
-        """Hold the connect back while a buffer is full, within the session's lifetime."""
-        if not self._flow.suspended or self.state is not ClientState.CONNECTED:
-            self._held_since = None
-            return False
-        now = self._loop.time()
-        if self._held_since is None:
-            self._held_since = now
-        lifetime = self._protocol.control.advice.max_interval
-        # A fifth is kept for the connect to reach the server.
-        limit = self._settings.max_suspension if lifetime is None else lifetime * 0.8
-        left = self._held_since + limit - now
-        if left <= 0:
-            self._held_since = None
-            return False
-        self._schedule(Step.CONNECT, left)
-        return True
-
-    def _resumed(self) -> None:
-        if self._held_since is not None:
-            self._held_since = None
-            self._schedule(Step.CONNECT, 0.0)
-
-    def _renew_credentials(self) -> None:
-        if not self._authenticating:
-            self._authenticating = True
-            self._lanes.spawn(self._authenticate(), "authenticate")
-
-    async def _authenticate(self) -> None:
-        auth = self._settings.auth
-        try:
-            if auth is not None:
-                await auth.authenticate()
-        except Exception as error:
-            failure = AuthenticationError("no new credentials could be had")
-            failure.__cause__ = error
-            self._protocol.authentication_failed(failure)
-        else:
-            self._renew_upgrade()
-            self._protocol.authenticated()
-        finally:
-            self._authenticating = False
-        self._act()
-
-    def _renew_upgrade(self) -> None:
-        """Have the WebSocket opened anew where its upgrade carried the old credentials."""
-        if self._wire.upgraded_with_credentials:
-            self._wire.drop()
-            closed = TransportConnectionClosed("the WebSocket is opened anew, with new credentials")
-            self._protocol.lose(closed, self._loop.time())
-
-    # -- sending -------------------------------------------------------------------------------
-
-    async def _send(self, outgoing: Outgoing) -> None:
-        """Send a payload, but for the requests that were cancelled meanwhile."""
-        requests = self._protocol.requests
-        messages = [message for message in outgoing.messages if message.get("id") in requests]
-        connection_type = self.connection_type
-        if not messages or connection_type is None:
-            return
-        exchange = tuple(message.get("id", "") for message in messages)
-        if connection_type is ConnectionType.WEBSOCKET:
-            self._deadlines.add(exchange, outgoing.allowance)
-        try:
-            await self._wire.send(connection_type, messages, outgoing.allowance)
-        except Exception as error:
-            self.failed(exchange, error)
-
-    def _expired(self, deadline: Deadline) -> None:
-        """Act on replies that are late over the WebSocket.
-
-        A silent socket is dead. Where something else was heard meanwhile only the requests
-        fail, and a connect is given its time once more (a big batch may clog the link).
-        """
-        waiting = self._protocol.requests.waiting(deadline.request_ids)
-        late = [request for request in waiting if not request.acknowledged]
-        if not late:
-            return
-        error = TransportTimeoutError("the server did not reply in time")
-        heard = self._wire.last_received > deadline.sent_at
-        if not heard or deadline.extended:
-            self._wire.drop()
-            self._protocol.lose(error, self._loop.time())
-        elif late[0].kind in (Kind.HANDSHAKE, Kind.CONNECT):
-            allowance = self._settings.max_network_delay
-            self._deadlines.add(deadline.request_ids, allowance, extended=True)
-        else:
-            self._protocol.fail([request.id for request in late], error, self._loop.time())
-        self._act()
-
-    # -- what the wire tells -------------------------------------------------------------------
-
-    def received(
-        self, messages: list[Message], exchange: Exchange, payload: Payload | None
-    ) -> None:
-        """Take messages: replies to the protocol, events to the observers."""
-        if self.ended:
-            return
-        if self._protocol.control.client_id is None:
-            self._note_ack(messages)
-        retries = () if payload is None else payload.retries
-        events = self._protocol.receive(messages, self._loop.time(), exchange, retries)
-        if self.dispatch.meta_observed:
-            self.dispatch.deliver_meta(messages)
-        if events:
-            self.dispatch.deliver(
-                events, None if payload is None else payload.processed_callbacks()
-            )
-        if exchange:
-            self._protocol.finish(exchange, self._loop.time())
-        if payload is not None:
-            payload.delivered()
-        self._act()
-
-    def _note_ack(self, messages: list[Message]) -> None:
-        """See whether the ack extension is in force: both forms of its reply are truthy."""
-        for message in messages:
-            if message.get("channel") == m.HANDSHAKE:
-                ext: object = message.get("ext")
-                self._acknowledges = isinstance(ext, dict) and bool(ext.get("ack"))
-
-    def failed(self, exchange: Exchange, error: Exception) -> None:
-        """Take the failure of requests."""
-        if is_too_large(error):
-            self._wire.too_large()
-        self._protocol.fail(exchange, error, self._loop.time())
-        self._act()
-
-    def lost(self, error: Exception) -> None:
-        """Take the loss of the WebSocket."""
-        if is_too_large(error):
-            self._wire.too_large()
-        self._protocol.lose(error, self._loop.time())
-        self._act()
 
     def report(self, error: BaseException) -> None:
         """Report an error that no observer took."""
@@ -530,8 +332,10 @@ class Session:
         self.error = error
         self._flow.connection_type = None
         self._flow.resumed = None
-        self._deadlines.clear()
-        for timer in (self._step_timer, self._down_timer, self._resend_timer, self._flush_handle):
+        self._traffic.stop()
+        self._cycle.cancel()
+        self._outage.cancel()
+        for timer in (self._resend_timer, self._flush_handle):
             if timer is not None:
                 timer.cancel()
         self._confirmations.settle(_ENDED, None)
@@ -542,8 +346,7 @@ class Session:
         self._listener.session_ended(self, error)
 
     async def _let_go(self) -> None:
-        await self._lanes.close()
-        await self._wire.close()
+        await self._traffic.close()
         extensions = (*self._settings.extensions, self._settings.auth)
         for extension in extensions:
             if extension is None:
