@@ -141,8 +141,8 @@ class Control:
     def connect(self, now: float) -> tuple[Message, float]:
         """Make a connect, and say how many seconds its reply may take.
 
-        The first one of a session, and the first one after a failure, ask for ``timeout: 0``:
-        the server answers at once, and the client knows that the link is up.
+        The first of a session, and the first after a failure, ask for ``timeout: 0``: the
+        server answers at once, and the client knows that the link is up.
         """
         held = self.state is ClientState.CONNECTED
         message: Any = {

@@ -24,17 +24,14 @@ from rx_cometd import messages as m
 from rx_cometd.backoff import Backoff, exponential
 from rx_cometd.control import Control
 from rx_cometd.credentials import Credentials
-from rx_cometd.exceptions import (
-    ProtocolError,
-    ServerError,
-    TransportConnectionClosed,
-    TransportError,
-)
+from rx_cometd.exceptions import ProtocolError, ServerError, TransportConnectionClosed
+from rx_cometd.outbox import Outbox
 from rx_cometd.outcomes import Ended, Lane, Outcome, Outgoing, Settled, Step
 from rx_cometd.reconciliation import Reconciliation
 from rx_cometd.refusals import (
     as_authentication_error,
     authentication_failed,
+    is_lost,
     refusal,
     unknown_client,
 )
@@ -88,10 +85,13 @@ class Protocol:
         self.requests = Requests()
         self._reconciliation = Reconciliation(self.requests, Backoff(backoff), self._outcomes)
         self.subscriptions = self._reconciliation.subscriptions
-        self._max_network_delay = max_network_delay
-        self._outbox: list[Outgoing] = []
-        #: What awaits the next ordinary payload, in order: requests, and channels to reconcile.
-        self._ordinary: list[Request | str] = []
+        self._outbox = Outbox(
+            self.control,
+            self.requests,
+            self._reconciliation,
+            self._credentials,
+            max_network_delay,
+        )
         self._server_disconnect: ServerError | None = None
         self._ended = False
 
@@ -107,7 +107,7 @@ class Protocol:
     @property
     def has_ordinary(self) -> bool:
         """Whether `take` would now give an ordinary payload, were it not held back."""
-        return bool(self._ordinary) and self.control.state in _LINK_UP and not self.control.over
+        return self._outbox.has_ordinary and self.control.state in _LINK_UP
 
     def take(self, *, ordinary: bool = True) -> list[Outgoing]:
         """Take and clear the payloads to send, in order.
@@ -117,9 +117,8 @@ class Protocol:
                 until the end of the loop's turn, or of a batch.
         """
         if ordinary and self.has_ordinary:
-            self._put_ordinary()
-        outbox, self._outbox = self._outbox, []
-        return [] if self.control.over else outbox
+            self._outbox.put_ordinary()
+        return self._outbox.take()
 
     # -- the cycle -----------------------------------------------------------------------------
 
@@ -135,7 +134,7 @@ class Protocol:
         """
         if self.control.begin(Step.HANDSHAKE):
             request = self.requests.add(Kind.HANDSHAKE, self.control.handshake(fields))
-            self._put(Lane.HANDSHAKE, [request], self._max_network_delay)
+            self._outbox.put(Lane.HANDSHAKE, [request])
 
     def handshake_unready(self, error: Exception) -> None:
         """Take the failure to make up a handshake: the user's fields could not be had."""
@@ -150,17 +149,17 @@ class Protocol:
         """
         if self.control.begin(Step.CONNECT):
             message, allowance = self.control.connect(now)
-            self._put(Lane.CONNECT, [self.requests.add(Kind.CONNECT, message)], allowance)
+            request = self.requests.add(Kind.CONNECT, message)
+            self._outbox.put(Lane.CONNECT, [request], allowance)
 
     def disconnect(self) -> None:
         """End the session in order: a disconnect goes out if there is a link, or it just ends."""
         if self.control.over or self.control.state is ClientState.DISCONNECTING:
             return
         if self.control.disconnect():
-            if self._ordinary:
-                self._put_ordinary()
+            self._outbox.put_ordinary()
             request = self.requests.add(Kind.DISCONNECT, {"channel": m.DISCONNECT})
-            self._put(Lane.DISCONNECT, [request], self._max_network_delay)
+            self._outbox.put(Lane.DISCONNECT, [request])
         else:
             self._conclude()
 
@@ -177,18 +176,18 @@ class Protocol:
         """Have a message published, or a service called. Gives the identifier of the request."""
         message: Any = {**fields, "channel": channel, "data": data}
         request = self.requests.add(Kind.CALL if call else Kind.PUBLISH, message)
-        self._ordinary.append(request)
+        self._outbox.add(request)
         return request.id
 
     def subscribe(self, channel: str, fields: Fields = None) -> None:
         """Wish for a channel, in this session and all that follow."""
         self.subscriptions.want(channel, fields)
-        self._ordinary.append(channel)
+        self._outbox.add(channel)
 
     def unsubscribe(self, channel: str) -> None:
         """Wish for a channel no longer."""
         self.subscriptions.unwant(channel)
-        self._ordinary.append(channel)
+        self._outbox.add(channel)
 
     # -- what came -----------------------------------------------------------------------------
 
@@ -257,19 +256,18 @@ class Protocol:
         request = self.requests.get(request_id)
         if request is not None:
             self.requests.settle(request)
-            if request in self._ordinary:
-                self._ordinary.remove(request)
+            self._outbox.remove(request)
 
     def resend(self) -> None:
         """Ask again for the subscriptions whose requests were lost."""
-        self._ordinary.extend(self._reconciliation.take_lost())
+        self._outbox.add(*self._reconciliation.take_lost())
 
     # -- credentials ---------------------------------------------------------------------------
 
     def authenticated(self) -> None:
         """Send again, once, what failed for want of the credentials that are there now."""
         for request in self._credentials.renewed():
-            self._resend(request)
+            self._outbox.resend(request)
         self.control.authenticated()
 
     def authentication_failed(self, error: Exception) -> None:
@@ -286,16 +284,11 @@ class Protocol:
         if request.retried or not renewable:
             return False
         if self._credentials.are_newer_than(request):
-            self._resend(request)
+            self._outbox.resend(request)
         else:
             self._credentials.hold(request)
             self._credentials.ask(error)
         return True
-
-    def _resend(self, request: Request) -> None:
-        request.retried = True
-        request.sent = False
-        self._ordinary.append(request)
 
     # -- replies -------------------------------------------------------------------------------
 
@@ -360,8 +353,7 @@ class Protocol:
     def _cycle_succeeded(self, kind: Kind, reply: Message, now: float) -> None:
         if kind is Kind.HANDSHAKE:
             if self.control.handshaken(reply):
-                requests = self._reconciliation.ask_all()
-                self._put(Lane.RESUBSCRIBE, requests, self._max_network_delay)
+                self._outbox.put(Lane.RESUBSCRIBE, self._reconciliation.ask_all())
         elif kind is Kind.CONNECT:
             was_up = self.control.state is ClientState.CONNECTED
             self.control.connected(reply, now)
@@ -379,7 +371,7 @@ class Protocol:
         elif self._await_credentials(request, error):
             return
         elif request.id in retries and not request.retried:
-            self._resend(request)
+            self._outbox.resend(request)
         elif request.kind is Kind.SUBSCRIBE and unknown_client(error):
             # Not the channel is refused but the session, which is about to be renewed.
             self._lose(request)
@@ -393,7 +385,7 @@ class Protocol:
             self._cycle_failed(request, error, now)
         elif self._await_credentials(request, error):
             return
-        elif request.kind in (Kind.SUBSCRIBE, Kind.UNSUBSCRIBE) and _is_lost(error):
+        elif request.kind in (Kind.SUBSCRIBE, Kind.UNSUBSCRIBE) and is_lost(error):
             self._lose(request)
         else:
             failure = as_authentication_error(error) if authentication_failed(error) else error
@@ -421,29 +413,6 @@ class Protocol:
         else:
             self._outcomes.append(Settled(request.id, None, error))
 
-    # -- requests ------------------------------------------------------------------------------
-
-    def _put_ordinary(self) -> None:
-        entries, self._ordinary = self._ordinary, []
-        ask = self._reconciliation.ask
-        requests = [ask(entry) if isinstance(entry, str) else entry for entry in entries]
-        self._put(Lane.ORDINARY, requests, self._max_network_delay)
-
-    def _put(self, lane: Lane, requests: Iterable[Request | None], allowance: float) -> None:
-        """Put requests into the outbox, but for those cancelled meanwhile."""
-        messages: list[Message] = []
-        for request in requests:
-            if request is None or request.id not in self.requests:
-                continue
-            self._credentials.stamp(request)
-            request.sent = True
-            if request.kind is not Kind.HANDSHAKE:
-                request.message["clientId"] = self.control.client_id or ""
-            # Extensions may change what goes out; what is sent again begins as it was.
-            messages.append(request.message.copy())
-        if messages:
-            self._outbox.append(Outgoing(lane, messages, allowance))
-
     def _conclude(self) -> None:
         """Fail what still waits when the session is over, and say so, once."""
         if not self.control.over:
@@ -459,8 +428,3 @@ class Protocol:
 
 
 _CYCLE = (Kind.HANDSHAKE, Kind.CONNECT, Kind.DISCONNECT)
-
-
-def _is_lost(error: Exception) -> bool:
-    """Tell whether asking again might help: the network failed, not the server's Bayeux."""
-    return isinstance(error, TransportError) and not isinstance(error, ProtocolError)

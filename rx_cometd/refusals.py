@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from rx_cometd.exceptions import (
     AuthenticationError,
+    ProtocolError,
     ServerError,
     TransportConnectionClosed,
     TransportError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "as_authentication_error",
     "authentication_failed",
+    "is_lost",
     "reached_server",
     "refusal",
     "unknown_client",
@@ -72,6 +74,11 @@ def as_authentication_error(error: Exception) -> Exception:
     failure = AuthenticationError(f"the server wants other credentials: {error}")
     failure.__cause__ = error
     return failure
+
+
+def is_lost(error: Exception) -> bool:
+    """Tell whether asking again might help: the network failed, not the server's Bayeux."""
+    return isinstance(error, TransportError) and not isinstance(error, ProtocolError)
 
 
 def reached_server(error: Exception) -> bool:

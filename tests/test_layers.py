@@ -11,8 +11,9 @@ import rx_cometd
 
 ROOT = Path(rx_cometd.__file__).parent
 LAYERS = {
-    0: "exceptions channels messages connection_types advice states codec backoff protocol "
-    "requests subscriptions reconciliation negotiation credentials refusals outcomes control",
+    0: "exceptions channels messages connection_types advice states codec backoff requests "
+    "subscriptions reconciliation negotiation credentials refusals outbox outcomes control "
+    "protocol",
     1: "transports",
     2: "flow observable delivery operators extension extensions pipeline dispatch",
     4: "testing cli",

@@ -299,6 +299,14 @@ def test_a_cancelled_request_is_not_sent(driver: Driver) -> None:
     driver.assert_sent(Lane.ORDINARY, "/a")
 
 
+def test_a_request_cancelled_while_the_link_is_down_is_not_kept(driver: Driver) -> None:
+    down(driver)
+    driver.protocol.cancel(driver.publish())
+    driver.answer(driver.take_step())
+    assert not driver.protocol.has_ordinary
+    assert len(driver.protocol.requests) == 0
+
+
 def test_a_request_cancelled_after_it_was_sent_is_forgotten(driver: Driver) -> None:
     request_id = driver.publish()
     request = driver.message("/chat")

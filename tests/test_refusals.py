@@ -16,6 +16,7 @@ from rx_cometd.exceptions import (
 from rx_cometd.refusals import (
     as_authentication_error,
     authentication_failed,
+    is_lost,
     reached_server,
     refusal,
     unknown_client,
@@ -162,4 +163,5 @@ def test_what_a_failure_says_of_the_transport(
     error: Exception, *, reached: bool, disabled: bool
 ) -> None:
     assert reached_server(error) is reached
+    assert is_lost(error) is (type(error) not in (ProtocolError, ClientError, ServerError))
     assert unsupported(error) is disabled
