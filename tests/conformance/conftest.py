@@ -54,12 +54,11 @@ def pool() -> Generator[Pool]:
 @pytest_asyncio.fixture
 async def server(target: Target, pool: Pool) -> AsyncGenerator[Server]:
     """A running server, which a test must leave as it found it."""
-    if target.name != "embedded":
+    if target.name == "embedded":
+        async with make_server(target.name) as embedded:
+            yield embedded
+    else:
         yield await pool.shared(target.name)
-        return
-    embedded = make_server(target.name)
-    async with embedded:
-        yield embedded
 
 
 @pytest_asyncio.fixture
@@ -74,9 +73,13 @@ async def start_server(target: Target) -> AsyncGenerator[StartServer]:
 
 
 @pytest_asyncio.fixture
-async def own_server(start_server: StartServer) -> Server:
+async def own_server(target: Target, pool: Pool) -> AsyncGenerator[Server]:
     """A server that the test may kill, pause and restart."""
-    return await start_server()
+    if target.name == "embedded":
+        async with make_server(target.name) as embedded:
+            yield embedded
+    else:
+        yield await pool.victim(target.name)
 
 
 @pytest_asyncio.fixture

@@ -73,6 +73,7 @@ class EmbeddedServer:
         """Be gone as after SIGKILL: no goodbyes, sockets closed by the kernel."""
         self.bayeux.faults.drop_link()
         await self.bayeux.stop()
+        self.unpause()
 
     async def restart(self) -> None:
         await self.kill()

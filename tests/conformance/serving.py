@@ -75,19 +75,38 @@ def make_server(
 
 
 class Pool:
-    """Real servers that tests share, one of a kind, started when first asked for."""
+    """Real servers that tests share, started when first asked for: two of a kind.
+
+    One runs all the time, the other is for tests that kill and pause it, so that what they do
+    to it does not show anywhere else.
+    """
 
     def __init__(self) -> None:
-        self._servers: dict[Name, ServerProcess] = {}
+        self._servers: dict[tuple[Name, bool], ServerProcess] = {}
         self._stack = AsyncExitStack()
 
     async def shared(self, name: Name) -> Server:
-        server = self._servers.get(name)
+        """Give a server that stays as it is."""
+        server = await self._started(name, victim=False)
+        await server.control("reset_counters")
+        return server
+
+    async def victim(self, name: Name) -> Server:
+        """Give a server for worse, whole whatever an earlier test left of it."""
+        server = await self._started(name, victim=True)
+        try:
+            server.unpause()
+        except RuntimeError:  # it was killed
+            await server.start()
+        await server.control("reset_counters")
+        return server
+
+    async def _started(self, name: Name, *, victim: bool) -> ServerProcess:
+        server = self._servers.get((name, victim))
         if server is None:
             made = make_server(name)
             assert isinstance(made, ServerProcess)
-            server = self._servers[name] = await self._stack.enter_async_context(made)
-        await server.control("reset_counters")
+            server = self._servers[name, victim] = await self._stack.enter_async_context(made)
         return server
 
     async def stop(self) -> None:

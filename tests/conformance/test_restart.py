@@ -1,0 +1,174 @@
+"""Servers that die, come back, stay away, or fall silent."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import reactivex as rx
+from reactivex import operators as ops
+
+from rx_cometd import TransportError, TransportTimeoutError
+from rx_cometd.states import ClientState
+from tests.conformance.observing import Seen, States, confirmed, data_of, eventually
+from tests.conformance.serving import TIMEOUT
+
+if TYPE_CHECKING:
+    from tests.conformance.conftest import MakeClient
+    from tests.conformance.serving import Server
+
+#: Seconds that the loop, the server and the machine may need beside what is measured.
+SLACK = 0.6
+
+
+async def test_killed_and_restarted(
+    own_server: Server, make_client: MakeClient, channel: str
+) -> None:
+    """Scenarios 28 (starred) and 49: SIGKILL, and a new server on the same port. Messages flow
+    again, on every channel, and nobody did anything."""
+    async with make_client(own_server) as client:
+        names = [channel, f"{channel}/*"]
+        seen: Seen[Any] = Seen(rx.merge(*map(client.channel, names)))
+        await confirmed(client, *names)
+        states = States(client)
+        first = client.client_id
+        await client.publish(channel, 1)
+        await seen.count(1)
+        await own_server.restart()
+        change = await states.reach(ClientState.CONNECTED, timeout=15)
+        assert not change.resumed
+        assert change.client_id != first
+        await confirmed(client, *names)
+        await client.publish(channel, 2)
+        await own_server.control("publish", channel=f"{channel}/a", data=3)
+        await seen.until(lambda: 3 in data_of(seen.items))
+        assert data_of(seen.items) == [1, 2, 3]
+        assert client.statistics().reconnects == 1
+
+
+async def test_killed_twice(own_server: Server, make_client: MakeClient, channel: str) -> None:
+    """Scenario 28 again and again, once in the middle of recovering; with the default backoff."""
+    async with make_client(own_server, backoff=None) as client:
+        await client.subscribe(channel)
+        states = States(client)
+        await own_server.restart()
+        await states.reach(ClientState.REHANDSHAKING, timeout=15)
+        await own_server.restart()
+        await eventually(lambda: settled(own_server, client.client_id), timeout=15)
+        await confirmed(client, channel)
+        await client.publish(channel, "back")
+        assert (await client.receive())["data"] == "back"
+
+
+async def settled(server: Server, session: str | None) -> bool:
+    return session is not None and session in await server.sessions()
+
+
+async def test_gone_for_good(own_server: Server, make_client: MakeClient, channel: str) -> None:
+    """Scenarios 28 and 60 (starred): away for longer than `connection_timeout`. Every observer,
+    every waiting publish and `receive` are told, once, in that time."""
+    client = make_client(own_server, connection_timeout=0.8)
+    await client.open()
+    await client.subscribe(f"{channel}/pull")
+    seen: Seen[Any] = Seen(client.channel(channel))
+    other: Seen[Any] = Seen(client.messages.pipe(ops.filter(lambda _: False)))
+    await confirmed(client, channel)
+    receiving = asyncio.create_task(client.receive())
+    states = States(client)
+    await own_server.kill()
+    await states.until(lambda: client.state is not ClientState.CONNECTED)
+    began = time.monotonic()
+    publishing = asyncio.create_task(client.publish(channel, "in vain"))
+    assert isinstance(await seen.end(), TransportTimeoutError)
+    assert 0.5 < time.monotonic() - began < 0.8 + SLACK
+    assert isinstance(await other.end(), TransportTimeoutError)
+    for waiting in (receiving, publishing):
+        with pytest.raises(TransportTimeoutError):
+            await waiting
+    assert client.closed
+    assert client.state is ClientState.DISCONNECTED
+    with pytest.raises(TransportTimeoutError):
+        await client.receive()
+    await client.close()
+    # The same client is good for another session.
+    await own_server.start()
+    await client.open()
+    await client.publish(channel, "anew")
+
+
+async def test_publish_in_flight(
+    own_server: Server, make_client: MakeClient, channel: str
+) -> None:
+    """Scenario 60 (starred): a publish whose reply is lost with the server fails, once, and is
+    not repeated after the restart."""
+    async with make_client(own_server) as client:
+        seen: Seen[Any] = Seen(client.channel(channel))
+        await confirmed(client, channel)
+        own_server.pause()
+        publishing = asyncio.create_task(client.publish(channel, "lost"))
+        await asyncio.sleep(0.05)  # it is in the socket's buffer, unread
+        assert not publishing.done()
+        await own_server.restart()
+        with pytest.raises(TransportError):
+            await publishing
+        await client.publish(channel, "end")
+        await seen.until(lambda: data_of(seen.items)[-1:] == ["end"])
+        assert data_of(seen.items) == ["end"]
+
+
+async def test_silent_outage(
+    own_server: Server, make_client: MakeClient, channel: str
+) -> None:
+    """Scenario 31 (starred): SIGSTOP; no socket closes, nothing answers. It is found within
+    `advice.timeout + max_network_delay`, and not before `max_network_delay`; what the client
+    heard shortly before makes no difference."""
+    delay = 0.5
+    async with make_client(own_server, max_network_delay=delay) as client:
+        seen: Seen[Any] = Seen(client.channel(channel))
+        await confirmed(client, channel)
+        states = States(client)
+        await client.publish(channel, "before")
+        await seen.count(1)
+        own_server.pause()
+        began = time.monotonic()
+        change = await states.reach(ClientState.UNCONNECTED)
+        took = time.monotonic() - began
+        assert isinstance(change.error, TransportTimeoutError)
+        assert delay <= took <= TIMEOUT + delay + 0.15
+        own_server.unpause()
+        await states.reach(ClientState.CONNECTED)
+        await confirmed(client, channel)
+        await client.publish(channel, "after")
+        await seen.until(lambda: data_of(seen.items)[-1:] == ["after"])
+
+
+async def test_silent_for_good(own_server: Server, make_client: MakeClient, channel: str) -> None:
+    """Scenario 31, and no end: `receive` tells after `connection_timeout` more."""
+    client = make_client(own_server, max_network_delay=0.3, connection_timeout=0.6)
+    await client.open()
+    await client.subscribe(channel)
+    own_server.pause()
+    began = time.monotonic()
+    with pytest.raises(TransportTimeoutError):
+        await client.receive()
+    assert time.monotonic() - began <= TIMEOUT + 0.3 + 0.6 + SLACK
+    began = time.monotonic()
+    await client.close()
+    assert time.monotonic() - began < 1.2
+    own_server.unpause()
+
+
+async def test_publish_into_silence(
+    own_server: Server, make_client: MakeClient, channel: str
+) -> None:
+    """Scenario 31 for other requests: a publish that is not answered fails after
+    `max_network_delay`."""
+    async with make_client(own_server, max_network_delay=0.4) as client:
+        own_server.pause()
+        began = time.monotonic()
+        with pytest.raises(TransportError):
+            await client.publish(channel, 1)
+        assert 0.3 < time.monotonic() - began < 0.4 + SLACK
+        own_server.unpause()
