@@ -6,7 +6,7 @@ This file holds what an extension *is*. How a session composes and runs them is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from multidict import CIMultiDict
@@ -27,22 +27,56 @@ class Payload:
 
     Attributes:
         messages: The messages; the list and the messages may be changed in place. ``id`` is
-            the client's and is restored after the outbound pipeline.
-        headers: Headers received, or to send; case-insensitive. Empty inbound, and without
-            effect outbound, where the transport has none (a WebSocket but for its upgrade).
-        retries: The ids of the inbound replies that `retry` was asked for.
+            the client's and is restored after the outbound pipeline. ``data`` is the very
+            object that was published.
+        failure: What an extension failed with. Set, it fails the requests of this payload alone
+            with an `ExtensionError`, whereas an operator that raises takes along what else is
+            in the pipeline at that time.
+        emitted: Whether it came out of the pipeline (for the pipeline).
     """
 
-    __slots__ = ("_delivered", "_processed", "headers", "messages", "retries")
+    __slots__ = (
+        "__weakref__",
+        "_delivered",
+        "_headers",
+        "_processed",
+        "_retries",
+        "emitted",
+        "failure",
+        "messages",
+    )
 
     def __init__(
         self, messages: list[Message], headers: MutableMapping[str, str] | None = None
     ) -> None:
         self.messages = messages
-        self.headers: MutableMapping[str, str] = CIMultiDict() if headers is None else headers
-        self._delivered: list[Callable[[], None]] = []
-        self._processed: dict[int, list[Callable[[], None]]] = {}
-        self.retries: set[str] = set()
+        self.failure: Exception | None = None
+        self.emitted = False
+        # What most payloads have no use for is made when it is asked for: one is made per frame.
+        self._headers = headers
+        self._delivered: list[Callable[[], None]] | None = None
+        self._processed: dict[int, list[Callable[[], None]]] | None = None
+        self._retries: set[str] | None = None
+
+    @property
+    def headers(self) -> MutableMapping[str, str]:
+        """Headers received, or to send; case-insensitive.
+
+        Empty inbound, and without effect outbound, where the transport has none (a WebSocket
+        but for its upgrade).
+        """
+        if self._headers is None:
+            self._headers = CIMultiDict[str]()
+        return self._headers
+
+    @headers.setter
+    def headers(self, headers: MutableMapping[str, str]) -> None:
+        self._headers = headers
+
+    @property
+    def retries(self) -> Collection[str]:
+        """The ids of the inbound replies that `retry` was asked for."""
+        return set() if self._retries is None else self._retries
 
     def __repr__(self) -> str:
         # Channels only: data and ext are the user's, and may hold credentials.
@@ -52,6 +86,8 @@ class Payload:
 
     def on_delivered(self, callback: Callable[[], None]) -> None:
         """Have a callback called once all messages of this inbound payload were delivered."""
+        if self._delivered is None:
+            self._delivered = []
         self._delivered.append(callback)
 
     def on_processed(self, message: Message, callback: Callable[[], None]) -> None:
@@ -61,6 +97,8 @@ class Payload:
         asynchronous operators of rx_cometd that took the message in are done with it.
         Messages need not be processed in order.
         """
+        if self._processed is None:
+            self._processed = {}
         self._processed.setdefault(id(message), []).append(callback)
 
     def retry(self, reply: Message) -> None:
@@ -73,16 +111,16 @@ class Payload:
                 request fails.
         """
         if "id" in reply:
-            self.retries.add(str(reply["id"]))
+            self._retries = {*self.retries, str(reply["id"])}
 
     def delivered(self) -> None:
         """Say that all messages were delivered (for the session)."""
-        for callback in self._delivered:
+        for callback in self._delivered or ():
             callback()
 
-    def processed_callbacks(self) -> dict[int, list[Callable[[], None]]]:
+    def processed_callbacks(self) -> Mapping[int, list[Callable[[], None]]]:
         """Give the callbacks of `on_processed` by ``id(message)`` (for the session)."""
-        return self._processed
+        return {} if self._processed is None else self._processed
 
 
 PayloadOperator: TypeAlias = Callable[[Observable[Payload]], Observable[Payload]]
@@ -158,11 +196,19 @@ class Extension:
         """Finish what a session left to do; awaited when one of its clients is closed."""
 
     async def _run_incoming(self, payload: Payload) -> Payload:
-        await self.incoming(payload.messages, payload.headers or None)
+        if payload.failure is None:
+            try:
+                await self.incoming(payload.messages, payload.headers or None)
+            except Exception as error:
+                payload.failure = error
         return payload
 
     async def _run_outgoing(self, payload: Payload) -> Payload:
-        await self.outgoing(payload.messages, payload.headers)
+        if payload.failure is None:
+            try:
+                await self.outgoing(payload.messages, payload.headers)
+            except Exception as error:
+                payload.failure = error
         return payload
 
 
@@ -175,13 +221,12 @@ class AuthExtension(Extension):
     """
 
     async def authenticate(self) -> None:
-        """Get new credentials.
+        """Get new credentials; does nothing by default, for credentials that are static.
 
         Raises:
             Exception: What is raised here fails the requests, as the cause of an
                 `AuthenticationError`.
         """
-        raise NotImplementedError
 
 
 class _OperatorExtension(Extension):

@@ -2,121 +2,284 @@
 
 A pipeline is a subject, the operators after it, and an observer at the end. Synchronous
 operators let a payload out before `Pipeline.push` returns, so they cost no turn of the event
-loop; asynchronous ones let it out later, in order. A pipeline that fails, or completes, is made
-anew, and what was in it is given back as lost: that is for the wire to act upon, as is a
-payload that does not come out in time.
+loop, no timer and no bookkeeping; asynchronous ones let it out later, in order. A pipeline that
+fails, or completes, is made anew with the next payload, and what was in it is given back; so is
+a payload that does not come out in time.
 
-An operator may let out another payload than went in (``map`` to a new one): it stands for the
-oldest that is inside.
+An operator may let out another payload than went in (``map`` to a new one), or several. They
+stand for the one with which they have a message in common, the same object or one with the same
+``id``; a payload that has none of anybody's is the extension's own.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from weakref import ref
 
 from reactivex.subject import Subject
 
 from rx_cometd.exceptions import ExtensionError
+from rx_cometd.extension import Payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from reactivex import Observable, abc
 
-    from rx_cometd.extension import Payload, PayloadOperator
+    from rx_cometd.extension import PayloadOperator
 
 __all__ = ["Pipeline"]
 
 _log = logging.getLogger("rx_cometd.pipeline")
 
-_REMEMBERED = 16
+#: Payloads that are no longer waited for, kept so that they are known when they come after all.
+_REMEMBERED: Final = 16
+
+_Owner = TypeVar("_Owner")
 
 
-class Pipeline:
+class Pipeline(Generic[_Owner]):
     """One direction of the extensions of a session.
+
+    Whoever waits for a payload hands in something of his own with it, its owner, and is told by
+    it what became of the payload.
 
     Args:
         operators: The operators, in the order in which payloads pass them.
-        emit: Called with the payload that went in, ``None`` where nothing is inside that it
-            could stand for, and the payload that came out.
-        lost: Called with each payload that a failure of the pipeline took, and the failure.
+        passed: Called with the owner (``None`` for what is not, or no more, waited for), the
+            payload that came out, and the ids of the replies that are missing in it.
+        lost: Called with the owner, the messages of a payload that does not come out, and why;
+            ``None`` for the messages where an extension let go of them, as ``filter`` does.
+        patience: Seconds that a payload may be inside.
         scheduler: What operators that take time run on.
     """
 
     def __init__(
         self,
         operators: Sequence[PayloadOperator],
-        emit: Callable[[Payload | None, Payload], None],
-        lost: Callable[[Payload, ExtensionError], None],
+        passed: Callable[[_Owner | None, Payload, tuple[str, ...]], None],
+        lost: Callable[[_Owner | None, Payload | None, ExtensionError], None],
+        patience: float,
         scheduler: abc.SchedulerBase | None = None,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._operators = tuple(operators)
-        self._emit = emit
+        self._passed = passed
         self._lost = lost
+        self._patience = patience
         self._scheduler = scheduler
-        self._inside: dict[int, Payload] = {}
-        #: Payloads that are no longer waited for; kept so that they are known when they come.
-        self._abandoned: dict[int, Payload] = {}
-        self._subject: Subject[Any] = Subject()
+        self._subject: Subject[Any] | None = None
         self._subscription: abc.DisposableBase | None = None
+        #: What is pushed at this moment: it is inside only if it does not come out at once.
+        self._pushed: tuple[Payload, _Owner | None, tuple[str, ...]] | None = None
+        self._inside: dict[_Passage[_Owner], None] = {}
+        self._abandoned: deque[_Passage[_Owner]] = deque(maxlen=_REMEMBERED)
+        #: For the oldest inside; what is inside got in in the order of its deadlines.
+        self._timer: asyncio.TimerHandle | None = None
         self._disposed = False
-        self._connect()
 
-    def push(self, payload: Payload) -> None:
-        """Let a payload in. It comes out through ``emit``, perhaps before this returns."""
-        self._inside[id(payload)] = payload
+    # -- in ------------------------------------------------------------------------------------
+
+    def push(self, payload: Payload, owner: _Owner | None, replies: tuple[str, ...] = ()) -> None:
+        """Let a payload in. It comes out through ``passed``, perhaps before this returns.
+
+        Args:
+            payload: The payload.
+            owner: Who waits for it, ``None`` if nobody does.
+            replies: The ids of the replies in it.
+        """
+        outer, self._pushed = self._pushed, (payload, owner, replies)
         try:
-            self._subject.on_next(payload)
-        except Exception as error:
+            if self._subject is None:
+                self._connect()
+            if self._subject is not None:
+                self._subject.on_next(payload)
+        except (Exception, asyncio.CancelledError) as error:
+            # Nobody can cancel what does not wait: the cancellation is one that an operator met.
             self._broken(error)
-
-    def abandon(self, payload: Payload) -> None:
-        """Wait for a payload no longer; should it still come out, it is not emitted."""
-        if self._inside.pop(id(payload), None) is not None:
-            self._abandoned[id(payload)] = payload
-            if len(self._abandoned) > _REMEMBERED:
-                del self._abandoned[next(iter(self._abandoned))]
+        self._enter()
+        self._pushed = outer
 
     def dispose(self) -> None:
         """End the pipeline; what is in it stays in it."""
         self._disposed = True
         self._inside.clear()
-        if self._subscription is not None:
-            self._subscription.dispose()
+        self._disconnect()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def holds(self, reply: str) -> bool:
+        """Tell whether a reply is inside."""
+        return any(reply in passage.replies for passage in self._inside)
 
     def _connect(self) -> None:
-        self._subject = Subject()
-        stream: Observable[Any] = self._subject
+        subject = self._subject = Subject()
+        stream: Observable[Any] = subject
         for operator in self._operators:
             stream = operator(stream)
-        self._subscription = stream.subscribe(
+        subscription = stream.subscribe(
             self._out, self._broken, self._completed, scheduler=self._scheduler
         )
+        if self._subject is subject:
+            self._subscription = subscription
+        else:  # it failed at once
+            subscription.dispose()
+
+    def _disconnect(self) -> None:
+        self._subject = None
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            subscription.dispose()
+
+    def _enter(self) -> None:
+        """Wait for what is being pushed, if it is not out yet."""
+        if self._pushed is None:
+            return
+        payload, owner, replies = self._pushed
+        self._pushed = None
+        self._forget_if_dropped(next(reversed(self._inside), None))
+        passage = _Passage(payload, owner, replies, self._loop.time() + self._patience)
+        self._inside[passage] = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(passage.deadline, self._expire)
+
+    # -- out -----------------------------------------------------------------------------------
 
     def _out(self, payload: Payload) -> None:
-        if self._abandoned.pop(id(payload), None) is not None:
+        pushed = self._pushed
+        if pushed is None or pushed[0] is not payload:
+            self._out_later(payload)
+            return
+        self._pushed = None
+        _, owner, replies = pushed
+        self._hand_on(owner, payload, _missing(replies, payload) if replies else ())
+
+    def _out_later(self, payload: Payload) -> None:
+        """Take out what was inside, or something that an operator made of it."""
+        self._enter()
+        if payload.emitted:
+            # Let out twice: delivered twice, but its callbacks are not called again.
+            payload = Payload(payload.messages, payload.headers)
+        passage = next((p for p in self._inside if p.is_of(payload)), None)
+        if passage is None and any(p.is_of(payload) for p in self._abandoned):
             _log.warning("dropped %r, which an extension let out too late", payload)
             return
-        pushed = self._inside.pop(id(payload), None)
-        if pushed is None and self._inside:
-            pushed = self._inside.pop(next(iter(self._inside)))
-        self._emit(pushed, payload)
+        if passage is None:
+            self._hand_on(None, payload, ())
+            return
+        missing = _missing(passage.replies, payload)
+        if missing and passage.payload() is not payload:
+            passage.replies = missing  # further pieces are to come
+            self._hand_on(None, payload, ())
+            return
+        del self._inside[passage]
+        self._hand_on(passage.owner, payload, missing)
+
+    def _hand_on(self, owner: _Owner | None, payload: Payload, missing: tuple[str, ...]) -> None:
+        payload.emitted = True
+        if payload.failure is None:
+            self._passed(owner, payload, missing)
+        else:
+            _log.error("an extension failed with %r", payload, exc_info=payload.failure)
+            self._lost(owner, payload, _failure(payload.failure))
+
+    # -- not out -------------------------------------------------------------------------------
 
     def _completed(self) -> None:
         self._broken(ExtensionError("an extension completed its stream of payloads"))
 
-    def _broken(self, error: Exception) -> None:
+    def _broken(self, error: BaseException) -> None:
         """Begin anew after a failure, and give back what was inside."""
         if self._disposed:
             return
         _log.error("an extension failed; its pipeline is made anew", exc_info=error)
-        inside = list(self._inside.values())
+        self._disconnect()
+        self._enter()
+        inside = list(self._inside)
         self._inside.clear()
-        if self._subscription is not None:
-            self._subscription.dispose()
-        self._connect()
-        failure = ExtensionError(f"an extension failed: {error!r}")
-        failure.__cause__ = error
-        for payload in inside:
-            self._lost(payload, failure)
+        for passage in inside:
+            payload = passage.payload() or passage.restored()
+            self._lost(passage.owner, payload, _failure(error))
+
+    def _expire(self) -> None:
+        """Give back what was inside for too long."""
+        self._timer = None
+        now = self._loop.time()
+        while (passage := next(iter(self._inside), None)) is not None:
+            if passage.deadline > now:
+                self._timer = self._loop.call_at(passage.deadline, self._expire)
+                return
+            if not self._forget_if_dropped(passage):
+                self._abandon(passage)
+
+    def _abandon(self, passage: _Passage[_Owner]) -> None:
+        del self._inside[passage]
+        self._abandoned.append(passage)
+        payload = passage.payload()
+        what = "dropped a payload" if payload is None else f"did not let {payload!r} out in time"
+        error = ExtensionError(f"an extension {what}")
+        _log.error("%s", error)
+        self._lost(passage.owner, payload, error)
+
+    def _forget_if_dropped(self, passage: _Passage[_Owner] | None) -> bool:
+        """Let go of a payload that an extension let go of, if nobody waits for it."""
+        if passage is None or passage.owner is not None or passage.payload() is not None:
+            return False
+        _log.debug("an extension dropped, or replaced, %d messages", len(passage.messages))
+        del self._inside[passage]
+        return True
+
+
+class _Passage(Generic[_Owner]):
+    """A payload inside a pipeline.
+
+    Attributes:
+        payload: Gives the payload, as long as anybody else holds it: one that all operators let
+            go of cannot come out any more. That is what tells a dropped payload from one that
+            is stuck.
+        messages: Its messages.
+        owner: Who waits for it.
+        replies: The ids of the replies in it that are not out yet.
+        deadline: When it should be out, by the loop's clock.
+    """
+
+    __slots__ = ("deadline", "messages", "owner", "payload", "replies")
+
+    def __init__(
+        self, payload: Payload, owner: _Owner | None, replies: tuple[str, ...], deadline: float
+    ) -> None:
+        self.payload = ref(payload)
+        self.messages = payload.messages
+        self.owner = owner
+        self.replies = replies
+        self.deadline = deadline
+
+    def is_of(self, payload: Payload) -> bool:
+        """Tell whether a payload is the one that went in, or has one of its messages."""
+        if self.payload() is payload:
+            return True
+        ours = {id(message) for message in self.messages}
+        ids = {str(message["id"]) for message in self.messages if "id" in message}
+        return any(
+            id(message) in ours or ("id" in message and str(message["id"]) in ids)
+            for message in payload.messages
+        )
+
+    def restored(self) -> Payload:
+        """Give the payload once more, for what operators let go of before they failed."""
+        return Payload(self.messages)
+
+
+def _missing(replies: tuple[str, ...], payload: Payload) -> tuple[str, ...]:
+    there = {str(message.get("id")) for message in payload.messages}
+    return tuple(reply for reply in replies if reply not in there)
+
+
+def _failure(error: BaseException) -> ExtensionError:
+    # Not the error's text, which is the user's and may hold a credential; the cause has it.
+    failure = ExtensionError(f"an extension failed: {type(error).__name__}")
+    failure.__cause__ = error
+    return failure

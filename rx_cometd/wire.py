@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 from multidict import CIMultiDict
@@ -24,7 +25,7 @@ from rx_cometd.pipeline import Pipeline
 from rx_cometd.settings import Settings, provided
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from rx_cometd.extension import PayloadOperator
     from rx_cometd.messages import Message
@@ -57,6 +58,18 @@ class Handlers(Protocol):
         """Take the failure of requests."""
         ...
 
+    def leaving(self, exchange: Exchange, allowance: float) -> Collection[str]:
+        """Take note of requests that go out now, past the extensions.
+
+        Args:
+            exchange: The requests.
+            allowance: Seconds that their replies may take.
+
+        Returns:
+            Those that are still waited for; the others are not sent.
+        """
+        ...
+
     def lost(self, error: Exception) -> None:
         """Take the loss of the WebSocket."""
         ...
@@ -80,13 +93,20 @@ class Wire:
         self._scheduler = AsyncIOScheduler(asyncio.get_running_loop())
         #: Bytes that an ordinary payload may have; halved when a server proves stricter.
         self._size_limit = settings.transport.max_message_size
-        #: Outbound payloads in the pipeline, and who waits for them to come out.
-        self._leaving: dict[int, asyncio.Future[Payload]] = {}
-        #: Inbound payloads in the pipeline, their exchanges, and when to wait no longer.
-        self._arriving: dict[int, tuple[Exchange, asyncio.TimerHandle]] = {}
         inbound, outbound = _operators(settings)
-        self._inbound = self._pipeline(inbound, self._arrived, self._lost_inbound)
-        self._outbound = self._pipeline(outbound, self._left, self._lost_outbound)
+        self._inbound: Pipeline[Exchange] | None = None
+        self._outbound: Pipeline[asyncio.Future[Payload]] | None = None
+        patience, scheduler = settings.max_network_delay, self._scheduler
+        if inbound:
+            self._inbound = Pipeline(
+                inbound, self._arrived, self._lost_inbound, patience, scheduler
+            )
+        if outbound:
+            self._outbound = Pipeline(
+                outbound, self._left, self._lost_outbound, patience, scheduler
+            )
+        #: Numbers the messages that extensions add.
+        self._added = count(1)
         #: When something last came, by the loop's clock.
         self.last_received = 0.0
         #: Whether extensions added headers to the upgrade of the WebSocket: credentials, most
@@ -108,18 +128,21 @@ class Wire:
         """
         exchange = tuple(message.get("id", "") for message in messages)
         headers: CIMultiDict[str] = CIMultiDict()
-        if self._link.wants_headers(connection_type):
+        wanted = self._link.wants_headers(connection_type)
+        if wanted:
             headers.update(await provided(self._settings.headers))
+        given = headers.copy()
         if self._outbound is not None:
-            given = set(headers)
-            messages, headers = await self._pass_outbound(messages, headers, exchange)
-            if not messages:
-                return
-            if self._link.wants_headers(connection_type):
-                self.upgraded_with_credentials = (
-                    connection_type is ConnectionType.WEBSOCKET and set(headers) != given
-                )
-        await self._send(connection_type, messages, headers, allowance)
+            messages, headers = await self._pass_outbound(messages, headers)
+        if wanted and connection_type is ConnectionType.WEBSOCKET:
+            renewable = callable(self._settings.headers) and bool(given)
+            self.upgraded_with_credentials = renewable or headers != given
+        # Extensions and headers may have taken their time.
+        gone = set(exchange).difference(self._handlers.leaving(exchange, allowance))
+        if gone:
+            messages = [message for message in messages if message.get("id") not in gone]
+        if messages:
+            await self._send(connection_type, messages, headers, allowance)
 
     async def _send(
         self,
@@ -142,47 +165,56 @@ class Wire:
             self._received(received, exchange)
 
     async def _pass_outbound(
-        self, messages: list[Message], headers: CIMultiDict[str], exchange: Exchange
+        self, messages: list[Message], headers: CIMultiDict[str]
     ) -> tuple[list[Message], CIMultiDict[str]]:
         """Have the extensions see a payload; what they drop fails, the rest goes on."""
-        assert self._outbound is not None  # noqa: S101 - for the type checker
-        payload = Payload(list(messages), headers)
+        for message in messages:
+            if isinstance(message.get("ext"), dict):
+                # The user's own, perhaps, or sent again: it is not for extensions to change.
+                message["ext"] = message["ext"].copy()
         ids = {id(message): message.get("id", "") for message in messages}
-        passed = await self._let_out(payload)
-        for message in passed.messages:
-            if id(message) in ids:
-                message["id"] = ids[id(message)]
+        # The messages are held here, so that nothing that is new can be taken for one of them.
+        passed = await self._let_out(Payload(list(messages), headers))
+        self._restore_ids(passed.messages, ids)
         kept = {message.get("id") for message in passed.messages}
-        dropped = tuple(request_id for request_id in exchange if request_id not in kept)
+        dropped = tuple(request_id for request_id in ids.values() if request_id not in kept)
         if dropped:
             self._handlers.failed(dropped, ExtensionError("an extension dropped the message"))
         return passed.messages, CIMultiDict(passed.headers)
 
+    def _restore_ids(self, messages: list[Message], ids: Mapping[int, str]) -> None:
+        """Give messages their ids back, and those that extensions added ids of their own.
+
+        Without one, or with another's, the reply to such a message would be taken for that to a
+        request of the client, whose ids are decimal numbers.
+        """
+        known = set(ids.values())
+        for message in messages:
+            request_id = ids.get(id(message))
+            if request_id is not None:
+                message["id"] = request_id
+                continue
+            given = str(message.get("id", ""))
+            if given not in known and (not given or given.isdecimal()):
+                message["id"] = f"extension-{next(self._added)}"
+
     async def _let_out(self, payload: Payload) -> Payload:
         assert self._outbound is not None  # noqa: S101 - for the type checker
         future: asyncio.Future[Payload] = asyncio.get_running_loop().create_future()
-        self._leaving[id(payload)] = future
-        try:
-            self._outbound.push(payload)
-            if not future.done():
-                async with asyncio.timeout(self._settings.max_network_delay):
-                    await future
-            return future.result()
-        except TimeoutError:
-            self._outbound.abandon(payload)
-            raise ExtensionError("an extension did not let the payload out in time") from None
-        finally:
-            self._leaving.pop(id(payload), None)
+        self._outbound.push(payload, future)
+        return future.result() if future.done() else await future
 
-    def _left(self, pushed: Payload | None, payload: Payload) -> None:
-        future = None if pushed is None else self._leaving.get(id(pushed))
-        if future is None or future.done():
+    def _left(
+        self, future: asyncio.Future[Payload] | None, payload: Payload, _: tuple[str, ...]
+    ) -> None:
+        if future is None:
             _log.warning("dropped %r, which an extension made up", payload)
-        else:
+        elif not future.done():
             future.set_result(payload)
 
-    def _lost_outbound(self, payload: Payload, error: ExtensionError) -> None:
-        future = self._leaving.get(id(payload))
+    def _lost_outbound(
+        self, future: asyncio.Future[Payload] | None, _: Payload | None, error: ExtensionError
+    ) -> None:
         if future is not None and not future.done():
             future.set_exception(error)
 
@@ -203,45 +235,36 @@ class Wire:
             self._handlers.received(messages, exchange, None)
         else:
             headers = None if received.headers is None else CIMultiDict(received.headers)
-            self._push_inbound(Payload(messages, headers), exchange)
+            replies = tuple(str(m["id"]) for m in messages if "id" in m and "data" not in m)
+            owner = exchange if exchange or replies else None
+            self._inbound.push(Payload(messages, headers), owner, replies)
 
-    def _push_inbound(self, payload: Payload, exchange: Exchange) -> None:
-        assert self._inbound is not None  # noqa: S101 - for the type checker
-        timer = asyncio.get_running_loop().call_later(
-            self._settings.max_network_delay, self._stuck, payload
-        )
-        self._arriving[id(payload)] = exchange, timer
-        self._inbound.push(payload)
+    def _arrived(
+        self, exchange: Exchange | None, payload: Payload, missing: tuple[str, ...]
+    ) -> None:
+        if missing:
+            self._handlers.failed(missing, ExtensionError("an extension dropped the reply"))
+        self._handlers.received(payload.messages, exchange or (), payload)
 
-    def _arrived(self, pushed: Payload | None, payload: Payload) -> None:
-        exchange, timer = self._arriving.pop(id(pushed), _UNKNOWN)
-        if timer is not None:
-            timer.cancel()
-        self._handlers.received(payload.messages, exchange, payload)
-
-    def _lost_inbound(self, payload: Payload, error: ExtensionError) -> None:
+    def _lost_inbound(
+        self, exchange: Exchange | None, payload: Payload | None, error: ExtensionError
+    ) -> None:
         """Deliver what a failed extension did not see through, but fail its requests.
 
         Event messages are never lost in silence; replies that an extension did not finish
-        with cannot be trusted.
+        with cannot be trusted. What an extension dropped on purpose stays dropped.
         """
-        exchange, timer = self._arriving.pop(id(payload), _UNKNOWN)
-        if timer is not None:
-            timer.cancel()
-        replies = tuple(str(m.get("id")) for m in payload.messages if "data" not in m)
-        self._handlers.failed((*exchange, *replies), error)
-        events = [m for m in payload.messages if "data" in m]
-        if events:
-            self._handlers.received(events, (), None)
+        messages = [] if payload is None else payload.messages
+        replies = tuple(str(m.get("id")) for m in messages if "data" not in m)
+        self._handlers.failed((*(exchange or ()), *replies), error)
+        events = [m for m in messages if "data" in m]
+        if payload is not None and events:
+            payload.messages = events
+            self._handlers.received(events, (), payload)
 
-    def _stuck(self, payload: Payload) -> None:
-        if self._inbound is None:
-            return
-        self._inbound.abandon(payload)
-        _log.error("an extension did not let %r in within max_network_delay", payload)
-        self._lost_inbound(
-            payload, ExtensionError("an extension did not let the payload in, in time")
-        )
+    def holds(self, reply: str) -> bool:
+        """Tell whether a reply came, but is still with an extension."""
+        return self._inbound is not None and self._inbound.holds(reply)
 
     # -- the link ------------------------------------------------------------------------------
 
@@ -258,19 +281,10 @@ class Wire:
         for pipeline in (self._inbound, self._outbound):
             if pipeline is not None:
                 pipeline.dispose()
-        for _, timer in self._arriving.values():
-            timer.cancel()
-        self._arriving.clear()
         await self._link.close()
-
-    def _pipeline(
-        self, operators: list[PayloadOperator], emit: _Emit, lost: _Lost
-    ) -> Pipeline | None:
-        return Pipeline(operators, emit, lost, self._scheduler) if operators else None
 
 
 _SMALLEST_LIMIT = 8 * 1024
-_UNKNOWN: tuple[Exchange, asyncio.TimerHandle | None] = ((), None)
 
 
 def _operators(settings: Settings) -> tuple[list[PayloadOperator], list[PayloadOperator]]:
@@ -287,10 +301,3 @@ def is_too_large(error: Exception) -> bool:
     return isinstance(error, CometDError) and (
         getattr(error, "http_status", None) == 413 or getattr(error, "close_code", None) == 1009
     )
-
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    _Emit = Callable[[Payload | None, Payload], None]
-    _Lost = Callable[[Payload, ExtensionError], None]
