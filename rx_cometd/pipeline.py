@@ -1,6 +1,6 @@
 """The pipelines: payloads through the operators of the extensions, one way each.
 
-A pipeline is a subject, the operators after it, and an observer at the end. Synchronous
+A pipeline is a source, the operators after it, and an observer at the end. Synchronous
 operators let a payload out before `Pipeline.push` returns, so they cost no turn of the event
 loop, no timer and no bookkeeping; asynchronous ones let it out later, in order. A pipeline that
 fails, or completes, is made anew with the next payload, and what was in it is given back; so is
@@ -16,10 +16,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from weakref import ref
 
-from reactivex.subject import Subject
+from reactivex import Observable
+from reactivex.disposable import Disposable
 
 from rx_cometd.exceptions import ExtensionError
 from rx_cometd.extension import Payload
@@ -27,7 +28,7 @@ from rx_cometd.extension import Payload
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from reactivex import Observable, abc
+    from reactivex import abc
 
     from rx_cometd.extension import PayloadOperator
 
@@ -71,7 +72,7 @@ class Pipeline(Generic[_Owner]):
         self._lost = lost
         self._patience = patience
         self._scheduler = scheduler
-        self._subject: Subject[Any] | None = None
+        self._source: _Source | None = None
         self._subscription: abc.DisposableBase | None = None
         #: What is pushed at this moment: it is inside only if it does not come out at once.
         self._pushed: tuple[Payload, _Owner | None, tuple[str, ...]] | None = None
@@ -93,10 +94,11 @@ class Pipeline(Generic[_Owner]):
         """
         outer, self._pushed = self._pushed, (payload, owner, replies)
         try:
-            if self._subject is None:
+            if self._source is None:
                 self._connect()
-            if self._subject is not None:
-                self._subject.on_next(payload)
+            if self._source is not None:
+                for observer in self._source.observers:
+                    observer.on_next(payload)
         except (Exception, asyncio.CancelledError) as error:
             # Nobody can cancel what does not wait: the cancellation is one that an operator met.
             self._broken(error)
@@ -116,20 +118,20 @@ class Pipeline(Generic[_Owner]):
         return any(reply in passage.replies for passage in self._inside)
 
     def _connect(self) -> None:
-        subject = self._subject = Subject()
-        stream: Observable[Any] = subject
+        source = self._source = _Source()
+        stream: Observable[Payload] = source
         for operator in self._operators:
             stream = operator(stream)
         subscription = stream.subscribe(
             self._out, self._broken, self._completed, scheduler=self._scheduler
         )
-        if self._subject is subject:
+        if self._source is source:
             self._subscription = subscription
         else:  # it failed at once
             subscription.dispose()
 
     def _disconnect(self) -> None:
-        self._subject = None
+        self._source = None
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             subscription.dispose()
@@ -231,6 +233,30 @@ class Pipeline(Generic[_Owner]):
         _log.debug("an extension dropped, or replaced, %d messages", len(passage.messages))
         del self._inside[passage]
         return True
+
+
+class _Source(Observable[Payload]):
+    """Where payloads are let in: a subject without its lock, as all happens on the loop.
+
+    Attributes:
+        observers: The first operator; several where it subscribes more than once.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observers: tuple[abc.ObserverBase[Payload], ...] = ()
+
+    def _subscribe_core(
+        self,
+        observer: abc.ObserverBase[Payload],
+        scheduler: abc.SchedulerBase | None = None,  # noqa: ARG002 - nothing to schedule
+    ) -> abc.DisposableBase:
+        self.observers = (*self.observers, observer)
+
+        def dispose() -> None:
+            self.observers = tuple(other for other in self.observers if other is not observer)
+
+        return Disposable(dispose)
 
 
 class _Passage(Generic[_Owner]):
