@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import uuid
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +14,7 @@ import pytest_asyncio
 from rx_cometd import Client
 from tests.conformance.differences import Target, targets
 from tests.conformance.proxy import Proxy
-from tests.conformance.serving import Pool, Server, make_server
+from tests.conformance.serving import ROLES, Pool, Role, Server, make_server
 from tests.servers import requires
 
 if TYPE_CHECKING:
@@ -54,11 +54,31 @@ def pool() -> Generator[Pool]:
 @pytest_asyncio.fixture
 async def server(target: Target, pool: Pool) -> AsyncGenerator[Server]:
     """A running server, which a test must leave as it found it."""
+    async with _serving(pool, target, "steady") as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def own_server(target: Target, pool: Pool) -> AsyncGenerator[Server]:
+    """A server that the test may kill, pause and restart."""
+    async with _serving(pool, target, "victim") as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def hasty_server(target: Target, pool: Pool) -> AsyncGenerator[Server]:
+    """A server that forgets sessions half a second after their last connect."""
+    async with _serving(pool, target, "hasty") as server:
+        yield server
+
+
+@asynccontextmanager
+async def _serving(pool: Pool, target: Target, role: Role) -> AsyncGenerator[Server]:
     if target.name == "embedded":
-        async with make_server(target.name) as embedded:
+        async with make_server(target.name, **ROLES[role]) as embedded:
             yield embedded
     else:
-        yield await pool.shared(target.name)
+        yield await pool.server(target.name, role)
 
 
 @pytest_asyncio.fixture
@@ -70,16 +90,6 @@ async def start_server(target: Target) -> AsyncGenerator[StartServer]:
             return await stack.enter_async_context(make_server(target.name, **options))
 
         yield start
-
-
-@pytest_asyncio.fixture
-async def own_server(target: Target, pool: Pool) -> AsyncGenerator[Server]:
-    """A server that the test may kill, pause and restart."""
-    if target.name == "embedded":
-        async with make_server(target.name) as embedded:
-            yield embedded
-    else:
-        yield await pool.victim(target.name)
 
 
 @pytest_asyncio.fixture

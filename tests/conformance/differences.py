@@ -39,8 +39,6 @@ class Differences:
         timesync: It has the time synchronisation extension.
         binary: Its own publishes can be binary; relaying binary messages takes no extension.
         greets: It can deliver messages to a session while that is being made.
-        greets_in_handshake: Those then travel with the handshake reply, announced as
-            ``x-messages``; otherwise they wait for the first connect.
         denies_for_good: A denied handshake comes with ``reconnect: none``. Faye advises a
             handshake, so that the client tries until its ``connection_timeout``.
         denial_advice: A denial can carry any advice.
@@ -58,11 +56,16 @@ class Differences:
         publish_denied: Code of a refused publish.
         browsers: It tells clients that share cookies to poll, all but one.
         limits_messages: It can be told how large a message may be.
-        advises_max_interval: With ``handshakeReconnect`` it tells its ``maxInterval``.
+        handshake_reconnect: The options that have it tell its ``maxInterval``.
+        deliver_only: Those that have it send data with connect replies only.
+        greets_early: Those that have it deliver with the handshake reply.
         keeps_order_of_payloads: Data of a long-polling response come before its connect reply;
             in Faye after it.
         resumes: A connect resumes a session whose link was cut without the server noticing.
             Faye does not answer it while it holds the old one, and a new session is made.
+        notices_cuts: Over long-polling it learns at once that the connection of a held connect
+            is gone. The real servers learn it when they reply, and lose what they reply with,
+            unless there is the ack extension.
         cookies: Over long-polling a session is bound to a cookie.
         one_path: Elsewhere than at its own path it answers 404.
     """
@@ -77,7 +80,6 @@ class Differences:
     timesync: bool = True
     binary: bool = True
     greets: bool = True
-    greets_in_handshake: bool = True
     denies_for_good: bool = True
     denial_advice: bool = True
     only_long_polling: Mapping[str, Any] | None = None
@@ -91,9 +93,12 @@ class Differences:
     publish_denied: int = 403
     browsers: bool = True
     limits_messages: bool = True
-    advises_max_interval: bool = True
+    handshake_reconnect: Mapping[str, Any] | None = None
+    deliver_only: Mapping[str, Any] | None = None
+    greets_early: Mapping[str, Any] | None = None
     keeps_order_of_payloads: bool = True
     resumes: bool = True
+    notices_cuts: bool = False
     cookies: bool = True
     one_path: bool = True
 
@@ -106,15 +111,22 @@ class Differences:
 DIFFERENCES: Final[dict[Name, Differences]] = {
     "embedded": Differences(
         faulty=True,
+        notices_cuts=True,
         cookies=False,
         binary=False,
         browsers=False,
         only_long_polling={"connection_types": [ConnectionType.LONG_POLLING]},
         only_websocket={"connection_types": [ConnectionType.WEBSOCKET]},
+        handshake_reconnect={"handshake_reconnect": True},
+        deliver_only={"meta_connect_deliver_only": True},
+        greets_early={"deliver_during_handshake": True},
     ),
     "java": Differences(
         only_long_polling={"transports": "long-polling"},
         only_websocket={"transports": "websocket"},
+        handshake_reconnect={"handshakeReconnect": True},
+        deliver_only={"metaConnectDeliverOnly": True},
+        greets_early={"allowMessageDeliveryDuringHandshake": True},
         remote_call=JavaServer.capabilities.remote_call,
         ack=JavaServer.capabilities.ack,
         unknown_client=JavaServer.capabilities.unknown_client,
@@ -124,12 +136,10 @@ DIFFERENCES: Final[dict[Name, Differences]] = {
         remote_call=NodeServer.capabilities.remote_call,
         timesync=NodeServer.capabilities.timesync,
         binary=NodeServer.capabilities.binary,
-        greets_in_handshake=False,
         denial_advice=False,
         only_long_polling={},
         one_copy=False,
         limits_messages=False,
-        advises_max_interval=False,
         one_path=False,
     ),
     "faye": Differences(
@@ -142,7 +152,6 @@ DIFFERENCES: Final[dict[Name, Differences]] = {
         binary=FayeServer.capabilities.binary,
         unknown_client=FayeServer.capabilities.unknown_client,
         greets=False,
-        greets_in_handshake=False,
         denies_for_good=False,
         denial_advice=False,
         service_subscribe=False,
@@ -150,7 +159,6 @@ DIFFERENCES: Final[dict[Name, Differences]] = {
         reports_unknown_publisher=False,
         browsers=False,
         limits_messages=False,
-        advises_max_interval=False,
         keeps_order_of_payloads=False,
         resumes=False,
         cookies=FayeServer.capabilities.cookies,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from tests.conformance.embedded import EmbeddedServer
 from tests.servers import FayeServer, JavaServer, NodeServer, ServerProcess
@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from tests.conformance.differences import Name
     from tests.servers import Counters
 
-__all__ = ["Pool", "Server", "make_server"]
+__all__ = ["ROLES", "Pool", "Role", "Server", "make_server"]
 
 #: Seconds that servers hold a connect: short, so that what depends on it is quick to show.
 TIMEOUT: Final = 1.5
 #: Seconds that a session outlives its last connect; in Faye it is twice the timeout in all.
 MAX_INTERVAL: Final = 5.0
+HASTY_TIMEOUT: Final = 0.5
+HASTY_MAX_INTERVAL: Final = 0.4
 
 
 class Server(Protocol):
@@ -74,39 +76,37 @@ def make_server(
     return kind(**{**milliseconds, **native})
 
 
-class Pool:
-    """Real servers that tests share, started when first asked for: two of a kind.
+Role = Literal["steady", "victim", "hasty"]
 
-    One runs all the time, the other is for tests that kill and pause it, so that what they do
-    to it does not show anywhere else.
-    """
+ROLES: Final[dict[Role, dict[str, Any]]] = {
+    # Stays as it is all the time.
+    "steady": {},
+    # For tests that kill and pause it, so that what they do to it does not show elsewhere.
+    "victim": {},
+    # Forgets sessions almost at once.
+    "hasty": {"timeout": HASTY_TIMEOUT, "max_interval": HASTY_MAX_INTERVAL},
+}
+
+
+class Pool:
+    """Real servers that tests share, one of each role, started when first asked for."""
 
     def __init__(self) -> None:
-        self._servers: dict[tuple[Name, bool], ServerProcess] = {}
+        self._servers: dict[tuple[Name, Role], ServerProcess] = {}
         self._stack = AsyncExitStack()
 
-    async def shared(self, name: Name) -> Server:
-        """Give a server that stays as it is."""
-        server = await self._started(name, victim=False)
-        await server.control("reset_counters")
-        return server
-
-    async def victim(self, name: Name) -> Server:
-        """Give a server for worse, whole whatever an earlier test left of it."""
-        server = await self._started(name, victim=True)
+    async def server(self, name: Name, role: Role) -> Server:
+        """Give a running server, whole whatever an earlier test left of it."""
+        server = self._servers.get((name, role))
+        if server is None:
+            made = make_server(name, **ROLES[role])
+            assert isinstance(made, ServerProcess)
+            server = self._servers[name, role] = await self._stack.enter_async_context(made)
         try:
             server.unpause()
         except RuntimeError:  # it was killed
             await server.start()
         await server.control("reset_counters")
-        return server
-
-    async def _started(self, name: Name, *, victim: bool) -> ServerProcess:
-        server = self._servers.get((name, victim))
-        if server is None:
-            made = make_server(name)
-            assert isinstance(made, ServerProcess)
-            server = self._servers[name, victim] = await self._stack.enter_async_context(made)
         return server
 
     async def stop(self) -> None:
