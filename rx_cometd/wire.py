@@ -18,7 +18,7 @@ from multidict import CIMultiDict
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from rx_cometd.connection_types import ConnectionType
-from rx_cometd.exceptions import CometDError, ExtensionError, ProtocolError
+from rx_cometd.exceptions import ClientError, CometDError, ExtensionError, ProtocolError
 from rx_cometd.extension import Payload
 from rx_cometd.link import Link
 from rx_cometd.pipeline import Pipeline
@@ -91,8 +91,9 @@ class Wire:
         self._counters = counters
         self._link = Link(settings, self._received, handlers.lost)
         self._scheduler = AsyncIOScheduler(asyncio.get_running_loop())
-        #: Bytes that an ordinary payload may have; halved when a server proves stricter.
+        #: Bytes that an ordinary payload may have; less when a server proves stricter.
         self._size_limit = settings.transport.max_message_size
+        self._largest_sent = 0
         inbound, outbound = _operators(settings)
         self._inbound: Pipeline[Exchange] | None = None
         self._outbound: Pipeline[asyncio.Future[Payload]] | None = None
@@ -151,7 +152,9 @@ class Wire:
         headers: Mapping[str, str],
         allowance: float,
     ) -> None:
-        data = self._codec.encode(messages)
+        messages, data = self._encoded(messages)
+        if not messages:
+            return
         if len(data) > self._size_limit and len(messages) > 1:
             half = len(messages) // 2
             await self._send(connection_type, messages[:half], headers, allowance)
@@ -159,10 +162,28 @@ class Wire:
             return
         self._counters.messages_out += len(messages)
         self._counters.bytes_out += len(data)
+        self._largest_sent = max(self._largest_sent, len(data))
         exchange = tuple(str(message["id"]) for message in messages if "id" in message)
         received = await self._link.send(connection_type, data, headers, allowance)
         if received is not None:
             self._received(received, exchange)
+
+    def _encoded(self, messages: list[Message]) -> tuple[list[Message], str | bytes]:
+        """Encode messages; those that cannot be fail, and the rest goes on without them."""
+        try:
+            return messages, self._codec.encode(messages)
+        except ClientError:
+            if len(messages) == 1:
+                raise
+        encodable: list[Message] = []
+        for message in messages:
+            try:
+                self._codec.encode([message])
+            except ClientError as error:
+                self._handlers.failed((message.get("id", ""),), error)
+            else:
+                encodable.append(message)
+        return encodable, self._codec.encode(encodable)
 
     async def _pass_outbound(
         self, messages: list[Message], headers: CIMultiDict[str]
@@ -274,7 +295,10 @@ class Wire:
 
     def too_large(self) -> None:
         """Note that the server found a payload too large: the next ones are split smaller."""
-        self._size_limit = max(self._size_limit // 2, _SMALLEST_LIMIT)
+        # The largest sent lately is what it was, or the server found nothing wrong with it.
+        largest = min(self._largest_sent or self._size_limit, self._size_limit)
+        self._size_limit = max(largest // 2, _SMALLEST_LIMIT)
+        self._largest_sent = 0
 
     async def close(self) -> None:
         """Close what is open, and fail what is inside the pipelines."""
