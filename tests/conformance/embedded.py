@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from rx_cometd.testing import BayeuxServer, Event, Json, ServiceRequest
@@ -98,6 +99,7 @@ class EmbeddedServer:
             "greet": self._set_greeting,
             "drop": self.bayeux.faults.drop_link,
             "reset_counters": self._reset_counters,
+            "ping": lambda: asyncio.sleep(0, result=True),
         }
         if command not in commands:
             raise ControlError(command)
