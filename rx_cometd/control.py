@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from rx_cometd import messages as m
 from rx_cometd.advice import Advice, Reconnect, reconnect_of
-from rx_cometd.backoff import Idling
 from rx_cometd.exceptions import (
     ClientError,
     ClientInvalidOperation,
@@ -23,6 +22,7 @@ from rx_cometd.exceptions import (
 )
 from rx_cometd.negotiation import Negotiation
 from rx_cometd.outcomes import Changed, Due, Outcome, Step
+from rx_cometd.pace import Pace
 from rx_cometd.refusals import (
     as_authentication_error,
     authentication_failed,
@@ -78,7 +78,7 @@ class Control:
         self.negotiation = Negotiation(preferences)
         #: The step that is due, ``None`` while one is under way.
         self.due: Step | None = None
-        self._backoff = backoff
+        self._pace = Pace(backoff)
         self._max_network_delay = max_network_delay
         self._patience = min(patience, max_network_delay)
         self._credentials = credentials
@@ -91,11 +91,7 @@ class Control:
         self._step_after_auth = Step.HANDSHAKE
         self._listed: object = None
         self._resumable = False
-        self._fruitless = 0
         self._awaited_messages = 0
-        self._down_since: float | None = None
-        self._connect_held = False
-        self._idling = Idling()
 
     # -- requests --------------------------------------------------------------------------
 
@@ -129,14 +125,15 @@ class Control:
         self.client_id = None
         self._resumable = False
         self._awaited_messages = 0
-        message: Any = {
-            **fields,
-            "channel": m.HANDSHAKE,
-            "version": "1.0",
-            "minimumVersion": "1.0",
-            "supportedConnectionTypes": [t.value for t in self.negotiation.preferences],
-        }
-        return message  # type: ignore[no-any-return]
+        return m.handshake(fields, [t.value for t in self.negotiation.preferences])
+
+    @property
+    def handshake_allowance(self) -> float:
+        """Seconds that the handshake just made may take.
+
+        Less where another transport is still to be tried within the same patience.
+        """
+        return self._patience if self.negotiation.has_alternative else self._max_network_delay
 
     def connect(self, now: float) -> tuple[Message, float]:
         """Make a connect, and say how many seconds its reply may take.
@@ -145,23 +142,13 @@ class Control:
         server answers at once, and the client knows that the link is up.
         """
         held = self.state is ClientState.CONNECTED
-        message: Any = {
-            "channel": m.CONNECT,
-            "clientId": self.client_id,
-            "connectionType": str(self.connection_type),
-        }
-        if not held:
-            message["advice"] = {"timeout": 0}
-        self._connect_held = held
         self._awaited_messages = 0
-        self._idling.sent(now, held=held)
-        return message, self._connect_allowance()
-
-    def _connect_allowance(self) -> float:
-        if self._connect_held:
-            return self.advice.timeout + self._max_network_delay
+        self._pace.sent(now, held=held)
+        message = m.connect(str(self.connection_type), held=held)
+        if held:
+            return message, self.advice.timeout + self._max_network_delay
         resumes = self.state is ClientState.UNCONNECTED
-        return self._patience if resumes else self._max_network_delay
+        return message, self._patience if resumes else self._max_network_delay
 
     def disconnect(self) -> bool:
         """Begin to say goodbye. Tells whether there is a session, and a link, to say it on."""
@@ -191,7 +178,7 @@ class Control:
         if reconnect_of(reply.get("advice")) is Reconnect.NONE:
             self.end(ServerError("the server advised against connecting", reply))
             return False
-        self._down_since = None
+        self._pace.link_up()
         self._become(ClientState.CONNECTING)
         self._await_messages(reply)
         return True
@@ -211,7 +198,7 @@ class Control:
 
     def count_events(self, count: int) -> None:
         """Note event messages that came, whatever brought them."""
-        self._idling.count_events(count)
+        self._pace.count_events(count)
 
     def await_fewer_messages(self, count: int) -> None:
         """Note that messages came, after the replies that came with them."""
@@ -239,7 +226,7 @@ class Control:
             self.end(error)
         else:
             self._become(ClientState.REHANDSHAKING, error)
-            self._due(Step.HANDSHAKE, self.advice.interval + self._backoff.next_delay())
+            self._due(Step.HANDSHAKE, self._pace.after_failure(self.advice))
 
     def _handshake_lost(self, error: Exception) -> None:
         tried = self.negotiation.current
@@ -250,7 +237,7 @@ class Control:
             return
         fallback = self.negotiation.follows(tried)
         self._become(ClientState.REHANDSHAKING, error)
-        self._due(Step.HANDSHAKE, 0.0 if fallback else self._backoff.next_delay())
+        self._due(Step.HANDSHAKE, 0.0 if fallback else self._pace.after_failure(self.advice))
 
     def connected(self, reply: Message, now: float) -> None:
         """Take a successful connect reply; its advice is obeyed all the same (spec, "Advice")."""
@@ -258,7 +245,7 @@ class Control:
             return
         self.advice = self.advice.merge(reply.get("advice"))
         self.negotiation.worked()
-        self._down_since = None
+        self._pace.link_up()
         self._auth_tried = False
         resumed = self._resumable
         self._resumable = True
@@ -269,10 +256,7 @@ class Control:
         elif reconnect is Reconnect.HANDSHAKE:
             self._rehandshake(None)
         else:
-            self._backoff.reset()
-            if self._connect_held:
-                self._fruitless = 0
-            self._due(Step.CONNECT, max(self.advice.interval, self._idling.answered(now)))
+            self._due(Step.CONNECT, self._pace.after_connect(self.advice, now))
 
     def connect_failed(self, error: Exception, now: float) -> None:
         """Take a connect that was refused, or that the network or the HTTP swallowed."""
@@ -347,36 +331,20 @@ class Control:
         return True
 
     def _rehandshake(self, error: Exception | None) -> None:
-        """Seek a new session: at once, or with growing delays where that does not help.
-
-        A server that advises a handshake on every reply (Faye does for a 301) must not make
-        the client spin: only a connect that was held, and did not lead here again, proves that
-        a handshake was of use.
-        """
+        """Seek a new session."""
         if not isinstance(error, TransportError):
             self.negotiation.renew()
-        delay = self.advice.interval
-        if self._fruitless:
-            delay = max(delay, self._backoff.next_delay())
-        self._fruitless += 1
         self._become(ClientState.REHANDSHAKING, error)
-        self._due(Step.HANDSHAKE, delay)
+        self._due(Step.HANDSHAKE, self._pace.before_new_session(self.advice))
 
     def _retry_connect(self, error: Exception, now: float) -> None:
-        """Try to resume the session, unless the server must have forgotten it by then.
-
-        ``advice.maxInterval`` says when that is (BayeuxClient.java, nextConnectExceedsMaxInterval).
-        """
-        delay = self.advice.interval + self._backoff.next_delay()
-        if self._down_since is None:
-            self._down_since = now
-        if self.advice.max_interval is not None:
-            lifetime = self.advice.timeout + self.advice.interval + self.advice.max_interval
-            if now - self._down_since + delay > lifetime:
-                self._rehandshake(error)
-                return
-        self._become(ClientState.UNCONNECTED, error)
-        self._due(Step.CONNECT, delay)
+        """Try to resume the session, unless the server must have forgotten it by then."""
+        delay = self._pace.before_resuming(self.advice, now)
+        if delay is None:
+            self._rehandshake(error)
+        else:
+            self._become(ClientState.UNCONNECTED, error)
+            self._due(Step.CONNECT, delay)
 
     def _preferred(self) -> str:
         return ", ".join(t.value for t in self.negotiation.preferences)

@@ -7,9 +7,21 @@ Protocol Elements").
 
 from __future__ import annotations
 
-from typing import Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
-__all__ = ["CONNECT", "DISCONNECT", "HANDSHAKE", "SUBSCRIBE", "UNSUBSCRIBE", "Message"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "CONNECT",
+    "DISCONNECT",
+    "HANDSHAKE",
+    "SUBSCRIBE",
+    "UNSUBSCRIBE",
+    "Message",
+    "connect",
+    "handshake",
+]
 
 HANDSHAKE: Final = "/meta/handshake"
 CONNECT: Final = "/meta/connect"
@@ -38,3 +50,23 @@ class Message(TypedDict, total=False):
     minimumVersion: str
     supportedConnectionTypes: list[str]
     connectionType: str
+
+
+def handshake(fields: Mapping[str, Any], connection_types: list[str]) -> Message:
+    """Make a handshake, with the user's fields below the protocol's own."""
+    message: Any = {
+        **fields,
+        "channel": HANDSHAKE,
+        "version": "1.0",
+        "minimumVersion": "1.0",
+        "supportedConnectionTypes": connection_types,
+    }
+    return message  # type: ignore[no-any-return]
+
+
+def connect(connection_type: str, *, held: bool) -> Message:
+    """Make a connect; one that is not to be held asks for an answer at once."""
+    message: Message = {"channel": CONNECT, "connectionType": connection_type}
+    if not held:
+        message["advice"] = {"timeout": 0}
+    return message

@@ -62,6 +62,14 @@ class Negotiation:
         """Tell whether the current type is a later preference than the one that was tried."""
         return self.preferences.index(self.current) > self.preferences.index(tried)
 
+    @property
+    def has_alternative(self) -> bool:
+        """Whether a later preference could be tried, should the current type fail."""
+        later = self.preferences[self.preferences.index(self.current) + 1 :]
+        return self.current not in self._proven and any(
+            t not in self._unsupported | self._doubtful for t in later
+        )
+
     def choose(self, listed: object) -> bool:
         """Take one of the types that a handshake reply lists. Tells whether there is overlap.
 

@@ -70,6 +70,11 @@ class Outbox:
         request.sent = False
         self._ordinary.append(request)
 
+    def postpone(self, request: Request) -> None:
+        """Have a request that was made up, but not sent, travel later."""
+        request.sent = False
+        self._ordinary.append(request)
+
     def put_ordinary(self) -> None:
         """Make up the next ordinary payload."""
         entries, self._ordinary = self._ordinary, []

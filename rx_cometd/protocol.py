@@ -24,18 +24,12 @@ from rx_cometd import messages as m
 from rx_cometd.backoff import Backoff, exponential
 from rx_cometd.control import Control
 from rx_cometd.credentials import Credentials
-from rx_cometd.exceptions import ProtocolError, ServerError, TransportConnectionClosed
+from rx_cometd.exceptions import TransportConnectionClosed
 from rx_cometd.outbox import Outbox
 from rx_cometd.outcomes import Ended, Lane, Outcome, Outgoing, Settled, Step
 from rx_cometd.reconciliation import Reconciliation
-from rx_cometd.refusals import (
-    as_authentication_error,
-    authentication_failed,
-    is_lost,
-    refusal,
-    unknown_client,
-)
-from rx_cometd.requests import Kind, Request, Requests
+from rx_cometd.replies import Replies
+from rx_cometd.requests import Kind, Requests
 from rx_cometd.states import ClientState
 
 if TYPE_CHECKING:
@@ -50,6 +44,7 @@ __all__ = ["Protocol"]
 _log = logging.getLogger("rx_cometd.protocol")
 
 _LINK_UP = (ClientState.CONNECTING, ClientState.CONNECTED)
+_LINK_UP_OR_LEAVING = (*_LINK_UP, ClientState.DISCONNECTING)
 
 
 class Protocol:
@@ -92,7 +87,14 @@ class Protocol:
             self._credentials,
             max_network_delay,
         )
-        self._server_disconnect: ServerError | None = None
+        self._replies = Replies(
+            control=self.control,
+            requests=self.requests,
+            reconciliation=self._reconciliation,
+            outbox=self._outbox,
+            credentials=self._credentials,
+            outcomes=self._outcomes,
+        )
         self._ended = False
 
     # -- what is to be done --------------------------------------------------------------------
@@ -134,7 +136,7 @@ class Protocol:
         """
         if self.control.begin(Step.HANDSHAKE):
             request = self.requests.add(Kind.HANDSHAKE, self.control.handshake(fields))
-            self._outbox.put(Lane.HANDSHAKE, [request])
+            self._outbox.put(Lane.HANDSHAKE, [request], self.control.handshake_allowance)
 
     def handshake_unready(self, error: Exception) -> None:
         """Take the failure to make up a handshake: the user's fields could not be had."""
@@ -198,7 +200,7 @@ class Protocol:
         exchange: Collection[str] = (),
         retries: Collection[str] = (),
     ) -> list[Message]:
-        """Take the messages of a payload.
+        """Take the messages of a payload, and give the event messages among them, in order.
 
         Args:
             messages: The messages.
@@ -206,50 +208,40 @@ class Protocol:
             exchange: The requests that the payload is the HTTP response to; elements without
                 channel and id (Salesforce's bare errors) are for all of them.
             retries: Identifiers of refused requests that an extension wants sent again, once.
-
-        Returns:
-            The event messages among them, in order.
         """
-        events: list[Message] = []
-        replies: list[Message] = []
-        calls = self.requests.calls
-        for message in messages:
-            channel: object = message.get("channel")
-            if "data" in message and type(channel) is str and not channel.startswith("/meta/"):
-                if calls and self._answers_call(message, channel):
-                    continue
-                events.append(message)
-            else:
-                replies.append(message)
-        # Whether a connect brought messages is known before its reply is looked at: over
-        # long-polling they come in one payload, in CometD before the reply, in Faye after it.
-        self.control.count_events(len(events))
-        for reply in replies:
-            self._reply(reply, now, exchange, retries)
-        self.control.await_fewer_messages(len(events))
-        if self._server_disconnect is not None:
-            self._disconnected_by_server()
-        return events
+        return self._replies.receive(messages, now, exchange, retries)
 
     def fail(self, request_ids: Iterable[str], error: Exception, now: float) -> None:
         """Take the failure of an exchange: replies to these requests will not come."""
-        for request in self.requests.waiting(request_ids):
-            self._fail(request, error, now)
+        self._replies.fail(request_ids, error, now)
 
     def lose(self, error: Exception, now: float) -> None:
         """Take the loss of the socket that carried everything sent so far."""
-        for request in self.requests.sent():
-            self._fail(request, error, now)
+        self._replies.lose(error, now)
 
     def finish(self, request_ids: Iterable[str], now: float) -> None:
-        """Take the end of an HTTP response: what it did not answer never will be.
+        """Take the end of an HTTP response: what it did not answer never will be."""
+        self._replies.finish(request_ids, now)
 
-        A call is let be once it was acknowledged: its answer comes as an event message.
+    def is_stale(self, outgoing: Outgoing) -> bool:
+        """Tell whether an ordinary payload came too late: the link, or its session, is lost."""
+        if outgoing.lane not in (Lane.ORDINARY, Lane.RESUBSCRIBE):
+            return False
+        client_id = self.control.client_id
+        stale = any(message.get("clientId") != client_id for message in outgoing.messages)
+        return stale or self.control.state not in _LINK_UP_OR_LEAVING
+
+    def postpone(self, request_ids: Iterable[str], now: float) -> None:
+        """Have requests travel later that were made up, but never sent.
+
+        Wishes for channels are made up anew; what the user published is not.
         """
-        error = ProtocolError("the server's response holds no reply to the request")
+        lost = TransportConnectionClosed("the link was lost before the request was sent")
         for request in self.requests.waiting(request_ids):
-            if not request.acknowledged:
-                self._fail(request, error, now)
+            if request.kind in (Kind.PUBLISH, Kind.CALL):
+                self._outbox.postpone(request)
+            else:
+                self.fail([request.id], lost, now)
 
     def cancel(self, request_id: str) -> None:
         """Forget a request whose caller no longer waits; unsent, it is not sent at all."""
@@ -266,152 +258,11 @@ class Protocol:
 
     def authenticated(self) -> None:
         """Send again, once, what failed for want of the credentials that are there now."""
-        for request in self._credentials.renewed():
-            self._outbox.resend(request)
-        self.control.authenticated()
+        self._replies.authenticated()
 
     def authentication_failed(self, error: Exception) -> None:
         """Fail what waits for credentials that cannot be had."""
-        for request in self._credentials.unavailable():
-            if request.id in self.requests:
-                self._settle_failed(request, error)
-        if self.control.awaits_credentials:
-            self.control.end(error)
-
-    def _await_credentials(self, request: Request, error: Exception) -> bool:
-        """Keep an ordinary request for new credentials, if they might help it."""
-        renewable = self._credentials.might_help(error) and not self.control.over
-        if request.retried or not renewable:
-            return False
-        if self._credentials.are_newer_than(request):
-            self._outbox.resend(request)
-        else:
-            self._credentials.hold(request)
-            self._credentials.ask(error)
-        return True
-
-    # -- replies -------------------------------------------------------------------------------
-
-    def _answers_call(self, message: Message, channel: str) -> bool:
-        request = self.requests.calls.get(str(message.get("id")))
-        if request is None or request.channel != channel:
-            return False
-        self.requests.settle(request)
-        refused = message.get("successful") is False
-        error = refusal(request, message) if refused else None
-        self._outcomes.append(Settled(request.id, None if refused else message, error))
-        return True
-
-    def _reply(
-        self, reply: Message, now: float, exchange: Collection[str], retries: Collection[str]
-    ) -> None:
-        if reply.get("channel") is None and reply.get("id") in (None, ""):
-            self._bare_reply(reply, now, exchange)
-            return
-        request = self.requests.match(reply)
-        if request is None:
-            self._unrequested(reply)
-        elif reply.get("successful", "error" not in reply) is False:
-            self._refused(request, reply, now, retries)
-        else:
-            self._succeeded(request, reply, now)
-
-    def _bare_reply(self, reply: Message, now: float, exchange: Collection[str]) -> None:
-        """Take an element that names nothing: it speaks for the whole exchange, if it refuses."""
-        refuses = reply.get("successful") is False or "error" in reply
-        requests = self.requests.waiting(exchange) if refuses else []
-        if not requests:
-            _log.warning("skipped a message without channel")
-        for request in requests:
-            self._refused(request, reply, now, ())
-
-    def _unrequested(self, reply: Message) -> None:
-        """Take what answers no request: a goodbye of the server, or a stale or foreign reply."""
-        if reply.get("channel") == m.DISCONNECT:
-            # Acted upon after the rest of the payload: Salesforce says why in what follows.
-            self._server_disconnect = ServerError("the server ended the session", reply)
-        else:
-            _log.debug("dropped a reply to no request of ours on %s", reply.get("channel"))
-
-    def _disconnected_by_server(self) -> None:
-        error, self._server_disconnect = self._server_disconnect, None
-        if not self.control.awaits_credentials:
-            self.control.end(error)
-
-    def _succeeded(self, request: Request, reply: Message, now: float) -> None:
-        if request.kind is Kind.CALL:
-            request.acknowledged = True
-            return
-        self.requests.settle(request)
-        if request.kind in _CYCLE:
-            self._cycle_succeeded(request.kind, reply, now)
-        elif request.kind is Kind.PUBLISH:
-            self._outcomes.append(Settled(request.id, reply))
-        else:
-            self._reconciliation.succeeded(request)
-
-    def _cycle_succeeded(self, kind: Kind, reply: Message, now: float) -> None:
-        if kind is Kind.HANDSHAKE:
-            if self.control.handshaken(reply):
-                self._outbox.put(Lane.RESUBSCRIBE, self._reconciliation.ask_all())
-        elif kind is Kind.CONNECT:
-            was_up = self.control.state is ClientState.CONNECTED
-            self.control.connected(reply, now)
-            if not was_up:
-                self.resend()
-        else:
-            self.control.end(None)
-
-    def _refused(
-        self, request: Request, reply: Message, now: float, retries: Collection[str]
-    ) -> None:
-        error = refusal(request, reply)
-        if request.kind in _CYCLE:
-            self._cycle_failed(request, error, now)
-        elif self._await_credentials(request, error):
-            return
-        elif request.id in retries and not request.retried:
-            self._outbox.resend(request)
-        elif request.kind is Kind.SUBSCRIBE and unknown_client(error):
-            # Not the channel is refused but the session, which is about to be renewed.
-            self._lose(request)
-        else:
-            self._settle_failed(request, error)
-
-    # -- failures ------------------------------------------------------------------------------
-
-    def _fail(self, request: Request, error: Exception, now: float) -> None:
-        if request.kind in _CYCLE:
-            self._cycle_failed(request, error, now)
-        elif self._await_credentials(request, error):
-            return
-        elif request.kind in (Kind.SUBSCRIBE, Kind.UNSUBSCRIBE) and is_lost(error):
-            self._lose(request)
-        else:
-            failure = as_authentication_error(error) if authentication_failed(error) else error
-            self._settle_failed(request, failure)
-
-    def _cycle_failed(self, request: Request, error: Exception, now: float) -> None:
-        """Hand a refused or failed handshake, connect or disconnect to the cycle."""
-        self.requests.settle(request)
-        self.control.outdated = self._credentials.are_newer_than(request)
-        if request.kind is Kind.DISCONNECT:
-            self.control.end(None)
-        elif request.kind is Kind.HANDSHAKE:
-            self.control.handshake_failed(error)
-        else:
-            self.control.connect_failed(error, now)
-
-    def _lose(self, request: Request) -> None:
-        self.requests.settle(request)
-        self._reconciliation.lost(request)
-
-    def _settle_failed(self, request: Request, error: Exception) -> None:
-        self.requests.settle(request)
-        if request.kind in (Kind.SUBSCRIBE, Kind.UNSUBSCRIBE):
-            self._reconciliation.failed(request, error)
-        else:
-            self._outcomes.append(Settled(request.id, None, error))
+        self._replies.authentication_failed(error)
 
     def _conclude(self) -> None:
         """Fail what still waits when the session is over, and say so, once."""
@@ -425,6 +276,3 @@ class Protocol:
         if not self._ended:
             self._ended = True
             self._outcomes.append(Ended(error))
-
-
-_CYCLE = (Kind.HANDSHAKE, Kind.CONNECT, Kind.DISCONNECT)

@@ -197,7 +197,8 @@ class Session:
             self._protocol.cancel(request_id)
 
     def subscribe(self, channel: str, fields: Fields = None) -> None:
-        """Wish for a channel."""
+        """Wish for a channel; an unsubscribe not sent yet is settled by it."""
+        self._confirmations.settle(_without(channel), None)
         self._protocol.subscribe(channel, fields)
         self.flush_soon()
 

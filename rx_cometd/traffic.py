@@ -68,6 +68,10 @@ class Traffic:
         if not messages or connection_type is None:
             return
         exchange = tuple(message.get("id", "") for message in messages)
+        if self._protocol.is_stale(outgoing):
+            self._protocol.postpone(exchange, self._loop.time())
+            self._act()
+            return
         try:
             await self._wire.send(connection_type, messages, outgoing.allowance)
         except Exception as error:

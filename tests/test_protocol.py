@@ -1069,3 +1069,44 @@ def test_outcomes_are_given_once_and_in_order(driver: Driver) -> None:
     )
     assert [type(outcome) for outcome in driver.happened] == [Settled, Subscribed, Due]
     assert driver.protocol.outcomes() == []
+
+
+# -- payloads that come too late -----------------------------------------------------------------
+
+
+def test_what_was_made_up_for_a_lost_session_travels_in_the_next(driver: Driver) -> None:
+    request_id = driver.publish("/chat", "late")
+    publish = driver.sent[0]
+    driver.subscribe("/news")
+    subscribe = driver.sent[0]
+    assert not driver.protocol.is_stale(publish)
+
+    forget_session(driver)
+    assert driver.protocol.is_stale(publish)
+    assert driver.protocol.is_stale(subscribe)
+    # The wish for the channel was made up anew, as is everything in a new session.
+    (again,) = driver.messages("/meta/subscribe")
+    late = [str(message.get("id")) for message in (*publish.messages, *subscribe.messages)]
+    driver.do(lambda: driver.protocol.postpone(late, driver.now))
+    (message,) = driver.assert_sent(Lane.ORDINARY, "/chat")
+    assert message["id"] == request_id
+    assert message["clientId"] == again["clientId"]
+    driver.answer(message)
+    driver.assert_settled(request_id)
+
+
+def test_while_the_link_is_down_a_payload_is_stale(driver: Driver) -> None:
+    driver.publish()
+    (payload,) = driver.sent
+    (connect,) = (r for r in driver.protocol.requests.sent() if r.channel == "/meta/connect")
+    driver.do(lambda: driver.protocol.fail([connect.id], DOWN, driver.now))
+    assert driver.state is S.UNCONNECTED
+    assert driver.protocol.is_stale(payload)
+
+
+def test_only_ordinary_payloads_come_too_late() -> None:
+    driver = Driver()
+    driver.open()
+    driver.take_step()
+    (handshake,) = driver.sent
+    assert not driver.protocol.is_stale(handshake)
