@@ -63,9 +63,9 @@ class Differences:
             in Faye after it.
         resumes: A connect resumes a session whose link was cut without the server noticing.
             Faye does not answer it while it holds the old one, and a new session is made.
-        notices_cuts: Over long-polling it learns at once that the connection of a held connect
-            is gone. The real servers learn it when they reply, and lose what they reply with,
-            unless there is the ack extension.
+        notices_cuts: Over which transports it learns at once that the connection of a held
+            connect is gone. Otherwise it learns it when it replies, and what it replies with
+            is lost, unless there is the ack extension.
         cookies: Over long-polling a session is bound to a cookie.
         one_path: Elsewhere than at its own path it answers 404.
     """
@@ -98,7 +98,7 @@ class Differences:
     greets_early: Mapping[str, Any] | None = None
     keeps_order_of_payloads: bool = True
     resumes: bool = True
-    notices_cuts: bool = False
+    notices_cuts: tuple[ConnectionType, ...] = (ConnectionType.WEBSOCKET,)
     cookies: bool = True
     one_path: bool = True
 
@@ -111,7 +111,7 @@ class Differences:
 DIFFERENCES: Final[dict[Name, Differences]] = {
     "embedded": Differences(
         faulty=True,
-        notices_cuts=True,
+        notices_cuts=_BOTH,
         cookies=False,
         binary=False,
         browsers=False,
@@ -161,6 +161,7 @@ DIFFERENCES: Final[dict[Name, Differences]] = {
         limits_messages=False,
         keeps_order_of_payloads=False,
         resumes=False,
+        notices_cuts=(),
         cookies=FayeServer.capabilities.cookies,
     ),
 }

@@ -47,7 +47,7 @@ async def test_short(
         await server.control("reset_counters")
         await proxy.refuse()
         await states.reach(ClientState.UNCONNECTED)
-        if not (target.websocket or target.differences.notices_cuts):
+        if target.connection_type not in target.differences.notices_cuts:
             await asyncio.sleep(TIMEOUT + 0.2)  # the held connect is over by then
         for _ in range(3):
             await server.control("ping")  # a turn of the server's, to see its sockets reset
