@@ -78,6 +78,7 @@ _ONLY_DICT = {dict}
 
 def _objects(decoded: list[object]) -> list[Message]:
     messages: list[Message] = []
+    skipped: list[object] = []
     pending: list[Iterable[object]] = [iter(decoded)]
     while pending:
         for element in pending[-1]:
@@ -87,9 +88,12 @@ def _objects(decoded: list[object]) -> list[Message]:
                 pending.append(iter(cast("list[object]", element)))
                 break
             else:
-                _log.warning("skipped an element that is no message: %.80r", element)
+                skipped.append(element)
         else:
             pending.pop()
+    if skipped:
+        # One line a payload: garbage may have a million of them.
+        _log.warning("skipped %d that are no messages, at first %.80r", len(skipped), skipped[0])
     if not messages:
         raise ProtocolError("what came is a list without a single message")
     return messages

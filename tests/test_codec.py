@@ -91,7 +91,7 @@ def test_what_is_no_message_is_logged_and_skipped(caplog: pytest.LogCaptureFixtu
             {"id": "2"},
             {"id": "3"},
         ]
-    assert [record.args for record in caplog.records] == [(1,), ("x",), (None,)]
+    assert [record.args for record in caplog.records] == [(3, 1)]
 
 
 @pytest.mark.parametrize("text", ["", "nope", "[", b"\xff\xfe\xff", "[" * 100_000, "\ufeff[]"])

@@ -57,8 +57,8 @@ def transport_errors() -> Generator[None]:
     """Tell aiohttp's and the operating system's errors as our own."""
     try:
         yield
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        # TimeoutError is an OSError; ValueError is what aiohttp makes of broken frames.
+    except (aiohttp.ClientError, aiohttp.WebSocketError, OSError, ValueError) as error:
+        # TimeoutError is an OSError; WebSocketError, for broken or large frames, is no ClientError.
         raise as_transport_error(error) from error
 
 
