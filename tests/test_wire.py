@@ -11,6 +11,7 @@ import pytest
 
 from rx_cometd import (
     ClientError,
+    CometDError,
     ConnectionType,
     ProtocolError,
     TransportError,
@@ -107,7 +108,7 @@ async def test_garbage_for_a_publish_fails_it(garbage: str | bytes) -> None:
         seen = Recorder(client.channel("/a"))
         await subscribed(server, "/a")
         await server.faults.garbage(garbage, channel="/b")
-        with pytest.raises(Exception) as caught:  # noqa: PT011 - one garbage is a bare refusal
+        with pytest.raises(CometDError) as caught:
             await client.publish("/b", 1)
         assert isinstance(caught.value, ProtocolError) or "401" in str(caught.value)
         assert len(str(caught.value)) < 200
