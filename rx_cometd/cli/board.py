@@ -86,7 +86,7 @@ class LiveBoard:
         self._drawn: dict[str, float] = {}
         self._events: deque[Text] = deque(maxlen=_EVENTS)
         self._began = time.monotonic()
-        self._live = Live(console=console, auto_refresh=False, get_renderable=self._render)
+        self._live = Live(console=console, auto_refresh=False, get_renderable=self.render)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -126,7 +126,8 @@ class LiveBoard:
         self._live.refresh()
         self._drawn = {row.symbol: row.price for row in self._rows.values()}
 
-    def _render(self) -> RenderableType:
+    def render(self) -> RenderableType:
+        """Give what the terminal shall show."""
         # Always as many lines, or the table would jump when the first event happens.
         events = [*self._events, *[Text()] * (_EVENTS - len(self._events))]
         return Group(

@@ -51,8 +51,8 @@ def run(command: Coroutine[None, None, None]) -> None:
 async def _stoppable(command: Coroutine[None, None, None]) -> None:
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - for the type checkers: coroutines run in tasks here
-    # Windows has no such handlers; there SIGTERM ends the process at once.
-    with suppress(NotImplementedError):
+    # Windows has no such handlers (there SIGTERM ends the process at once), nor have threads.
+    with suppress(NotImplementedError, RuntimeError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     await command
 

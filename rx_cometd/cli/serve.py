@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rx_cometd.testing import ServerOptions
 
-__all__ = ["serve"]
+__all__ = ["serve", "serve_until_stopped"]
 
 
 @click.command()
@@ -71,10 +71,12 @@ def serve(
     if token:
         kind = SalesforceAuthentication if options["salesforce"] else BearerAuthentication
         chosen["authentication"] = kind(*token)
-    run(_serve(BayeuxServer(host, port, **chosen), ticker=ticker))
+    run(serve_until_stopped(BayeuxServer(host, port, **chosen), ticker=ticker))
 
 
-async def _serve(server: BayeuxServer, *, ticker: bool) -> None:
+async def serve_until_stopped(server: BayeuxServer, *, ticker: bool) -> None:
+    """Serve until cancelled, with the echo service, and the ticker if asked for."""
+
     @server.service("/service/echo")
     def echo(request: ServiceRequest) -> Any:
         return request.data
