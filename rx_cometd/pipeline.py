@@ -3,7 +3,7 @@
 A pipeline is a source, the operators after it, and an observer at the end. Synchronous
 operators let a payload out before `Pipeline.push` returns, so they cost no turn of the event
 loop, no timer and no bookkeeping; asynchronous ones let it out later, in order. A pipeline that
-fails, or completes, is made anew with the next payload, and what was in it is given back; so is
+fails, or completes, is made anew, and what was in it is given back; so is
 a payload that does not come out in time.
 
 An operator may let out another payload than went in (``map`` to a new one), or several. They
@@ -81,6 +81,10 @@ class Pipeline(Generic[_Owner]):
         #: For the oldest inside; what is inside got in in the order of its deadlines.
         self._timer: asyncio.TimerHandle | None = None
         self._disposed = False
+        #: Whether the operators are being subscribed to.
+        self._connecting = False
+        # Now, not with the first payload: operators may subscribe a turn later (``merge`` does).
+        self._connect()
 
     # -- in ------------------------------------------------------------------------------------
 
@@ -120,11 +124,15 @@ class Pipeline(Generic[_Owner]):
     def _connect(self) -> None:
         source = self._source = _Source()
         stream: Observable[Payload] = source
-        for operator in self._operators:
-            stream = operator(stream)
-        subscription = stream.subscribe(
-            self._out, self._broken, self._completed, scheduler=self._scheduler
-        )
+        self._connecting = True
+        try:
+            for operator in self._operators:
+                stream = operator(stream)
+            subscription = stream.subscribe(
+                self._out, self._broken, self._completed, scheduler=self._scheduler
+            )
+        finally:
+            self._connecting = False
         if self._source is source:
             self._subscription = subscription
         else:  # it failed at once
@@ -161,6 +169,9 @@ class Pipeline(Generic[_Owner]):
 
     def _out_later(self, payload: Payload) -> None:
         """Take out what was inside, or something that an operator made of it."""
+        if self._connecting:
+            _log.warning("dropped %r, which an extension made up before there was any", payload)
+            return
         self._enter()
         if payload.emitted:
             # Let out twice: delivered twice, but its callbacks are not called again.
@@ -202,9 +213,18 @@ class Pipeline(Generic[_Owner]):
         self._enter()
         inside = list(self._inside)
         self._inside.clear()
+        if not self._connecting:  # else the next payload tries it again
+            self._connect_anew()
         for passage in inside:
             payload = passage.payload() or passage.restored()
             self._lost(passage.owner, payload, _failure(error))
+
+    def _connect_anew(self) -> None:
+        try:
+            self._connect()
+        except Exception:
+            self._disconnect()
+            _log.exception("an extension cannot be made anew")
 
     def _expire(self) -> None:
         """Give back what was inside for too long."""
