@@ -55,7 +55,7 @@ class Differences:
         subscribe_denied: Code of a refused subscribe.
         publish_denied: Code of a refused publish.
         browsers: It tells clients that share cookies to poll, all but one.
-        limits_messages: It can be told how large a message may be.
+        small: The options that have it take messages of 10,000 bytes at most.
         handshake_reconnect: The options that have it tell its ``maxInterval``.
         deliver_only: Those that have it send data with connect replies only.
         greets_early: Those that have it deliver with the handshake reply.
@@ -63,9 +63,9 @@ class Differences:
             in Faye after it.
         resumes: A connect resumes a session whose link was cut without the server noticing.
             Faye does not answer it while it holds the old one, and a new session is made.
-        notices_cuts: Over which transports it learns at once that the connection of a held
-            connect is gone. Otherwise it learns it when it replies, and what it replies with
-            is lost, unless there is the ack extension.
+        notices_cuts: Over which transports it learns at once that a connection is gone.
+            Otherwise it learns it when it writes the next time, and what it writes is lost,
+            unless there is the ack extension.
         cookies: Over long-polling a session is bound to a cookie.
         one_path: Elsewhere than at its own path it answers 404.
     """
@@ -92,7 +92,7 @@ class Differences:
     subscribe_denied: int = 403
     publish_denied: int = 403
     browsers: bool = True
-    limits_messages: bool = True
+    small: Mapping[str, Any] | None = None
     handshake_reconnect: Mapping[str, Any] | None = None
     deliver_only: Mapping[str, Any] | None = None
     greets_early: Mapping[str, Any] | None = None
@@ -120,6 +120,7 @@ DIFFERENCES: Final[dict[Name, Differences]] = {
         handshake_reconnect={"handshake_reconnect": True},
         deliver_only={"meta_connect_deliver_only": True},
         greets_early={"deliver_during_handshake": True},
+        small={"max_message_size": 10_000},
     ),
     "java": Differences(
         only_long_polling={"transports": "long-polling"},
@@ -127,6 +128,7 @@ DIFFERENCES: Final[dict[Name, Differences]] = {
         handshake_reconnect={"handshakeReconnect": True},
         deliver_only={"metaConnectDeliverOnly": True},
         greets_early={"allowMessageDeliveryDuringHandshake": True},
+        small={"maxMessageSize": 10_000, "ws.maxMessageSize": 10_000},
         remote_call=JavaServer.capabilities.remote_call,
         ack=JavaServer.capabilities.ack,
         unknown_client=JavaServer.capabilities.unknown_client,
@@ -139,7 +141,6 @@ DIFFERENCES: Final[dict[Name, Differences]] = {
         denial_advice=False,
         only_long_polling={},
         one_copy=False,
-        limits_messages=False,
         one_path=False,
     ),
     "faye": Differences(
@@ -158,10 +159,8 @@ DIFFERENCES: Final[dict[Name, Differences]] = {
         expires=False,
         reports_unknown_publisher=False,
         browsers=False,
-        limits_messages=False,
         keeps_order_of_payloads=False,
         resumes=False,
-        notices_cuts=(),
         cookies=FayeServer.capabilities.cookies,
     ),
 }

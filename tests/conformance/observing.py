@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from reactivex import Observable
 
-__all__ = ["Seen", "confirmed", "data_of", "eventually", "numbers_of"]
+__all__ = ["Seen", "States", "confirmed", "data_of", "eventually", "numbers_of"]
 
 _T = TypeVar("_T")
 
@@ -86,6 +86,7 @@ class States(Seen[StateChange]):
     """The states of a client."""
 
     def __init__(self, client: Client) -> None:
+        self._reached = 1  # the first one is the present state, and no change
         super().__init__(client.state_changes)
 
     @property
@@ -93,10 +94,16 @@ class States(Seen[StateChange]):
         return [change.state.name for change in self.items]
 
     async def reach(self, state: ClientState, timeout: float = 10.0) -> StateChange:  # noqa: ASYNC109
-        """Wait for a state, from now on."""
-        seen = len(self.items)
-        await self.until(lambda: any(c.state is state for c in self.items[seen:]), timeout)
-        return next(c for c in self.items[seen:] if c.state is state)
+        """Wait for the client to come to a state, after the one that was waited for last."""
+        await self.until(lambda: self._find(state) is not None, timeout)
+        found = self._find(state)
+        assert found is not None
+        self._reached = found + 1
+        return self.items[found]
+
+    def _find(self, state: ClientState) -> int | None:
+        places = range(self._reached, len(self.items))
+        return next((place for place in places if self.items[place].state is state), None)
 
 
 async def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> None:  # noqa: ASYNC109
