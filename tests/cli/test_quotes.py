@@ -99,7 +99,7 @@ async def test_updates_of_two_clients(bayeux_server: BayeuxServer) -> None:
         for number, symbol in enumerate("AABAB", 1):
             data = {"symbol": symbol, "open": 1.0, "price": 1.0, "number": number}
             await bayeux_server.publish(f"/stock/{symbol}", {**data, "time": time.time()})
-        while len(seen) < 2 + 2 * 2 * 5:
+        while len(seen) < 2 + 2 * 2 * 5:  # noqa: ASYNC110 - all that come, in turns
             await asyncio.sleep(0)
         subscription.dispose()
     links = [update for update in seen if isinstance(update, Link)]
