@@ -64,6 +64,7 @@ class EmbeddedServer:
         await self.stop()
 
     async def start(self) -> None:
+        self._reset_counters()
         await self.bayeux.start()
 
     async def stop(self) -> None:

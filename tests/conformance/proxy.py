@@ -39,6 +39,11 @@ class Proxy:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/cometd"
 
+    @property
+    def open_connections(self) -> int:
+        """How many sockets are open, on either side."""
+        return len(self._writers)
+
     async def __aenter__(self) -> Self:
         await self._listen()
         return self

@@ -1,0 +1,65 @@
+"""The ready-made extensions against servers that have their other half."""
+
+from __future__ import annotations
+
+import base64
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rx_cometd.extensions import binary, timesync
+from tests.conformance.observing import Seen, confirmed, data_of
+
+if TYPE_CHECKING:
+    from tests.conformance.conftest import MakeClient
+    from tests.conformance.serving import Server
+
+MEBIBYTE = random.Random(1).randbytes(1024 * 1024)
+
+
+async def test_binary(server: Server, make_client: MakeClient, channel: str) -> None:
+    """Scenario 87: 1 MiB of bytes there and back, through a server that decodes and encodes
+    them itself (Java) or hands them on."""
+    async with make_client(server, extensions=[binary()]) as client:
+        seen: Seen[Any] = Seen(client.channel(channel))
+        await confirmed(client, channel)
+        await client.publish(channel, MEBIBYTE)
+        assert data_of(await seen.count(1)) == [MEBIBYTE]
+        for size in range(8):  # every length of the unpadded tail
+            await client.publish(channel, MEBIBYTE[:size])
+        assert data_of(await seen.count(9))[1:] == [MEBIBYTE[:size] for size in range(8)]
+
+
+async def test_binary_chunks(server: Server, make_client: MakeClient, channel: str) -> None:
+    """Scenario 87: chunks with something to say of them."""
+    chunk = {"data": b"\x00\xff" * 5, "last": False, "meta": {"name": "a.bin"}}
+    async with make_client(server, extensions=[binary()]) as client:
+        seen: Seen[Any] = Seen(client.channel(channel))
+        await confirmed(client, channel)
+        await client.publish(channel, chunk)
+        await client.publish(channel, "no bytes")
+        assert data_of(await seen.count(2)) == [chunk, "no bytes"]
+
+
+@pytest.mark.needs("binary")
+async def test_binary_from_server(server: Server, make_client: MakeClient, channel: str) -> None:
+    """Scenario 87: 1 MiB that the server itself publishes."""
+    async with make_client(server, extensions=[binary()]) as client:
+        seen: Seen[Any] = Seen(client.channel(channel))
+        await confirmed(client, channel)
+        content = base64.b64encode(MEBIBYTE).decode()
+        await server.control("publish", channel=channel, binary=content)
+        assert data_of(await seen.count(1)) == [MEBIBYTE]
+
+
+@pytest.mark.needs("timesync")
+async def test_timesync(server: Server, make_client: MakeClient, channel: str) -> None:
+    """Scenario 87: on one machine the clocks agree, and messages hardly travel."""
+    clock = timesync()
+    async with make_client(server, extensions=[clock]) as client:
+        await client.subscribe(channel)
+        await client.unsubscribe(channel)
+        assert repr(clock) != "<TimeSync offset=0.000 lag=0.000>"
+        assert abs(clock.offset) < 0.25
+        assert 0 <= clock.lag < 0.25
