@@ -85,14 +85,21 @@ class Cycle:
     # -- flow control --------------------------------------------------------------------------
 
     def _hold_connect(self) -> bool:
-        """Hold the connect back while a buffer is full, within the session's lifetime."""
-        if not self._flow.suspended or self._protocol.control.state is not ClientState.CONNECTED:
+        """Hold the connect back while a buffer is full, within the session's lifetime.
+
+        Not while a call waits for its answer. To the server that is an event message, which
+        comes with a connect: always so with the ack extension, and over long-polling if the
+        service takes its time.
+        """
+        protocol = self._protocol
+        connected = protocol.control.state is ClientState.CONNECTED
+        if not (self._flow.suspended and connected) or protocol.requests.calls:
             self._held_since = None
             return False
         now = self._loop.time()
         if self._held_since is None:
             self._held_since = now
-        lifetime = self._protocol.control.advice.max_interval
+        lifetime = protocol.control.advice.max_interval
         # A fifth is kept for the connect to reach the server.
         limit = self._settings.max_suspension if lifetime is None else lifetime * 0.8
         left = self._held_since + limit - now

@@ -190,6 +190,8 @@ class Session:
         if self.ended:
             raise self.error or ClientInvalidOperation("the client is closed")
         request_id = self._protocol.publish(channel, data, fields, call=call)
+        if call:
+            self._cycle.resume()
         self.flush_soon()
         try:
             return await self._replies.wait(request_id)
@@ -214,7 +216,7 @@ class Session:
         Raises:
             ServerError: It refused.
         """
-        if channel not in self.subscriptions:
+        if not self._protocol.subscriptions.is_confirmed(channel):
             await self._confirmations.wait(channel)
 
     async def unsubscribed(self, channel: str) -> None:
@@ -296,6 +298,10 @@ class Session:
     def _unsubscribed(self, channel: str, error: Exception | None) -> None:
         if error is None:
             self._confirmations.settle(_without(channel), None)
+            if channel not in self._protocol.subscriptions:
+                # Who still waits for the subscribe that was taken back would do so for ever.
+                gone = ClientInvalidOperation(f"{channel} was unsubscribed from meanwhile")
+                self._confirmations.fail(channel, gone)
             return
         _log.info("the unsubscribe from %s failed: %s", channel, error)
         self._confirmations.fail(_without(channel), error)
@@ -313,9 +319,11 @@ class Session:
             self._counters.handshakes += 1
             if change.connection_type is not ConnectionType.WEBSOCKET:
                 self._traffic.drop_websocket()
+            # Known before the first messages come: those of the handshake, or the first connect.
+            self._flow.acknowledges = self._traffic.acknowledges
+            self._flow.connection_type = change.connection_type
         elif change.state is ClientState.CONNECTED:
             self._flow.connection_type = change.connection_type
-            self._flow.acknowledges = self._traffic.acknowledges
             self._flow.resumed = self._cycle.resume
             self._confirmations.settle(_OPENED, None)
         self._listener.session_changed(self, change)

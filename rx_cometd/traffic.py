@@ -126,10 +126,13 @@ class Traffic:
         """Take messages: replies to the protocol, events to the observers."""
         if self._stopped:
             return
-        if self._protocol.control.client_id is None:
+        shaking_hands = self._protocol.control.client_id is None
+        if shaking_hands:
             self._note_ack(messages)
         retries = () if payload is None else payload.retries
         events = self._protocol.receive(messages, self._loop.time(), exchange, retries)
+        if shaking_hands:
+            self._act()  # buffers have to know the new session when its first messages come
         if self._dispatch.meta_observed:
             self._dispatch.deliver_meta(messages)
         if events:

@@ -36,7 +36,7 @@ def pool() -> Generator[Pool]:
 async def server(target: Target, pool: Pool) -> AsyncGenerator[Server]:
     """A running server, which a test must leave as it found it."""
     if target.name != "embedded":
-        yield await pool.shared(target.name)
+        yield await pool.server(target.name, "steady")
         return
     async with make_server(target.name) as embedded:
         yield embedded

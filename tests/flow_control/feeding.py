@@ -15,6 +15,7 @@ from tests.servers import requires
 if TYPE_CHECKING:
     from rx_cometd import Client
     from rx_cometd.extension import Payload
+    from tests.conformance.differences import Name
     from tests.conformance.serving import Server
 
 __all__ = [
@@ -38,10 +39,12 @@ def _parameter(target: Target) -> Any:
     return pytest.param(target, id=str(target), marks=marks)
 
 
-_EMBEDDED: Final = [Target("embedded", kind) for kind in ConnectionType]
-_JAVA: Final = [Target("java", kind) for kind in ConnectionType]
-_TARGETS: Final = [(target, _parameter(target)) for target in (*_EMBEDDED, *_JAVA)]
+_NAMES: Final[tuple[Name, ...]] = ("embedded", "java")
+_FOUND: Final = [Target(name, kind) for name in _NAMES for kind in ConnectionType]
+_TARGETS: Final = [(target, _parameter(target)) for target in _FOUND]
+#: Servers, each over a transport.
 ALL: Final = [parameter for _, parameter in _TARGETS]
+EMBEDDED: Final = [parameter for target, parameter in _TARGETS if target.name == "embedded"]
 WEBSOCKETS: Final = [parameter for target, parameter in _TARGETS if target.websocket]
 LONG_POLLING: Final = [parameter for target, parameter in _TARGETS if not target.websocket]
 
