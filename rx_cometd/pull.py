@@ -41,7 +41,9 @@ class PullView(LastingObserver):
         self._session: Session | None = None
         self._channels: dict[str, abc.DisposableBase] = {}
         self._buffer: MessageBuffer[Message] | None = None
-        self._confirming: set[str] = set()
+        #: Channels that the server has not confirmed since they were subscribed to here, and
+        #: how many callers wait for that.
+        self._confirming: dict[str, int] = {}
         self._failures: list[Exception] = []
         #: The hold on the message received last: it was processed when the next one is wanted.
         self._processing: Hold | None = None
@@ -62,17 +64,25 @@ class PullView(LastingObserver):
         session = self._begin()
         if channel not in self._channels:
             self._channels[channel] = self._sessions.observe(channel, self, fields)
-        if not is_on_wire(channel):
-            return
-        self._confirming.add(channel)
+            if is_on_wire(channel):
+                self._confirming[channel] = 0
+        if is_on_wire(channel):
+            await self._confirm(session, channel)
+
+    async def _confirm(self, session: Session, channel: str) -> None:
+        if channel in self._confirming:
+            self._confirming[channel] += 1
         try:
             await session.confirmed(channel)
         except BaseException:
-            # Not confirmed, not subscribed: neither after a refusal nor for a caller who left.
-            self._forget(channel)
+            # Not confirmed, not subscribed: neither after a refusal nor for a caller who left,
+            # unless another one waits for it too.
+            if channel in self._confirming:
+                self._confirming[channel] -= 1
+                if not self._confirming[channel]:
+                    self._forget(channel)
             raise
-        finally:
-            self._confirming.discard(channel)
+        self._confirming.pop(channel, None)
 
     async def unsubscribe(self, channel: str) -> None:
         """Unsubscribe from a channel, and wait for the server if it has to be asked."""
@@ -176,6 +186,7 @@ class PullView(LastingObserver):
 
     def _end(self, error: Exception | None) -> None:
         self._channels.clear()
+        self._confirming.clear()
         if self._buffer is not None and not self._buffer.terminated:
             if error is None:
                 self._buffer.complete()
@@ -184,6 +195,7 @@ class PullView(LastingObserver):
         self._woken.set()
 
     def _forget(self, channel: str) -> None:
+        self._confirming.pop(channel, None)
         disposable = self._channels.pop(channel, None)
         if disposable is not None:
             disposable.dispose()
