@@ -1,0 +1,38 @@
+"""Real Bayeux servers, and reference clients, for the tests.
+
+`python -m tests.servers` builds and installs them all.
+"""
+
+from tests.servers.installation import (
+    KINDS,
+    Kind,
+    UnavailableError,
+    available,
+    installed,
+    requires,
+)
+from tests.servers.kinds import FayeServer, JavaServer, NodeServer
+from tests.servers.process import (
+    Capabilities,
+    ControlError,
+    Counters,
+    ServerProcess,
+    StartError,
+)
+
+__all__ = [
+    "KINDS",
+    "Capabilities",
+    "ControlError",
+    "Counters",
+    "FayeServer",
+    "JavaServer",
+    "Kind",
+    "NodeServer",
+    "ServerProcess",
+    "StartError",
+    "UnavailableError",
+    "available",
+    "installed",
+    "requires",
+]
