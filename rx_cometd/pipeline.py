@@ -3,7 +3,7 @@
 A pipeline is a source, the operators after it, and an observer at the end. Synchronous
 operators let a payload out before `Pipeline.push` returns, so they cost no turn of the event
 loop, no timer and no bookkeeping; asynchronous ones let it out later, in order. A pipeline that
-fails, or completes, is made anew, and what was in it is given back; so is
+fails, completes or is stuck is made anew, and what was in it is given back; so is
 a payload that does not come out in time.
 
 An operator may let out another payload than went in (``map`` to a new one), or several. They
@@ -52,8 +52,8 @@ class Pipeline(Generic[_Owner]):
         operators: The operators, in the order in which payloads pass them.
         passed: Called with the owner (``None`` for what is not, or no more, waited for), the
             payload that came out, and the ids of the replies that are missing in it.
-        lost: Called with the owner, the messages of a payload that does not come out, and why;
-            ``None`` for the messages where an extension let go of them, as ``filter`` does.
+        lost: Called with the owner, the payload that does not come out (``None`` where an
+            extension let go of it, as ``filter`` does), the ids of the replies in it, and why.
         patience: Seconds that a payload may be inside.
         scheduler: What operators that take time run on.
     """
@@ -62,7 +62,7 @@ class Pipeline(Generic[_Owner]):
         self,
         operators: Sequence[PayloadOperator],
         passed: Callable[[_Owner | None, Payload, tuple[str, ...]], None],
-        lost: Callable[[_Owner | None, Payload | None, ExtensionError], None],
+        lost: Callable[[_Owner | None, Payload | None, tuple[str, ...], ExtensionError], None],
         patience: float,
         scheduler: abc.SchedulerBase | None = None,
     ) -> None:
@@ -81,6 +81,8 @@ class Pipeline(Generic[_Owner]):
         #: For the oldest inside; what is inside got in in the order of its deadlines.
         self._timer: asyncio.TimerHandle | None = None
         self._disposed = False
+        #: When something that had been inside for a while last came out, by the loop's clock.
+        self._last_out = 0.0
         #: Whether the operators are being subscribed to.
         self._connecting = False
         # Now, not with the first payload: operators may subscribe a turn later (``merge`` does).
@@ -165,7 +167,7 @@ class Pipeline(Generic[_Owner]):
             return
         self._pushed = None
         _, owner, replies = pushed
-        self._hand_on(owner, payload, _missing(replies, payload) if replies else ())
+        self._hand_on(owner, payload, replies)
 
     def _out_later(self, payload: Payload) -> None:
         """Take out what was inside, or something that an operator made of it."""
@@ -173,6 +175,7 @@ class Pipeline(Generic[_Owner]):
             _log.warning("dropped %r, which an extension made up before there was any", payload)
             return
         self._enter()
+        self._last_out = self._loop.time()
         if payload.emitted:
             # Let out twice: delivered twice, but its callbacks are not called again.
             payload = Payload(payload.messages, payload.headers)
@@ -189,15 +192,15 @@ class Pipeline(Generic[_Owner]):
             self._hand_on(None, payload, ())
             return
         del self._inside[passage]
-        self._hand_on(passage.owner, payload, missing)
+        self._hand_on(passage.owner, payload, passage.replies)
 
-    def _hand_on(self, owner: _Owner | None, payload: Payload, missing: tuple[str, ...]) -> None:
+    def _hand_on(self, owner: _Owner | None, payload: Payload, replies: tuple[str, ...]) -> None:
         payload.emitted = True
         if payload.failure is None:
-            self._passed(owner, payload, missing)
+            self._passed(owner, payload, _missing(replies, payload) if replies else ())
         else:
             _log.error("an extension failed with %r", payload, exc_info=payload.failure)
-            self._lost(owner, payload, _failure(payload.failure))
+            self._lost(owner, payload, replies, _failure(payload.failure))
 
     # -- not out -------------------------------------------------------------------------------
 
@@ -217,7 +220,7 @@ class Pipeline(Generic[_Owner]):
             self._connect_anew()
         for passage in inside:
             payload = passage.payload() or passage.restored()
-            self._lost(passage.owner, payload, _failure(error))
+            self._lost(passage.owner, payload, passage.replies, _failure(error))
 
     def _connect_anew(self) -> None:
         try:
@@ -238,13 +241,19 @@ class Pipeline(Generic[_Owner]):
                 self._abandon(passage)
 
     def _abandon(self, passage: _Passage[_Owner]) -> None:
+        """Give a payload back, or all of them where nothing has come out for a while."""
+        payload = passage.payload()
+        if payload is None:
+            error = ExtensionError("an extension dropped a payload that somebody waits for")
+        else:
+            error = ExtensionError("an extension did not let a payload out in time")
+            if self._last_out < passage.deadline - self._patience / 2:
+                self._broken(error)
+                return
+        _log.error("%s", error)
         del self._inside[passage]
         self._abandoned.append(passage)
-        payload = passage.payload()
-        what = "dropped a payload" if payload is None else f"did not let {payload!r} out in time"
-        error = ExtensionError(f"an extension {what}")
-        _log.error("%s", error)
-        self._lost(passage.owner, payload, error)
+        self._lost(passage.owner, payload, passage.replies, error)
 
     def _forget_if_dropped(self, passage: _Passage[_Owner] | None) -> bool:
         """Let go of a payload that an extension let go of, if nobody waits for it."""
@@ -325,6 +334,8 @@ def _missing(replies: tuple[str, ...], payload: Payload) -> tuple[str, ...]:
 
 
 def _failure(error: BaseException) -> ExtensionError:
+    if isinstance(error, ExtensionError):
+        return error
     # Not the error's text, which is the user's and may hold a credential; the cause has it.
     failure = ExtensionError(f"an extension failed: {type(error).__name__}")
     failure.__cause__ = error

@@ -93,7 +93,10 @@ class Traffic:
         found within ``advice.timeout + max_network_delay``.
         """
         waiting = self._protocol.requests.waiting(deadline.request_ids)
-        late = [r for r in waiting if not r.acknowledged and not self._wire.holds(r.id)]
+        held = tuple(request.id for request in waiting if self._wire.holds(request.id))
+        if held:  # the reply is here, and an extension has its own time
+            self._deadlines.add(held, self._settings.max_network_delay)
+        late = [r for r in waiting if not r.acknowledged and r.id not in held]
         if not late:
             return
         error = TransportTimeoutError("the server did not reply in time")

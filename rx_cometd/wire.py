@@ -189,13 +189,17 @@ class Wire:
         self, messages: list[Message], headers: CIMultiDict[str]
     ) -> tuple[list[Message], CIMultiDict[str]]:
         """Have the extensions see a payload; what they drop fails, the rest goes on."""
+        assert self._outbound is not None  # noqa: S101 - for the type checker
         for message in messages:
             if isinstance(message.get("ext"), dict):
                 # The user's own, perhaps, or sent again: it is not for extensions to change.
                 message["ext"] = message["ext"].copy()
         ids = {id(message): message.get("id", "") for message in messages}
-        # The messages are held here, so that nothing that is new can be taken for one of them.
-        passed = await self._let_out(Payload(list(messages), headers))
+        # The messages are held here, so that nothing that is new can be taken for one of them;
+        # the payload is not, so that the pipeline can tell whether an extension holds it.
+        future: asyncio.Future[Payload] = asyncio.get_running_loop().create_future()
+        self._outbound.push(Payload(list(messages), headers), future)
+        passed = future.result() if future.done() else await future
         self._restore_ids(passed.messages, ids)
         kept = {message.get("id") for message in passed.messages}
         dropped = tuple(request_id for request_id in ids.values() if request_id not in kept)
@@ -219,12 +223,6 @@ class Wire:
             if given not in known and (not given or given.isdecimal()):
                 message["id"] = f"extension-{next(self._added)}"
 
-    async def _let_out(self, payload: Payload) -> Payload:
-        assert self._outbound is not None  # noqa: S101 - for the type checker
-        future: asyncio.Future[Payload] = asyncio.get_running_loop().create_future()
-        self._outbound.push(payload, future)
-        return future.result() if future.done() else await future
-
     def _left(
         self, future: asyncio.Future[Payload] | None, payload: Payload, _: tuple[str, ...]
     ) -> None:
@@ -234,7 +232,11 @@ class Wire:
             future.set_result(payload)
 
     def _lost_outbound(
-        self, future: asyncio.Future[Payload] | None, _: Payload | None, error: ExtensionError
+        self,
+        future: asyncio.Future[Payload] | None,
+        _payload: Payload | None,
+        _replies: Exchange,
+        error: ExtensionError,
     ) -> None:
         if future is not None and not future.done():
             future.set_exception(error)
@@ -268,16 +270,19 @@ class Wire:
         self._handlers.received(payload.messages, exchange or (), payload)
 
     def _lost_inbound(
-        self, exchange: Exchange | None, payload: Payload | None, error: ExtensionError
+        self,
+        exchange: Exchange | None,
+        payload: Payload | None,
+        replies: Exchange,
+        error: ExtensionError,
     ) -> None:
         """Deliver what a failed extension did not see through, but fail its requests.
 
         Event messages are never lost in silence; replies that an extension did not finish
         with cannot be trusted. What an extension dropped on purpose stays dropped.
         """
-        messages = [] if payload is None else payload.messages
-        replies = tuple(str(m.get("id")) for m in messages if "data" not in m)
         self._handlers.failed((*(exchange or ()), *replies), error)
+        messages = [] if payload is None else payload.messages
         events = [m for m in messages if "data" in m]
         if payload is not None and events:
             payload.messages = events

@@ -41,7 +41,7 @@ async def later(payload: Payload) -> Payload:
 
 
 def _double(data: Any) -> Any:
-    return {"n": data["n"] * 2} if isinstance(data, dict) else data
+    return data if isinstance(data, int | str) else {"n": data["n"] * 2}
 
 
 double = on_data(_double)
