@@ -17,6 +17,11 @@ def _left(before: set[asyncio.Task[object]]) -> set[asyncio.Task[object]]:
     return asyncio.all_tasks() - before - {asyncio.current_task()}
 
 
+def _threads() -> set[threading.Thread]:
+    """Give the threads, but for those of asyncio itself, which looks up names in them."""
+    return {thread for thread in threading.enumerate() if not thread.name.startswith("asyncio_")}
+
+
 @pytest_asyncio.fixture
 async def nothing_left() -> AsyncGenerator[None]:
     """Fail a test that leaves a task, a thread, or an error that nobody took.
@@ -26,12 +31,12 @@ async def nothing_left() -> AsyncGenerator[None]:
     unhandled: list[dict[str, object]] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: unhandled.append(context))
-    before, threads = asyncio.all_tasks(), threading.active_count()
+    before, threads = asyncio.all_tasks(), _threads()
     yield
     for _ in range(10):  # turns of the loop, for what is done to be gone
         await asyncio.sleep(0)
     assert not _left(before)
-    assert threading.active_count() <= threads
+    assert _threads() == threads
     gc.collect()
     await asyncio.sleep(0)
     assert not unhandled

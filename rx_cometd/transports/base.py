@@ -59,17 +59,24 @@ def transport_errors() -> Generator[None]:
         yield
     except (aiohttp.ClientError, aiohttp.WebSocketError, OSError, ValueError) as error:
         # TimeoutError is an OSError; WebSocketError, for broken or large frames, is no ClientError.
-        raise as_transport_error(error) from error
+        # What shows the address is no cause to show: credentials travel in its query.
+        cause = None if isinstance(error, _SHOWS_ADDRESS) else error
+        raise as_transport_error(error) from cause
+
+
+_SHOWS_ADDRESS = (aiohttp.ClientResponseError, aiohttp.InvalidURL)
 
 
 def as_transport_error(error: Exception) -> TransportError:
     """Give the error of ours that says what an error of the network means."""
     if isinstance(error, TimeoutError):
         return TransportTimeoutError("the server did not answer in time")
-    if isinstance(error, aiohttp.WSServerHandshakeError):
-        return TransportError(
-            f"the server refused the WebSocket ({error.status})", http_status=error.status
-        )
+    if isinstance(error, aiohttp.ClientResponseError):
+        refused = isinstance(error, aiohttp.WSServerHandshakeError)
+        text = "the server refused the WebSocket" if refused else type(error).__name__
+        return TransportError(f"{text} ({error.status})", http_status=error.status or None)
+    if isinstance(error, aiohttp.InvalidURL):
+        return TransportError("the address, or one that the server redirects to, is invalid")
     if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError):
         return TransportConnectionClosed("the server closed the connection")
     if isinstance(error, aiohttp.WebSocketError):

@@ -47,6 +47,7 @@ class WebSocketTransport:
             TransportError: The network failed, or the server refused the upgrade (then with
                 ``http_status``).
             TransportTimeoutError: It took too long.
+            ProtocolError: The server chose none of the subprotocols.
         """
         fields = CIMultiDict(headers)
         offered = [p.strip() for p in fields.pop(_SUBPROTOCOL, "").split(",") if p.strip()]
@@ -66,7 +67,10 @@ class WebSocketTransport:
         self._socket = socket
         if offered and socket.protocol not in offered:
             await self.close()
-            raise ProtocolError("the server chose none of the offered WebSocket subprotocols")
+            # With the status of the upgrade: this server does not speak this transport.
+            raise ProtocolError(
+                "the server chose none of the offered WebSocket subprotocols", http_status=101
+            )
 
     async def send(self, data: str | bytes) -> None:
         """Send a payload in one text frame.
