@@ -8,9 +8,14 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+
+# A busy machine makes examples slowly, the first ones above all; that is no fault of a test.
+settings.register_profile("rx_cometd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("rx_cometd")
 
 
 def _left(before: set[asyncio.Task[object]]) -> set[asyncio.Task[object]]:
