@@ -1,9 +1,10 @@
 """Lanes: which payload goes beside which, and which waits for which.
 
 Handshakes and connects have a lane of their own, so that nothing ever waits behind a held
-connect. All other payloads go one after the other, in order; over long-polling that means one
-request at a time, and what is published meanwhile is gathered into the next one. A connect
-waits for the payload that resubscribes, a disconnect for everything before it.
+connect. So has the payload that resubscribes: what was sent in the session that is lost may
+hang for long. All other payloads go one after the other, in order; over long-polling that means
+one request at a time, and what is published meanwhile is gathered into the next one. They and
+the connect wait for the payload that resubscribes, a disconnect for everything before it.
 """
 
 from __future__ import annotations
@@ -33,13 +34,15 @@ class Lanes:
         self._send = send
         self._queue: deque[Outgoing] = deque()
         self._worker: asyncio.Task[None] | None = None
-        self._resubscribing: asyncio.Future[None] | None = None
+        self._resubscribing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def put(self, outgoing: Outgoing) -> None:
         """Send a payload, in its turn."""
         if outgoing.lane is Lane.HANDSHAKE:
             self.spawn(self._one(outgoing), "handshake")
+        elif outgoing.lane is Lane.RESUBSCRIBE:
+            self._resubscribing = self.spawn(self._one(outgoing), "resubscribe")
         elif outgoing.lane is Lane.CONNECT:
             self.spawn(self._after(self._resubscribing, outgoing), "connect")
         elif outgoing.lane is Lane.DISCONNECT:
@@ -64,11 +67,8 @@ class Lanes:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _put_in_order(self, outgoing: Outgoing) -> None:
-        if outgoing.lane is Lane.RESUBSCRIBE:
-            self._resubscribing = asyncio.get_running_loop().create_future()
-        last = self._queue[-1] if self._queue else None
-        if last is not None and last.lane is outgoing.lane is Lane.ORDINARY:
-            last.messages.extend(outgoing.messages)
+        if self._queue:
+            self._queue[-1].messages.extend(outgoing.messages)
         else:
             self._queue.append(outgoing)
         if self._worker is None:
@@ -77,11 +77,9 @@ class Lanes:
     async def _work(self) -> None:
         try:
             while self._queue:
-                outgoing = self._queue.popleft()
-                await self._send(outgoing)
-                if outgoing.lane is Lane.RESUBSCRIBE and self._resubscribing is not None:
-                    self._resubscribing.set_result(None)
-                    self._resubscribing = None
+                if self._resubscribing is not None and not self._resubscribing.done():
+                    await asyncio.wait([self._resubscribing])
+                await self._send(self._queue.popleft())
         finally:
             self._worker = None
 
