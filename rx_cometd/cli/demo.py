@@ -111,13 +111,18 @@ async def _going_on(
 ) -> AsyncGenerator[None]:
     """Let the market trade, and bad luck strike, until the block ends."""
 
+    async def trade() -> None:
+        # Not before all listen, so that they can be compared from the first quote on.
+        await server.until(lambda: len(server.subscribers("/stock/ACME")) == len(ConnectionType))
+        await market.run()
+
     async def strike() -> None:
         while cut:
             await asyncio.sleep(cut)
             board.note("the server cuts all connections")
             server.faults.drop_link()
 
-    tasks = [asyncio.create_task(market.run()), asyncio.create_task(strike())]
+    tasks = [asyncio.create_task(trade()), asyncio.create_task(strike())]
     try:
         yield
     finally:
