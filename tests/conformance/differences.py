@@ -188,8 +188,9 @@ class Target:
 def targets(needs: tuple[str, ...]) -> list[Target]:
     """Give the servers, over each transport, that have what a scenario needs.
 
-    A fact is had that is neither ``False`` nor ``None``. Beside those of `Differences`, a need can be ``websocket``,
-    ``long_polling``, or ``several_types`` for a server that has both (then once per server).
+    A fact is had that is neither ``False`` nor ``None``. Beside those of `Differences`, a need
+    can be ``websocket``, ``long_polling``, or ``several_types`` for a server that has both
+    (then once per server).
     """
     found: list[Target] = []
     for name, differences in DIFFERENCES.items():

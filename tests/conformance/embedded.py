@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from rx_cometd.testing import BayeuxServer, Event, Json, ServiceRequest
 from tests.servers import ControlError, Counters
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from rx_cometd.testing import ServerOptions, ServerSession
+    from rx_cometd.testing import ServerSession
     from rx_cometd.testing.options import Verdict
 
 __all__ = ["EmbeddedServer"]
@@ -32,14 +32,14 @@ class EmbeddedServer:
         self._denials: dict[tuple[str, str], Json] = {}
         self._greeting: Json | None = None
         self._counted_from = 0
-        policies: ServerOptions = {
-            "can_handshake": lambda session, message: self._verdict("handshake", "*"),
-            "can_subscribe": lambda session, channel, message: self._verdict("subscribe", channel),
-            "can_publish": lambda session, channel, message: self._verdict("publish", channel),
-            "on_handshake": self._greet,
-            "max_received": None,
-        }
-        self.bayeux = BayeuxServer(**{**policies, **cast("ServerOptions", options)})
+        self.bayeux = BayeuxServer(
+            can_handshake=lambda session, message: self._verdict("handshake", "*"),
+            can_subscribe=lambda session, channel, message: self._verdict("subscribe", channel),
+            can_publish=lambda session, channel, message: self._verdict("publish", channel),
+            on_handshake=self._greet,
+            max_received=None,
+            **options,
+        )
         self.bayeux.service("/service/echo")(lambda request: request.data)
         self.bayeux.service("/service/refuse")(self._refuse)
 

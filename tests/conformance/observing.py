@@ -7,13 +7,14 @@ import inspect
 import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from rx_cometd import Client
 from rx_cometd.states import ClientState, StateChange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from reactivex import Observable
+
+    from rx_cometd import Client
 
 __all__ = ["Seen", "States", "confirmed", "data_of", "eventually", "numbers_of"]
 

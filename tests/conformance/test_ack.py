@@ -131,8 +131,9 @@ async def test_delivered_during_handshake(
     assert numbers_of(welcome.items) == [0, 1, 2]
     if early is not None:
         assert order[:3] == ["message"] * 3
-    await server.control("deliver", client_id=client.client_id, channel="/service/welcome",
-                         data={"n": 3})
+    await server.control(
+        "deliver", client_id=client.client_id, channel="/service/welcome", data={"n": 3}
+    )
     await welcome.count(4)
     assert numbers_of(welcome.items) == [0, 1, 2, 3]
     await client.close()
@@ -175,18 +176,17 @@ async def test_ten_thousand_messages_fifty_cuts(
         for chunk in range(count // 50):
             await server.control("publish", channel=channel, count=50, first=chunk * 50)
             if chunk in chunks:
+                await eventually(lambda: proxy.open_connections)
                 await asyncio.sleep(dice.uniform(0, 0.03))
                 proxy.cut()
         await seen.until(lambda: count - 1 in numbers_of(seen.items[-200:]), timeout=60)
         assert client.client_id == session
-        assert client.statistics().reconnects > 10
+        assert client.statistics().reconnects > cuts / 2
         assert_delivered(target, numbers_of(seen.items), range(count))
 
 
 @pytest.mark.needs("faulty")
-async def test_connect_refused(
-    server: Server, make_client: MakeClient, channel: str
-) -> None:
+async def test_connect_refused(server: Server, make_client: MakeClient, channel: str) -> None:
     """Scenario 81 (starred), where the server itself refuses: a failed connect acknowledges
     nothing."""
     from tests.conformance.test_handshake import faults_of

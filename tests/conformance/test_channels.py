@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from rx_cometd import operators as cometd_ops
 from tests.conformance.observing import Seen, confirmed, data_of, eventually, numbers_of
 
 if TYPE_CHECKING:
+    from rx_cometd import Client, Message
     from tests.conformance.conftest import MakeClient
     from tests.conformance.differences import Target
     from tests.conformance.serving import Server
@@ -21,9 +23,7 @@ if TYPE_CHECKING:
 async def test_pipe(server: Server, make_client: MakeClient, channel: str) -> None:
     """Operators between the channel and the observer."""
     async with make_client(server) as client:
-        large = client.channel(channel).pipe(
-            ops.filter(lambda message: message["data"]["n"] > 2), cometd_ops.data(), ops.take(2)
-        )
+        large = client.channel(channel).pipe(ops.filter(is_large), cometd_ops.data(), ops.take(2))
         seen: Seen[Any] = Seen(large)
         await confirmed(client, channel)
         await server.control("publish", channel=channel, count=10)
@@ -31,6 +31,10 @@ async def test_pipe(server: Server, make_client: MakeClient, channel: str) -> No
         assert seen.items == [{"n": 3}, {"n": 4}]
         # The only observer has gone, and with it the subscription.
         await eventually(lambda: not client.subscriptions)
+
+
+def is_large(message: Message) -> bool:
+    return bool(message["data"]["n"] > 2)
 
 
 async def test_merge(server: Server, make_client: MakeClient, channel: str) -> None:
@@ -48,7 +52,7 @@ async def test_merge(server: Server, make_client: MakeClient, channel: str) -> N
 
 
 async def test_retry(server: Server, make_client: MakeClient, channel: str) -> None:
-    """Scenario 65 (starred): a refused subscribe lets the next one go out; `retry` is that simple."""
+    """Scenario 65 (starred): a refused subscribe lets the next one go out; so `retry` works."""
     async with make_client(server) as client:
         await server.control("deny", operation="subscribe", channel=channel)
         try:
@@ -69,9 +73,7 @@ async def test_retry(server: Server, make_client: MakeClient, channel: str) -> N
         assert data_of(await patient.count(1)) == ["at last"]
 
 
-async def test_globs(
-    target: Target, server: Server, make_client: MakeClient, channel: str
-) -> None:
+async def test_globs(target: Target, server: Server, make_client: MakeClient, channel: str) -> None:
     """`/*` takes one level, `/**` all of them; every observer gets a message once, if need be
     the client has to see to it."""
     names = [f"{channel}/a", f"{channel}/*", f"{channel}/**"]
@@ -117,7 +119,8 @@ async def test_glob_brings_no_meta_messages(
 async def test_first_and_last_observer(
     server: Server, make_client: MakeClient, channel: str
 ) -> None:
-    """Scenario 64 (starred): the first observer subscribes, the last to go unsubscribes, nobody else."""
+    """Scenario 64 (starred): the first observer subscribes, the last to go unsubscribes, and
+    nobody else."""
     async with make_client(server) as client:
         await server.control("reset_counters")
         first: Seen[Any] = Seen(client.channel(channel))
@@ -208,13 +211,12 @@ async def test_foreign_ids(server: Server, make_client: MakeClient, channel: str
             assert len(messages.items) == 60
 
 
-async def publish_both(one: Any, other: Any, channel: str, number: int) -> tuple[Any, Any]:
-    import asyncio
-
-    mine, theirs = await asyncio.gather(
+async def publish_both(
+    one: Client, other: Client, channel: str, number: int
+) -> tuple[Message, Message]:
+    return await asyncio.gather(
         one.publish(channel, {"one": number}), other.publish(channel, {"other": number})
     )
-    return mine, theirs
 
 
 @pytest.mark.needs("deliver")

@@ -42,9 +42,7 @@ async def test_close(
 
 
 @pytest.mark.needs("websocket")
-async def test_close_code(
-    server: Server, make_client: MakeClient, start_proxy: StartProxy
-) -> None:
+async def test_close_code(server: Server, make_client: MakeClient, start_proxy: StartProxy) -> None:
     """Scenario 51 (starred): the WebSocket is closed with 1000, after the disconnect."""
     proxy = await start_proxy(server)
     async with make_client(proxy):
@@ -123,9 +121,7 @@ async def test_disconnected_by_server(
     await client.close()
 
 
-async def test_close_in_observers(
-    server: Server, make_client: MakeClient, channel: str
-) -> None:
+async def test_close_in_observers(server: Server, make_client: MakeClient, channel: str) -> None:
     """Scenario 55: closing from within `on_next`, and on a change of state, stops the loop."""
     client = make_client(server)
     await client.open()
@@ -153,11 +149,11 @@ async def test_pending_when_closed(
     own_server: Server, make_client: MakeClient, channel: str
 ) -> None:
     """Scenario 56: whoever waits for something is told when the client is closed."""
-    client = make_client(own_server)
+    client = make_client(own_server, max_network_delay=0.4)
     await client.open()
     await client.subscribe(f"{channel}/pull")
     own_server.pause()
-    waiting = [
+    waiting: list[asyncio.Task[Any]] = [
         asyncio.create_task(client.publish(channel, 1)),
         asyncio.create_task(client.call("/service/echo", 1)),
         asyncio.create_task(client.subscribe(channel)),

@@ -102,9 +102,7 @@ async def test_too_long_to_resume(
     """Scenario 38 (starred): the server told its `maxInterval`; offline for longer, the client
     knows without asking that it needs a new session."""
     options = target.differences.handshake_reconnect or {}
-    server = await start_server(
-        timeout=HASTY_TIMEOUT, max_interval=HASTY_MAX_INTERVAL, **options
-    )
+    server = await start_server(timeout=HASTY_TIMEOUT, max_interval=HASTY_MAX_INTERVAL, **options)
     proxy = await start_proxy(server)
     async with make_client(proxy) as client:
         states = States(client)
@@ -118,9 +116,7 @@ async def test_too_long_to_resume(
         await states.reach(ClientState.CONNECTED)
 
 
-async def test_backoff(
-    server: Server, make_client: MakeClient, start_proxy: StartProxy
-) -> None:
+async def test_backoff(server: Server, make_client: MakeClient, start_proxy: StartProxy) -> None:
     """Scenarios 26 (starred) and 27: refused connections, one delay after the other; a success
     begins the delays anew."""
     drawn: list[float] = []
@@ -216,7 +212,7 @@ async def test_subscribed_while_down(
         await asyncio.sleep(0)
         await proxy.restore()
         await publishing
-        await eventually(lambda: client.subscriptions == {channel})
+        await eventually(lambda: client.subscriptions == frozenset({channel}))
         await client.publish(channel, "new")
         await new.until(lambda: "new" in data_of(new.items))
         assert await server.subscribers(f"{channel}/old") == []

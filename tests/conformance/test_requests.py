@@ -79,9 +79,7 @@ async def test_subscribe_denied(
         assert (await client.receive())["data"] == 1
 
 
-async def test_order_of_one_turn(
-    server: Server, make_client: MakeClient, channel: str
-) -> None:
+async def test_order_of_one_turn(server: Server, make_client: MakeClient, channel: str) -> None:
     """Scenario 68 (starred): what is asked for in one turn of the loop travels in one payload,
     in order."""
     async with make_client(server) as client:
@@ -113,9 +111,7 @@ async def test_batch(server: Server, make_client: MakeClient, channel: str) -> N
         assert counters["payloads"] - counters["connects"] == 1
 
 
-async def test_before_the_handshake(
-    server: Server, make_client: MakeClient, channel: str
-) -> None:
+async def test_before_the_handshake(server: Server, make_client: MakeClient, channel: str) -> None:
     """Scenarios 68 (starred) and 71: what is asked for while the session is being opened goes
     out after the handshake, in one payload, in order."""
     client = make_client(server)
@@ -182,9 +178,7 @@ async def test_call_refused(server: Server, make_client: MakeClient) -> None:
         assert (await client.call("/service/echo", 1))["data"] == 1
 
 
-async def test_call_unanswered(
-    target: Target, server: Server, make_client: MakeClient
-) -> None:
+async def test_call_unanswered(target: Target, server: Server, make_client: MakeClient) -> None:
     """Scenario 74: a service that nobody serves gives no answer, in time it is an error."""
     async with make_client(server) as client:
         began = time.monotonic()
@@ -208,9 +202,7 @@ async def test_too_large_to_send(
         assert (await client.receive())["data"] == "small"
 
 
-async def test_too_large_to_receive(
-    server: Server, make_client: MakeClient, channel: str
-) -> None:
+async def test_too_large_to_receive(server: Server, make_client: MakeClient, channel: str) -> None:
     """Scenario 73: a message larger than `max_message_size` costs that message, not the
     session."""
     async with make_client(server, max_message_size=50_000) as client:
