@@ -52,7 +52,7 @@ def test_a_block_compiles(block: Block) -> None:
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.runs], ids=name_of)
 def test_a_marked_block_runs(block: Block, tmp_path: Path) -> None:
     outcome = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", block.code],
+        [sys.executable, "-W", "error", "-c", block.code],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,

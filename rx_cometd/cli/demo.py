@@ -122,10 +122,10 @@ async def _going_on(
             board.note("the server cuts all connections")
             server.faults.drop_link()
 
-    tasks = [asyncio.create_task(trade()), asyncio.create_task(strike())]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(trade()), group.create_task(strike())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()

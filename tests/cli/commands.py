@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(rx_cometd.__file__).parent.parent
 COMMAND = (
-    *(sys.executable, "-X", "dev", "-W", "error"),
+    # Not in development mode, in which asyncio tells of every slow turn of a busy machine.
+    *(sys.executable, "-W", "error"),
     *("-c", "from rx_cometd.cli import main; main()"),
 )
 ENVIRONMENT = {
