@@ -153,6 +153,8 @@ def test_the_entry_points(built: Built) -> None:
 
 
 def test_the_link_to_the_operators_is_relative() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a clone: the link is for readers of the repository")
     link = ROOT / "operators"
     assert link.is_symlink()
     assert link.readlink() == Path("rx_cometd/operators")
