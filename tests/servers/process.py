@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -97,6 +98,7 @@ class ServerProcess(ABC):
         self.options = options
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
+        self._said = ""
         self._port = 0
         self._control_port = 0
 
@@ -138,10 +140,9 @@ class ServerProcess(ABC):
         failure: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.stop()
         if failure is not None:
             sys.stderr.write(self.stderr())
-        self._close_stderr()
+        await self.stop()
 
     async def start(self) -> None:
         """Starts the child and waits until it accepts connections.
@@ -152,20 +153,7 @@ class ServerProcess(ABC):
         """
         if self._process is not None:
             raise RuntimeError("already started")
-        arguments = {"port": self._port, "control": self._control_port, **self.options}
-        words = [f"{name}={_text(value)}" for name, value in arguments.items()]
-        self._close_stderr()
-        self._stderr = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(
-            [*self.command(), *words],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            bufsize=0,
-            # In a group of its own: the kernel wakes and ends even a stopped child (SIGCONT and
-            # SIGHUP go to orphaned groups), should the test process be gone without a word.
-            process_group=0,
-        )
+        self._process = self._launch()
         ready = await self._first_line()
         if not ready:
             await self.kill()
@@ -192,8 +180,10 @@ class ServerProcess(ABC):
         process, self._process = self._process, None
         process.kill()
         await asyncio.to_thread(process.wait)
-        cast("IO[bytes]", process.stdin).close()
-        cast("IO[bytes]", process.stdout).close()
+        self._said = self.stderr()
+        for stream in (process.stdin, process.stdout, self._stderr):
+            cast("IO[bytes]", stream).close()
+        self._stderr = None
 
     async def restart(self) -> None:
         """Kills the child and starts another on the same ports, with no sessions.
@@ -213,16 +203,19 @@ class ServerProcess(ABC):
 
     def pause(self) -> None:
         """Stops the child where it is: connections stay open and nobody answers."""
-        self._running().send_signal(signal.SIGSTOP)
+        process = self._running()
+        process.send_signal(signal.SIGSTOP)
+        # Signals take a moment; WNOWAIT leaves it to Popen to reap a child that is dead instead.
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def unpause(self) -> None:
         """Lets a paused child go on."""
         self._running().send_signal(signal.SIGCONT)
 
     def stderr(self) -> str:
-        """The end of what the child wrote to its standard error."""
+        """The end of what the child, or the last one, wrote to its standard error."""
         if self._stderr is None:
-            return ""
+            return self._said
         self._stderr.seek(0)
         return self._stderr.read()[-20_000:].decode(errors="replace")
 
@@ -262,6 +255,22 @@ class ServerProcess(ABC):
         """What the server received so far."""
         return cast("Counters", await self.control("counters"))
 
+    def _launch(self) -> "subprocess.Popen[bytes]":
+        arguments = {"port": self._port, "control": self._control_port, **self.options}
+        words = [f"{name}={_text(value)}" for name, value in arguments.items()]
+        command = [*self.command(), *words]
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - read when the child is gone
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            bufsize=0,
+            # In a group of its own: the kernel wakes and ends even a stopped child (SIGCONT and
+            # SIGHUP go to orphaned groups), should the test process be gone without a word.
+            process_group=0,
+        )
+
     async def _first_line(self) -> bytes:
         """The line that says the ports; empty if the child ended or took too long."""
         stdout = cast("IO[bytes]", self._running().stdout)
@@ -279,11 +288,6 @@ class ServerProcess(ABC):
         if self._process is None:
             raise RuntimeError(f"{type(self).__name__} is not running")
         return self._process
-
-    def _close_stderr(self) -> None:
-        if self._stderr is not None:
-            self._stderr.close()
-            self._stderr = None
 
 
 def _text(value: Option) -> str:

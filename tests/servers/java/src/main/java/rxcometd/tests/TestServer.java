@@ -46,7 +46,20 @@ public final class TestServer {
     private TestServer() {
     }
 
-    public static void main(String[] arguments) throws Exception {
+    public static void main(String[] arguments) {
+        int status = 0;
+        try {
+            serve(arguments);
+            awaitEndOfInput();
+        } catch (Exception failure) {
+            failure.printStackTrace();
+            status = 1;
+        }
+        // Jetty's threads would keep the process alive.
+        Runtime.getRuntime().halt(status);
+    }
+
+    private static void serve(String[] arguments) throws Exception {
         Map<String, String> options = options(arguments);
         int port = Integer.parseInt(options.remove("port"));
         int controlPort = Integer.parseInt(options.remove("control"));
@@ -87,8 +100,6 @@ public final class TestServer {
         Control control = new Control(bayeux, connector, counters, denials, controlPort);
         System.out.printf("{\"port\":%d,\"control\":%d}%n", connector.getLocalPort(), control.port());
         System.out.flush();
-        awaitEndOfInput();
-        Runtime.getRuntime().halt(0);
     }
 
     private static Map<String, String> options(String[] arguments) {
