@@ -44,6 +44,7 @@ __all__ = ["Control"]
 
 #: States in which what comes of a connect is of no interest any more.
 _LEAVING = (ClientState.DISCONNECTING, ClientState.DISCONNECTED)
+_IN_SESSION = (ClientState.CONNECTING, ClientState.CONNECTED, ClientState.UNCONNECTED)
 
 
 class Control:
@@ -222,7 +223,9 @@ class Control:
 
     def _handshake_refused(self, error: ServerError) -> None:
         self.advice = self.advice.merge(error.advice)
-        if reconnect_of(error.advice) is Reconnect.NONE:
+        advised = reconnect_of(error.advice)
+        # Without advice, and without new credentials, it is no use to knock again.
+        if advised is Reconnect.NONE or (advised is None and authentication_failed(error)):
             self.end(error)
         else:
             self._become(ClientState.REHANDSHAKING, error)
@@ -278,7 +281,9 @@ class Control:
         step = Step.CONNECT if advised in (None, Reconnect.RETRY) else Step.HANDSHAKE
         if self._authenticate(error, step):
             return
-        if advised is None:
+        if advised is None and authentication_failed(error):
+            advised = Reconnect.NONE
+        elif advised is None:
             advised = Reconnect.HANDSHAKE if unknown_client(error) else known
         if advised is Reconnect.NONE:
             self.end(error)
@@ -309,6 +314,14 @@ class Control:
         if self.state is ClientState.UNCONNECTED and self._step_after_auth is Step.HANDSHAKE:
             self._become(ClientState.REHANDSHAKING)
         self._due(self._step_after_auth, 0.0)
+
+    def renew_session(self) -> None:
+        """Seek a new session: the server says that only that makes new credentials count."""
+        if self.awaits_credentials:
+            self._step_after_auth = Step.HANDSHAKE
+        elif self.state in _IN_SESSION:
+            self._become(ClientState.REHANDSHAKING)
+            self._due(Step.HANDSHAKE, 0.0)
 
     # -- decisions -------------------------------------------------------------------------
 

@@ -133,7 +133,7 @@ class Cycle:
             failure.__cause__ = error
             self._protocol.authentication_failed(failure)
         else:
-            self._traffic.renew_upgrade()
+            await self._traffic.renew_upgrade()
             self._protocol.authenticated()
         finally:
             self._authenticating = False

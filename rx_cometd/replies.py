@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from rx_cometd import messages as m
+from rx_cometd.advice import Reconnect, reconnect_of
 from rx_cometd.exceptions import ProtocolError, ServerError
 from rx_cometd.outcomes import Lane, Outcome, Settled
 from rx_cometd.refusals import (
@@ -67,6 +68,8 @@ class Replies:
         self._credentials = credentials
         self._outcomes = outcomes
         self._server_disconnect: ServerError | None = None
+        #: Whether a refusal said that new credentials want a new session.
+        self._new_session_wanted = False
 
     def receive(
         self,
@@ -134,10 +137,17 @@ class Replies:
         """Send again, once, what failed for want of the credentials that are there now."""
         for request in self._credentials.renewed():
             self._outbox.resend(request)
+        if self._new_session_wanted:
+            self._new_session_wanted = False
+            # The connect that is held belongs to the old session; nobody waits for it any more.
+            for request in self._requests.of(Kind.CONNECT):
+                self._requests.settle(request)
+            self._control.renew_session()
         self._control.authenticated()
 
     def authentication_failed(self, error: Exception) -> None:
         """Fail what waits for credentials that cannot be had."""
+        self._new_session_wanted = False
         for request in self._credentials.unavailable():
             if request.id in self._requests:
                 self._settle_failed(request, error)
@@ -154,6 +164,9 @@ class Replies:
         else:
             self._credentials.hold(request)
             self._credentials.ask(error)
+            if isinstance(error, ServerError):
+                advised = reconnect_of(error.advice)
+                self._new_session_wanted |= advised is Reconnect.HANDSHAKE
         return True
 
     # -- replies -------------------------------------------------------------------------------

@@ -57,6 +57,8 @@ class Traffic:
         #: Whether the ack extension is in force in this session.
         self.acknowledges = False
         self._stopped = False
+        #: Set once nothing is under way, if that is waited for.
+        self._idle: asyncio.Future[None] | None = None
 
     # -- sending -------------------------------------------------------------------------------
 
@@ -114,12 +116,33 @@ class Traffic:
         """Let go of the WebSocket: another transport is used from now on."""
         self._wire.drop()
 
-    def renew_upgrade(self) -> None:
-        """Have the WebSocket opened anew where its upgrade carried the old credentials."""
-        if self._wire.upgraded_with_credentials:
+    async def renew_upgrade(self) -> None:
+        """Have the WebSocket opened anew where its upgrade carried the old credentials.
+
+        What is under way on it is waited for first, for ``max_network_delay`` at most: nobody
+        knows whether the server took it.
+        """
+        if not self._wire.upgraded_with_credentials:
+            return
+        if self._under_way():
+            self._idle = self._loop.create_future()
+            await asyncio.wait([self._idle], timeout=self._settings.max_network_delay)
+            self._idle = None
+        if self._protocol.control.connection_type is ConnectionType.WEBSOCKET:
             self._wire.drop()
             closed = TransportConnectionClosed("the WebSocket is opened anew, with new credentials")
             self._protocol.lose(closed, self._loop.time())
+
+    def _under_way(self) -> bool:
+        """Tell whether replies to ordinary requests are still to come."""
+        return any(
+            request.kind not in (Kind.HANDSHAKE, Kind.CONNECT) and not request.acknowledged
+            for request in self._protocol.requests.sent()
+        )
+
+    def _note_idle(self) -> None:
+        if self._idle is not None and not self._idle.done() and not self._under_way():
+            self._idle.set_result(None)
 
     # -- receiving -----------------------------------------------------------------------------
 
@@ -147,6 +170,7 @@ class Traffic:
         if payload is not None:
             payload.delivered()
         self._act()
+        self._note_idle()
 
     def _note_ack(self, messages: list[Message]) -> None:
         """See whether the ack extension is in force: both forms of its reply are truthy."""
@@ -161,6 +185,7 @@ class Traffic:
             self._wire.too_large()
         self._protocol.fail(exchange, error, self._loop.time())
         self._act()
+        self._note_idle()
 
     def lost(self, error: Exception) -> None:
         """Take the loss of the WebSocket."""
@@ -168,6 +193,7 @@ class Traffic:
             self._wire.too_large()
         self._protocol.lose(error, self._loop.time())
         self._act()
+        self._note_idle()
 
     # -- the end -------------------------------------------------------------------------------
 
