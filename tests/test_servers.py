@@ -469,21 +469,41 @@ async def test_is_told_unknown_commands(server: ServerProcess) -> None:
     assert await server.control("ping") is True
 
 
-def test_a_missing_tool_is_a_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("RX_COMETD_CACHE", str(tmp_path))
-    monkeypatch.setenv("PATH", str(tmp_path))
+@pytest.fixture
+def nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Generator[Path]:
+    """An empty cache and, as the fixture's value, the empty only folder of the PATH."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    monkeypatch.setenv("RX_COMETD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tools))
     monkeypatch.delenv("CI", raising=False)
-    installed.cache_clear()
-    available.cache_clear()
-    try:
-        assert available("java") == "no java on this machine"
-        assert requires("java").kwargs == {"reason": "java: no java on this machine"}
-        monkeypatch.setenv("CI", "true")
-        with pytest.raises(pytest.fail.Exception, match="no java"):
-            requires("java")
-    finally:
-        installed.cache_clear()
-        available.cache_clear()
+    for function in (installed, available):
+        function.cache_clear()
+    yield tools
+    for function in (installed, available):
+        function.cache_clear()
+
+
+def test_a_missing_tool_is_a_reason(
+    monkeypatch: pytest.MonkeyPatch, nothing_installed: Path
+) -> None:
+    assert available("java") == "no java on this machine"
+    assert requires("java").kwargs == {"reason": "java: no java on this machine"}
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="no java"):
+        requires("java")
+
+
+def test_a_failed_build_is_a_reason(nothing_installed: Path, tmp_path: Path) -> None:
+    for name in ("node", "npm"):
+        tool = nothing_installed / name
+        tool.write_text("#!/bin/sh\necho no network; exit 1\n")
+        tool.chmod(0o755)
+    reason = available("faye")
+    assert reason is not None
+    assert reason.endswith("failed: no network")
+    left = [path.name for path in (tmp_path / "cache" / "servers").iterdir()]
+    assert left == ["faye.lock"]
 
 
 async def until_counted(server: ServerProcess, name: str, count: int) -> None:
