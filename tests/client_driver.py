@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from reactivex import Observable
 
     from rx_cometd import ClientState
+    from rx_cometd.settings import Settings
     from rx_cometd.testing import BayeuxServer
 
 Json: TypeAlias = dict[str, Any]
@@ -45,6 +46,11 @@ def client_of(
     }
     url = server if isinstance(server, str) else server.url
     return Client(url, kind, **(impatient | settings))
+
+
+def settings_of(client: Client) -> Settings:
+    """Give what a client was told to do."""
+    return client._sessions._settings  # pyright: ignore[reportPrivateUsage]
 
 
 def facts(client: Client) -> tuple[bool, ClientState, ConnectionType | None]:
