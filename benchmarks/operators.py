@@ -6,24 +6,34 @@ Messages come in bursts, as from payloads, and the consumer empties the buffer a
 take turns in the same process, so what counts is the ratio to the queue; the best round of each
 is shown. Those of the operators include the `Subject` that emits and the observer, which the case
 without operator shows. `observe_on` is the ReactiveX way to decouple, unbounded.
+
+The last cases take what is pending in a client already: that of rx_cometd, and that of aiocometd
+if ``aiocometd-noloop`` is installed (see `pull.py`, which measures from the socket on).
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
+import importlib.util
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
+from feed import CHANNEL, PUSH, feed
 from reactivex import operators as ops
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 from reactivex.subject import Subject
 
+from rx_cometd import Client, ConnectionType
 from rx_cometd.operators import bounded_buffer, conflate, map_async, to_async_iterable
 from rx_cometd.operators._buffer import MessageBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    Case = Callable[[int], Awaitable[float | None]]
 
 BURST = 100
 MESSAGE = {"channel": "/stock/acme", "data": {"price": 101.5}}
@@ -122,7 +132,68 @@ async def buffer_alone(messages: int) -> None:
             buffer.take_nowait()
 
 
-CASES: dict[str, Callable[[int], Awaitable[None]]] = {
+def pending(make: Callable[[str], Any], *, receive: bool) -> Callable[[int], Awaitable[float]]:
+    """Measure what it takes to take messages out of a client, once all are pending.
+
+    Args:
+        make: Makes the client, given the server's address.
+        receive: Whether to call ``receive()``, rather than ``async for``.
+    """
+
+    async def run(messages: int) -> float:
+        asyncio.get_running_loop().set_exception_handler(_ignore)
+        with feed() as url:
+            client = make(url)
+            async with client:
+                await client.subscribe(CHANNEL)
+                push = {"messages": messages, "per_frame": BURST}
+                pushing = asyncio.ensure_future(client.publish(PUSH, push))
+                while client.pending_count < messages:  # noqa: ASYNC110 - aiocometd has no event
+                    await asyncio.sleep(0.01)
+                begun = time.perf_counter()
+                await (_receive_all if receive else _iterate_all)(client, messages)
+                seconds = time.perf_counter() - begun
+                pushing.cancel()
+        return seconds
+
+    return run
+
+
+def _ignore(_loop: asyncio.AbstractEventLoop, _context: dict[str, Any]) -> None:
+    """Say nothing: aiocometd, when closed, has the loop log the cancellation of its own tasks."""
+
+
+async def _receive_all(client: Any, messages: int) -> None:
+    for _ in range(messages):
+        await client.receive()
+
+
+async def _iterate_all(client: Any, messages: int) -> None:
+    received = 0
+    async for _ in client:
+        received += 1
+        if received == messages:
+            return
+
+
+def ours(url: str) -> Any:
+    """Make a client of rx_cometd."""
+    return Client(url, ConnectionType.WEBSOCKET, max_pending_count=0)
+
+
+def theirs(url: str) -> Any:
+    """Make a client of aiocometd."""
+    aiocometd: Any = _aiocometd()
+    return aiocometd.Client(url, aiocometd.ConnectionType.WEBSOCKET, max_pending_count=0)
+
+
+def _aiocometd() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module("aiocometd_noloop")  # untyped, and it warns
+
+
+CASES: dict[str, Case] = {
     "asyncio.Queue": queue,
     "the buffer alone": buffer_alone,
     "no operator: Subject to observer": through(),
@@ -132,7 +203,12 @@ CASES: dict[str, Callable[[int], Awaitable[None]]] = {
     "map_async": through(lambda: map_async(work)),
     "map_async, max_concurrency=16": through(lambda: map_async(work, max_concurrency=16)),
     "reactivex observe_on": through(observe_on_loop),
+    "pending, client.receive()": pending(ours, receive=True),
+    "pending, async for in client": pending(ours, receive=False),
 }
+if importlib.util.find_spec("aiocometd_noloop") is not None:
+    CASES["pending, aiocometd receive()"] = pending(theirs, receive=True)
+    CASES["pending, async for in aiocometd"] = pending(theirs, receive=False)
 
 
 def main() -> None:
@@ -146,15 +222,17 @@ def main() -> None:
     for _ in range(options.rounds):
         for name, case in CASES.items():
             begun = time.perf_counter()
-            asyncio.run(_run(case, messages))
-            best[name] = min(best[name], time.perf_counter() - begun)
+            seconds = asyncio.run(_run(case, messages))
+            if seconds is None:
+                seconds = time.perf_counter() - begun
+            best[name] = min(best[name], seconds)
     bare = best["asyncio.Queue"]
     for name, seconds in best.items():
-        print(f"{name:32} {seconds / messages * 1e6:6.2f} us/message {seconds / bare:6.2f} x queue")
+        print(f"{name:34} {seconds / messages * 1e6:6.2f} us/message {seconds / bare:6.2f} x queue")
 
 
-async def _run(case: Callable[[int], Awaitable[None]], messages: int) -> None:
-    await case(messages)
+async def _run(case: Case, messages: int) -> float | None:
+    return await case(messages)
 
 
 if __name__ == "__main__":
