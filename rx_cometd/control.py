@@ -197,9 +197,14 @@ class Control:
         else:
             self._due(Step.CONNECT, self.advice.interval)
 
-    def count_events(self, count: int) -> None:
+    def count_events(self, count: int, now: float) -> None:
         """Note event messages that came, whatever brought them."""
-        self._pace.count_events(count)
+        self._pace.count_events(count, now)
+
+    @property
+    def first_event_at(self) -> float | None:
+        """When the first event message came since the last connect went out, if any did."""
+        return self._pace.first_event_at
 
     def await_fewer_messages(self, count: int) -> None:
         """Note that messages came, after the replies that came with them."""

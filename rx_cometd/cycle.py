@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from rx_cometd.connection_types import ConnectionType
 from rx_cometd.exceptions import AuthenticationError
 from rx_cometd.outcomes import Step
 from rx_cometd.settings import Settings, provided
@@ -98,7 +99,7 @@ class Cycle:
             return False
         now = self._loop.time()
         if self._held_since is None:
-            self._held_since = now
+            self._held_since = self._answered_at(now)
         lifetime = protocol.control.advice.max_interval
         # A fifth is kept for the connect to reach the server.
         limit = self._settings.max_suspension if lifetime is None else lifetime * 0.8
@@ -108,6 +109,16 @@ class Cycle:
             return False
         self.schedule(Step.CONNECT, left)
         return True
+
+    def _answered_at(self, now: float) -> float:
+        """Tell when, at the latest, the server began to count the session's days.
+
+        Over a WebSocket that is when the first messages came: they are on their way in frames of
+        their own before the reply is, and in great numbers they take their time.
+        """
+        began = self._protocol.control.first_event_at
+        over_websocket = self._flow.connection_type is ConnectionType.WEBSOCKET
+        return began if over_websocket and began is not None else now
 
     def resume(self) -> None:
         """Let a connect go that was held back."""

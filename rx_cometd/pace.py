@@ -29,15 +29,20 @@ class Pace:
         self._fruitless = 0
         self._down_since: float | None = None
         self._held = False
+        #: When the first event message came since the last connect went out, if any did.
+        self.first_event_at: float | None = None
 
     def sent(self, now: float, *, held: bool) -> None:
         """Note that a connect goes out, and whether the server may hold it."""
         self._held = held
+        self.first_event_at = None
         self._idling.sent(now, held=held)
 
-    def count_events(self, count: int) -> None:
+    def count_events(self, count: int, now: float) -> None:
         """Note event messages that came, whatever brought them."""
         self._idling.count_events(count)
+        if count and self.first_event_at is None:
+            self.first_event_at = now
 
     def link_up(self) -> None:
         """Note that the server answered."""

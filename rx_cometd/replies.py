@@ -103,7 +103,7 @@ class Replies:
                 replies.append(message)
         # Whether a connect brought messages is known before its reply is looked at: over
         # long-polling they come in one payload, in CometD before the reply, in Faye after it.
-        self._control.count_events(len(events))
+        self._control.count_events(len(events), now)
         for reply in replies:
             self._reply(reply, now, exchange, retries)
         self._control.await_fewer_messages(len(events))

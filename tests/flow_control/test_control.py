@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -173,6 +174,32 @@ async def _outlive(client: Client, server: Server, channel: str) -> None:
         received = [number_of(await anext(messages)) for _ in range(2 * BOUND)]
         assert received == list(range(2 * BOUND))
         assert client.statistics().handshakes == 1
+
+
+@only(WEBSOCKETS)
+async def test_a_batch_that_takes_long_does_not_shorten_life(
+    start_server: StartServer, make_client: MakeClient, channel: str
+) -> None:
+    """The server counts from when it answered, not from when the client has read it all."""
+    server = await start_server(timeout=0.3, max_interval=LIFETIME)
+    client = make_client(server, max_suspension=0.7 * LIFETIME, json_loads=_loads_slowly)
+    async with client:
+        messages = await filled(client, server, channel, Overflow.SUSPEND)
+        client_id = client.client_id
+        await server.control("publish", channel=channel, count=4 * BOUND, first=2 * BOUND)
+        received = [number_of(await anext(messages)) for _ in range(BOUND)]
+        await eventually(lambda: client.pending_count == 5 * BOUND)
+        connects = Seen(client.meta("/meta/connect"))
+        await connects.count(2)
+        received += [number_of(await anext(messages)) for _ in range(5 * BOUND)]
+        assert received == list(range(6 * BOUND))
+        assert client.client_id == client_id
+
+
+def _loads_slowly(text: str | bytes) -> Any:
+    """Decode as a slow machine does, or over a slow link: half a lifetime for 100 frames."""
+    time.sleep(LIFETIME / 200)
+    return json.loads(text)
 
 
 @only(ALL)
