@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import random
+from asyncio.subprocess import PIPE
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rx_cometd.extensions import binary, timesync
 from tests.conformance.observing import Seen, confirmed, data_of
+from tests.servers import installed, requires
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from tests.conformance.conftest import MakeClient
+    from tests.conformance.differences import Target
     from tests.conformance.serving import Server
 
 MEBIBYTE = random.Random(1).randbytes(1024 * 1024)
@@ -63,3 +71,37 @@ async def test_timesync(server: Server, make_client: MakeClient, channel: str) -
         assert repr(clock) != "<TimeSync offset=0.000 lag=0.000>"
         assert abs(clock.offset) < 0.25
         assert 0 <= clock.lag < 0.25
+
+
+@requires("clients")
+async def test_binary_with_reference_client(
+    target: Target, server: Server, make_client: MakeClient, channel: str
+) -> None:
+    """Scenario 87: 1 MiB to the npm client, and what it makes of that back."""
+    there, back = f"{channel}/there", f"{channel}/back"
+    chunk = {"data": MEBIBYTE[:1001], "last": False, "meta": {"name": "a.bin"}}
+    arguments = (server.url, target.connection_type.value, there, back)
+    async with reference_client(*arguments), make_client(server, extensions=[binary()]) as client:
+        seen: Seen[Any] = Seen(client.channel(back))
+        await confirmed(client, back)
+        await client.publish(there, MEBIBYTE)
+        await client.publish(there, chunk)
+        assert data_of(await seen.count(2)) == [MEBIBYTE, chunk]
+
+
+@asynccontextmanager
+async def reference_client(*arguments: str) -> AsyncGenerator[None]:
+    """Run the npm client until the end of the block."""
+    script = Path(__file__).with_name("reference_client.mjs").read_text()
+    process = await asyncio.create_subprocess_exec(
+        *("node", "--input-type=module", "--eval", script, "--", *arguments),
+        cwd=installed("clients"),
+        stdin=PIPE,
+        stdout=PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"ready\n"
+        yield
+    finally:
+        await process.communicate(b"")
