@@ -95,7 +95,7 @@ class Recorder(abc.ObserverBase[Any]):
     def ended(self) -> bool:
         return self.completed or self.error is not None
 
-    async def until(self, condition: Callable[[], object], timeout: float = 5.0) -> None:  # noqa: ASYNC109
+    async def until(self, condition: Callable[[], object], timeout: float = 15.0) -> None:  # noqa: ASYNC109
         """Wait for something to be true after one of the calls."""
         async with asyncio.timeout(timeout):
             while not condition():
@@ -108,7 +108,7 @@ class Recorder(abc.ObserverBase[Any]):
         assert len(self.items) == count, (self.items, self.error, self.completed)
         return self.items
 
-    async def fails(self, timeout: float = 5.0) -> Exception:  # noqa: ASYNC109
+    async def fails(self, timeout: float = 15.0) -> Exception:  # noqa: ASYNC109
         """Wait for the error."""
         await self.until(lambda: self.ended, timeout)
         assert self.error is not None
@@ -132,14 +132,14 @@ def payloads_with(server: BayeuxServer, channel: str) -> list[list[Json]]:
 
 async def subscribed(server: BayeuxServer, channel: str, count: int = 1) -> None:
     """Wait for the server to have so many subscribers to a channel."""
-    await server.until(lambda: len(server.subscribers(channel)) == count)
+    await server.until(lambda: len(server.subscribers(channel)) == count, 15.0)
 
 
 async def held(server: BayeuxServer) -> None:
     """Wait until the only session's connect is held."""
-    await server.until(lambda: any(s.held for s in server.sessions.values()))
+    await server.until(lambda: any(s.held for s in server.sessions.values()), 15.0)
 
 
 async def lingering(server: BayeuxServer) -> None:
     """Wait until no session is left on the server."""
-    await server.until(lambda: not server.sessions)
+    await server.until(lambda: not server.sessions, 15.0)

@@ -7,7 +7,6 @@ import gc
 import threading
 from typing import TYPE_CHECKING
 
-import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
@@ -34,15 +33,8 @@ def _threads() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if not thread.name.startswith("asyncio_")}
 
 
-@pytest.fixture(scope="session")
-def _only_what_is_new() -> None:
-    """Have the collector look at what tests make only: it runs after each of them."""
-    gc.collect()
-    gc.freeze()
-
-
 @pytest_asyncio.fixture
-async def nothing_left(_only_what_is_new: None) -> AsyncGenerator[None]:
+async def nothing_left() -> AsyncGenerator[None]:
     """Fail a test that leaves a task, a thread, or an error that nobody took.
 
     Sockets and coroutines tell of themselves once collected: warnings are errors here.
