@@ -216,7 +216,8 @@ class Pipeline(Generic[_Owner]):
         self._enter()
         inside = list(self._inside)
         self._inside.clear()
-        if not self._connecting:  # else the next payload tries it again
+        if inside and not self._connecting:
+            # Else the next payload tries it: operators that fail by themselves must not spin.
             self._connect_anew()
         for passage in inside:
             payload = passage.payload() or passage.restored()

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import reactivex as rx
+from reactivex import abc
 from reactivex import operators as ops
+from reactivex.disposable import Disposable
 
 from rx_cometd import (
     ClientState,
@@ -457,18 +459,40 @@ def failing_when_made(_: Observable[Payload]) -> Observable[Payload]:
 
 
 def failing_when_subscribed(_: Observable[Payload]) -> Observable[Payload]:
+    def subscribe(
+        observer: abc.ObserverBase[Payload], _: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        observer.on_error(ValueError("not this time"))
+        return Disposable()
+
+    return rx.Observable(subscribe)
+
+
+def failing_a_turn_later(_: Observable[Payload]) -> Observable[Payload]:
     return rx.throw(ValueError("not this time"))
 
 
 @BOTH
 @pytest.mark.parametrize("way", ["inbound", "outbound"])
-async def test_operators_that_fail_at_once(kind: ConnectionType, way: str) -> None:
+@pytest.mark.parametrize("operator", [failing_when_subscribed, failing_a_turn_later])
+async def test_operators_that_fail_at_once(
+    kind: ConnectionType, way: str, operator: PayloadOperator, caplog: pytest.LogCaptureFixture
+) -> None:
     async with BayeuxServer() as server:
-        extension = Extension.of(**{way: failing_when_subscribed})
+        extension = Extension.of(**{way: operator})
         client = impatient(server, kind, extensions=[extension], connection_timeout=0.3)
         with pytest.raises(TransportTimeoutError) as caught:
             await client.open()
-        assert causes(caught.value)[1:] == [ExtensionError, ValueError]
+        assert ExtensionError in causes(caught.value)
+        assert "not this time" in caplog.text
+        # It is tried with each payload, and not in between.
+        assert len(caplog.records) < 200
+
+
+@BOTH
+@pytest.mark.parametrize("way", ["inbound", "outbound"])
+async def test_operators_that_cannot_be_made(kind: ConnectionType, way: str) -> None:
+    async with BayeuxServer() as server:
         client = impatient(server, kind, extensions=[Extension.of(**{way: failing_when_made})])
         with pytest.raises(ValueError, match="not this time"):
             await client.open()
