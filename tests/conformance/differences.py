@@ -46,23 +46,12 @@ class Differences:
         only_websocket: Those that leave it without long-polling.
         one_copy: A message that matches several subscriptions of a session is sent once;
             cometd-nodejs-server sends a copy for each.
-        service_subscribe: A subscribe to a service channel succeeds (and does nothing); Faye
-            refuses it.
         unknown_client: The error code for a client id that the server does not know.
-        expires: A session ends ``maxInterval`` after its last connect; in Faye after twice the
-            ``timeout``, which cannot be set apart.
-        reports_unknown_publisher: A publish of an unknown client is refused; Faye takes it.
-        subscribe_denied: Code of a refused subscribe.
-        publish_denied: Code of a refused publish.
         browsers: It tells clients that share cookies to poll, all but one.
         small: The options that have it take messages of 10,000 bytes at most.
         handshake_reconnect: The options that have it tell its ``maxInterval``.
         deliver_only: Those that have it send data with connect replies only.
         greets_early: Those that have it deliver with the handshake reply.
-        keeps_order_of_payloads: Data of a long-polling response come before its connect reply;
-            in Faye after it.
-        resumes: A connect resumes a session whose link was cut without the server noticing.
-            Faye does not answer it while it holds the old one, and a new session is made.
         notices_cuts: Over which transports it learns at once that a connection is gone.
             Otherwise it learns it when it writes the next time, and what it writes is lost,
             unless there is the ack extension.
@@ -85,19 +74,12 @@ class Differences:
     only_long_polling: Mapping[str, Any] | None = None
     only_websocket: Mapping[str, Any] | None = None
     one_copy: bool = True
-    service_subscribe: bool = True
     unknown_client: int = 402
-    expires: bool = True
-    reports_unknown_publisher: bool = True
-    subscribe_denied: int = 403
-    publish_denied: int = 403
     browsers: bool = True
     small: Mapping[str, Any] | None = None
     handshake_reconnect: Mapping[str, Any] | None = None
     deliver_only: Mapping[str, Any] | None = None
     greets_early: Mapping[str, Any] | None = None
-    keeps_order_of_payloads: bool = True
-    resumes: bool = True
     notices_cuts: tuple[ConnectionType, ...] = (ConnectionType.WEBSOCKET,)
     cookies: bool = True
     one_path: bool = True
@@ -155,12 +137,7 @@ DIFFERENCES: Final[dict[Name, Differences]] = {
         greets=False,
         denies_for_good=False,
         denial_advice=False,
-        service_subscribe=False,
-        expires=False,
-        reports_unknown_publisher=False,
         browsers=False,
-        keeps_order_of_payloads=False,
-        resumes=False,
         cookies=FayeServer.capabilities.cookies,
     ),
 }

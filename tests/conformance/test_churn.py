@@ -39,8 +39,8 @@ class Life:
         self.publishing: list[asyncio.Task[Any]] = []
 
     @property
-    def wanted(self) -> set[str]:
-        return {name for name, observers in self.observers.items() if observers}
+    def wanted(self) -> frozenset[str]:
+        return frozenset(name for name, observers in self.observers.items() if observers)
 
     async def step(self) -> None:
         """Do something, most often within the same turn of the loop as the step before."""
@@ -94,9 +94,14 @@ async def test_churn(
             await client.publish(name, {"n": number})
         for number, name in enumerate(life.channels):
             for seen in life.observers[name]:
-                await seen.until(lambda seen=seen, n=number: n in numbers_of(seen.items))
-                assert numbers_of(seen.items).count(number) == 1
-                assert not seen.ended
+                await saw(seen, number)
+
+
+async def saw(seen: Seen[Any], number: int) -> None:
+    """Check that an observer gets a message once, and goes on."""
+    await seen.until(lambda: number in numbers_of(seen.items))
+    assert numbers_of(seen.items).count(number) == 1
+    assert not seen.ended
 
 
 @pytest.mark.parametrize("extensions", [[], [ack]], ids=["plain", "ack"])
@@ -145,11 +150,15 @@ async def test_state_of_one_session_after_the_other(
             await confirmed(client, channel)
             await client.publish(channel, number)
             await seen.count(number + 1)
-            session = client.client_id
-            await server.control("forget", client_id=session)
-            await eventually(
-                lambda session=session: client.client_id not in (None, session)
-                and client.state is ClientState.CONNECTED
-            )
+            await renewed(server, client)
         assert data_of(seen.items) == list(range(10))
         assert client.statistics().handshakes == 11
+
+
+async def renewed(server: Server, client: Client) -> None:
+    """Have the server forget the client's session, and wait for the next one."""
+    session = client.client_id
+    await server.control("forget", client_id=session)
+    await eventually(
+        lambda: client.client_id not in (None, session) and client.state is ClientState.CONNECTED
+    )

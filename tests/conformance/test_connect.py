@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.conformance.conftest import MakeClient, StartServer
+    from tests.conformance.differences import Target
     from tests.conformance.serving import Server
 
 
@@ -173,7 +174,9 @@ async def test_empty_response(server: Server, make_client: MakeClient) -> None:
         assert (await server.counters())["connects"] <= 6
 
 
-async def test_session_forgotten(server: Server, make_client: MakeClient, channel: str) -> None:
+async def test_session_forgotten(
+    target: Target, server: Server, make_client: MakeClient, channel: str
+) -> None:
     """Scenarios 39, 63 (starred) and 78: the server has forgotten the session; the client makes
     another one, resubscribes in one payload, and the observers never know."""
     async with make_client(server) as client:
@@ -185,6 +188,9 @@ async def test_session_forgotten(server: Server, make_client: MakeClient, channe
         first = client.client_id
         await server.control("reset_counters")
         await server.control("forget", client_id=first)
+        told = (await states.reach(ClientState.REHANDSHAKING)).error
+        assert isinstance(told, ServerError)
+        assert told.error_code == target.differences.unknown_client
         change = await states.reach(ClientState.CONNECTED)
         assert not change.resumed
         assert change.client_id not in (None, first)
