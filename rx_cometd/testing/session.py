@@ -199,6 +199,10 @@ class ServerSession:
         if self.held is None:
             self._expires_at = asyncio.get_running_loop().time() + seconds
 
+    def expire_never(self) -> None:
+        """Let the session live on until it is said when it ends."""
+        self._expires_at = None
+
     @property
     def expired(self) -> bool:
         """Whether a connect is overdue."""

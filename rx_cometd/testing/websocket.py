@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import WSMessage, WSMsgType, web
@@ -15,7 +17,7 @@ from rx_cometd.testing.tasks import Tasks
 from rx_cometd.testing.wire import MalformedPayload
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from rx_cometd.testing.core import Core
 
@@ -37,7 +39,7 @@ class WebSocketLink:
         self._core = core
         self._request = request
         self._ws = ws
-        self._outbox: deque[str] = deque()
+        self._outbox: deque[str | Callable[[], None]] = deque()
         self._size = 0
         self._ready = asyncio.Event()
         self._roomy = asyncio.Event()
@@ -59,6 +61,11 @@ class WebSocketLink:
         self._ready.set()
         if self._size >= _HIGH_WATER:
             self._roomy.clear()
+
+    def once_written(self, action: Callable[[], None]) -> None:
+        """Do something once all that waits now is written; never, if the link ends before."""
+        self._outbox.append(action)
+        self._ready.set()
 
     async def drained(self) -> None:
         """Wait until it is crowded no more, or closed."""
@@ -115,7 +122,7 @@ class WebSocketLink:
                 await self._ready.wait()
                 await self._core.faults.gate()
                 if self._outbox:
-                    await self._ws.send_str(self._frame())
+                    await self._write_next()
                 elif self._closing is not None:
                     await self.close(*self._closing)
                     return
@@ -125,10 +132,20 @@ class WebSocketLink:
             # The reader learns of the end of the connection too, and cleans up.
             self._roomy.set()
 
-    def _frame(self) -> str:
+    async def _write_next(self) -> None:
+        first = self._outbox.popleft()
+        if isinstance(first, str):
+            await self._ws.send_str(self._frame(first))
+        else:
+            first()
+
+    def _frame(self, first: str) -> str:
         outbox = self._outbox
-        limit = self._core.options.messages_per_frame or len(outbox)
-        texts = [outbox.popleft() for _ in range(min(limit, len(outbox)))]
+        limit = self._core.options.messages_per_frame or sys.maxsize
+        texts = [first]
+        while outbox and len(texts) < limit and isinstance(outbox[0], str):
+            texts.append(outbox[0])
+            outbox.popleft()
         self._size -= sum(map(len, texts))
         if self._size < _HIGH_WATER // 2:
             self._roomy.set()
@@ -216,6 +233,18 @@ class WebSockets:
             link.spawn(_push_later(link, texts, delay))
         else:
             _push(link, texts)
+            if exchange.connect is not None:
+                self._count_from_writing(link, exchange)
+
+    def _count_from_writing(self, link: WebSocketLink, exchange: Exchange) -> None:
+        """Count the days of sessions from when all was written, for that may take its time.
+
+        So does AbstractWebSocketEndPoint.
+        """
+        for session in exchange.sessions:
+            if session.link is link:
+                session.expire_never()
+                link.once_written(partial(session.expire_in, self._core.registry.lifetime))
 
 
 def _push(link: WebSocketLink, texts: list[str]) -> None:

@@ -196,6 +196,32 @@ async def test_a_batch_that_takes_long_does_not_shorten_life(
         assert client.client_id == client_id
 
 
+@only(WEBSOCKETS)
+async def test_a_batch_that_takes_longer_than_a_session_lives(
+    target: Target, start_server: StartServer, make_client: MakeClient, channel: str
+) -> None:
+    """The server counts from when all was written, and a socket takes no more than is read."""
+    server = await start_server(timeout=0.3, max_interval=LIFETIME)
+    client = make_client(server, json_loads=_loads_slowly)
+    async with client:
+        seen = Seen(client.channel(channel))
+        await confirmed(client, channel)
+        client_id, count, size = client.client_id, 400, 100_000
+        for first in range(0, count, 50):
+            if target.name == "embedded":
+                for n in range(first, first + 50):
+                    data = {"n": n, "padding": "x" * size}
+                    await server.control("publish", channel=channel, data=data)
+            else:
+                await server.control("publish", channel=channel, count=50, first=first, size=size)
+        await seen.count(count)
+        assert [number_of(message) for message in seen.items] == list(range(count))
+        assert seen.times[-1] - seen.times[0] > LIFETIME
+        connects = Seen(client.meta("/meta/connect"))
+        await connects.count(2)
+        assert client.client_id == client_id
+
+
 def _loads_slowly(text: str | bytes) -> Any:
     """Decode as a slow machine does, or over a slow link: half a lifetime for 100 frames."""
     time.sleep(LIFETIME / 200)
