@@ -282,6 +282,68 @@ async def test_a_restarted_server_goes_unnoticed(kind: ConnectionType) -> None:
         assert client.statistics().handshakes == 3
 
 
+@BOTH
+async def test_what_is_wished_while_the_link_is_down(kind: ConnectionType) -> None:
+    """It is told when the link is back, in one payload, and in the same session."""
+    async with BayeuxServer() as server, client_of(server, kind) as client:
+        gone, fleeting = Recorder(client.channel("/gone")), Recorder(client.channel("/fleeting"))
+        changes = Recorder(client.state_changes)
+        await client.publish("/b", 1)
+        await held(server)
+        await server.stop(forget=False)
+        await changes.until(lambda: changes.items[-1].error)
+        server.received.clear()
+        gone.subscription.dispose()
+        fleeting.subscription.dispose()
+        new = Recorder(client.channel("/new"))
+        again = Recorder(client.channel("/fleeting"))
+        Recorder(client.channel("/never")).subscription.dispose()
+        await server.start()
+        await subscribed(server, "/new")
+        await server.publish("/new", 1)
+        await server.publish("/fleeting", 2)
+        await new.count(1)
+        await again.count(1)
+        assert names(server) == ["/new"]
+        assert names(server, "/meta/unsubscribe") == ["/gone"]
+        assert len(payloads_with(server, "/meta/subscribe")) == 1
+        assert len(server.sessions) == 1
+        assert not fleeting.items
+
+
+@BOTH
+async def test_what_is_left_while_the_session_is_lost_is_not_resubscribed(
+    kind: ConnectionType,
+) -> None:
+    async with BayeuxServer() as server, client_of(server, kind) as client:
+        gone, kept = Recorder(client.channel("/gone")), Recorder(client.channel("/kept"))
+        changes = Recorder(client.state_changes)
+        await client.publish("/b", 1)
+        await server.stop(forget=True)
+        await changes.until(lambda: changes.items[-1].error)
+        gone.subscription.dispose()
+        server.received.clear()
+        await server.start()
+        await subscribed(server, "/kept")
+        await server.publish("/kept", 1)
+        await kept.count(1)
+        assert names(server) == ["/kept"]
+        assert names(server, "/meta/unsubscribe") == []
+
+
+@BOTH
+async def test_retry_after_a_refused_resubscribe(kind: ConnectionType) -> None:
+    async with BayeuxServer() as server, client_of(server, kind) as client:
+        seen = Recorder(client.channel("/a").pipe(ops.retry(2)))
+        await subscribed(server, "/a")
+        await held(server)
+        server.faults.refuse_subscribe("/a", count=1)
+        server.faults.forget()
+        await subscribed(server, "/a")
+        await server.publish("/a", 1)
+        await seen.count(1)
+
+
 async def test_fields_are_asked_anew_at_every_resubscribe() -> None:
     numbers = iter(range(10))
     async with BayeuxServer() as server, client_of(server) as client:

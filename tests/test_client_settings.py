@@ -98,6 +98,20 @@ async def recording(server: BayeuxServer) -> AsyncGenerator[tuple[str, list[web.
             await runner.cleanup()
 
 
+# Addresses
+
+
+@BOTH
+@pytest.mark.parametrize("scheme", ["http", "ws"])
+async def test_addresses_are_kept_whole(kind: ConnectionType, scheme: str) -> None:
+    async with BayeuxServer() as server, recording(server) as (url, seen):
+        address = url.replace("http:", f"{scheme}:") + "/deep%20er;x?a=1&b=%C3%BC"
+        async with client_of(address, kind) as client:
+            await client.publish("/a", 1)
+        (path,) = {request.raw_path for request in seen}
+        assert path == "/cometd/deep%20er;x?a=1&b=%C3%BC"
+
+
 # Headers
 
 
