@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from rx_cometd import Client, ConnectionType, Overflow
+from rx_cometd import Client, ClientState, ConnectionType, Overflow, ProtocolError
 from rx_cometd.extensions import ack
 from rx_cometd.operators import to_async_iterable
 from tests.conformance.embedded import EmbeddedServer
@@ -301,3 +301,28 @@ async def test_a_queue_stays_where_connects_deliver(
         await client.publish(f"{channel}/other", {"n": 0})
         await client.publish(f"{channel}/other", {"n": 0})
         assert messages.pending_count == payloads.received == held < 3 * BOUND
+
+
+@only(LONG_POLLING)
+async def test_a_payload_that_is_too_large_is_told(
+    server: Server, make_client: MakeClient, channel: str
+) -> None:
+    """The one way to lose messages with SUSPEND: the state says so, and the session goes on."""
+    client = make_client(server, max_suspension=4.5, max_message_size=20_000)
+    async with client:
+        states = Seen(client.state_changes)
+        messages = await filled(client, server, channel, Overflow.SUSPEND)
+        await Feed(server, channel, burst=500).publish(500)  # queued: 35 kB and more
+        async with asyncio.timeout(5):
+            await _take_until_empty(messages)
+            await states.until(lambda: states.items[-1].error is not None)
+        assert isinstance(states.items[-1].error, ProtocolError)
+        await states.until(lambda: states.items[-1].state is ClientState.CONNECTED)
+        assert states.items[-1].resumed
+        await server.control("publish", channel=channel, data={"n": -1})
+        assert number_of(await anext(messages)) == -1
+
+
+async def _take_until_empty(messages: ObservableIterator[Any]) -> None:
+    while messages.pending_count:
+        await anext(messages)
