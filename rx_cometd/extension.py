@@ -6,6 +6,7 @@ This file holds what an extension *is*. How a session composes and runs them is 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -154,6 +155,10 @@ class Extension:
             inbound: Applied to the payloads received; any ReactiveX operator.
             outbound: Applied to the payloads to send.
 
+        Raises:
+            TypeError: One of them is a coroutine function, which is no operator yet:
+                ``map_async`` makes one of it, or write a class.
+
         Example:
             >>> from reactivex import operators as ops
             >>> tagged = Extension.of(
@@ -162,6 +167,9 @@ class Extension:
             ...     )
             ... )
         """
+        for operator in (inbound, outbound):
+            if inspect.iscoroutinefunction(operator):
+                raise TypeError(f"an operator is needed, not the coroutine function {operator!r}")
         return _OperatorExtension(Operators(inbound, outbound))
 
     def operators(self) -> Operators:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from weakref import ref
 
 from reactivex import Observable
@@ -169,38 +169,58 @@ class Pipeline(Generic[_Owner]):
         _, owner, replies = pushed
         self._hand_on(owner, payload, replies)
 
-    def _out_later(self, payload: Payload) -> None:
+    def _out_later(self, payload: Any) -> None:
         """Take out what was inside, or something that an operator made of it."""
         if self._connecting:
             _log.warning("dropped %r, which an extension made up before there was any", payload)
             return
         self._enter()
         self._last_out = self._loop.time()
+        if not isinstance(payload, Payload):
+            kind = type(payload).__name__
+            self._broken(ExtensionError(f"an extension let out a {kind}, not a Payload"))
+            return
         if payload.emitted:
             # Let out twice: delivered twice, but its callbacks are not called again.
             payload = Payload(payload.messages, payload.headers)
-        passage = next((p for p in self._inside if p.is_of(payload)), None)
-        if passage is None and any(p.is_of(payload) for p in self._abandoned):
+        try:
+            passage = next((p for p in self._inside if p.payload() is payload), None)
+            passage = passage or next((p for p in self._inside if p.shares_with(payload)), None)
+            late = passage is None and any(p.shares_with(payload) for p in self._abandoned)
+        except Exception as error:
+            self._broken(_nonsense(error))
+            return
+        if passage is not None:
+            self._out_of(passage, payload)
+        elif late:
             _log.warning("dropped %r, which an extension let out too late", payload)
-            return
-        if passage is None:
+        else:
             self._hand_on(None, payload, ())
-            return
-        missing = _missing(passage.replies, payload)
-        if missing and passage.payload() is not payload:
-            passage.replies = missing  # further pieces are to come
-            self._hand_on(None, payload, ())
-            return
+
+    def _out_of(self, passage: _Passage[_Owner], payload: Payload) -> None:
+        """Take a payload out that is inside, or stands for one that is."""
+        if passage.payload() is not payload:
+            missing = _missing(passage.replies, payload)
+            if missing:
+                passage.replies = missing  # further pieces are to come
+                self._hand_on(None, payload, ())
+                return
         del self._inside[passage]
         self._hand_on(passage.owner, payload, passage.replies)
 
     def _hand_on(self, owner: _Owner | None, payload: Payload, replies: tuple[str, ...]) -> None:
         payload.emitted = True
-        if payload.failure is None:
-            self._passed(owner, payload, _missing(replies, payload) if replies else ())
-        else:
+        if payload.failure is not None:
             _log.error("an extension failed with %r", payload, exc_info=payload.failure)
             self._lost(owner, payload, replies, _failure(payload.failure))
+            return
+        try:
+            missing = _missing(replies, payload) if replies else ()
+        except Exception as error:
+            _log.exception("an extension made nonsense of a payload")
+            self._lost(owner, None, replies, _nonsense(error))
+            return
+        self._passed(owner, payload, missing)
 
     # -- not out -------------------------------------------------------------------------------
 
@@ -313,10 +333,8 @@ class _Passage(Generic[_Owner]):
         self.replies = replies
         self.deadline = deadline
 
-    def is_of(self, payload: Payload) -> bool:
-        """Tell whether a payload is the one that went in, or has one of its messages."""
-        if self.payload() is payload:
-            return True
+    def shares_with(self, payload: Payload) -> bool:
+        """Tell whether a payload has one of the messages that went in."""
         ours = {id(message) for message in self.messages}
         ids = {str(message["id"]) for message in self.messages if "id" in message}
         return any(
@@ -332,6 +350,12 @@ class _Passage(Generic[_Owner]):
 def _missing(replies: tuple[str, ...], payload: Payload) -> tuple[str, ...]:
     there = {str(message.get("id")) for message in payload.messages}
     return tuple(reply for reply in replies if reply not in there)
+
+
+def _nonsense(error: Exception) -> ExtensionError:
+    failure = ExtensionError("an extension made nonsense of a payload")
+    failure.__cause__ = error
+    return failure
 
 
 def _failure(error: BaseException) -> ExtensionError:

@@ -200,12 +200,16 @@ class Wire:
         future: asyncio.Future[Payload] = asyncio.get_running_loop().create_future()
         self._outbound.push(Payload(list(messages), headers), future)
         passed = future.result() if future.done() else await future
-        self._restore_ids(passed.messages, ids)
-        kept = {message.get("id") for message in passed.messages}
+        try:
+            self._restore_ids(passed.messages, ids)
+            kept = {message.get("id") for message in passed.messages}
+            headers = CIMultiDict((name, str(value)) for name, value in passed.headers.items())
+        except Exception as error:
+            raise ExtensionError("an extension made nonsense of a payload") from error
         dropped = tuple(request_id for request_id in ids.values() if request_id not in kept)
         if dropped:
             self._handlers.failed(dropped, ExtensionError("an extension dropped the message"))
-        return passed.messages, CIMultiDict(passed.headers)
+        return passed.messages, headers
 
     def _restore_ids(self, messages: list[Message], ids: Mapping[int, str]) -> None:
         """Give messages their ids back, and those that extensions added ids of their own.
@@ -267,7 +271,14 @@ class Wire:
     ) -> None:
         if missing:
             self._handlers.failed(missing, ExtensionError("an extension dropped the reply"))
-        self._handlers.received(payload.messages, exchange or (), payload)
+        try:
+            self._handlers.received(payload.messages, exchange or (), payload)
+        except Exception as error:
+            # Only what is no list of messages, and no longer what came, gets us here.
+            _log.exception("an extension made nonsense of a payload")
+            failure = ExtensionError("an extension made nonsense of a payload")
+            failure.__cause__ = error
+            self._handlers.failed(exchange or (), failure)
 
     def _lost_inbound(
         self,

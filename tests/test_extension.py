@@ -82,6 +82,16 @@ def test_operators_are_those_given() -> None:
     assert Extension.of().operators() == Operators(None, None)
 
 
+@pytest.mark.parametrize("way", ["inbound", "outbound"])
+def test_a_coroutine_function_is_no_operator(way: str) -> None:
+    async def act(payload: Payload) -> Payload:
+        return payload
+
+    operator: Any = act
+    with pytest.raises(TypeError, match="coroutine function"):
+        Extension.of(**{way: operator})
+
+
 def test_a_class_has_operators_for_what_is_written() -> None:
     class Incoming(Extension):
         async def incoming(

@@ -19,10 +19,13 @@ from rx_cometd import (
     Extension,
     ExtensionError,
     Payload,
+    TransportError,
     TransportTimeoutError,
 )
-from rx_cometd.testing import BayeuxServer
+from rx_cometd.extensions import ack
+from rx_cometd.testing import BayeuxServer, ServiceRequest
 from tests.client_driver import BOTH, Recorder, client_of, held, requests, subscribed
+from tests.extending.driver import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -695,6 +698,123 @@ async def test_inbound_payloads_gathered_into_one(kind: ConnectionType) -> None:
         assert all(reply["successful"] for reply in results)
         await seen.until(lambda: len(seen.items) >= 5)
         assert seen.data == list(range(5))
+
+
+# Nonsense
+
+
+def no_payload(payload: Payload) -> Any:
+    return None if has(payload, "/bad") else payload
+
+
+def no_list(payload: Payload) -> Payload:
+    broken: Any = payload
+    if has(payload, "/bad"):
+        broken.messages = None
+    return payload
+
+
+def no_messages(payload: Payload) -> Payload:
+    broken: Any = payload
+    if has(payload, "/bad"):
+        broken.messages = ["nothing", 7]
+    return payload
+
+
+NONSENSE = pytest.mark.parametrize("change", [no_payload, no_list, no_messages])
+
+
+@BOTH
+@NONSENSE
+@pytest.mark.parametrize("delay", [None, 0.01])
+@pytest.mark.parametrize("way", ["inbound", "outbound"])
+async def test_nonsense_fails_its_requests(
+    kind: ConnectionType,
+    change: Callable[[Payload], Payload],
+    delay: float | None,
+    way: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    operator: Any = ops.map(change)
+    if delay is not None:
+        operator = rx.compose(ops.delay(delay), operator)
+    async with (
+        BayeuxServer() as server,
+        impatient(server, kind, extensions=[Extension.of(**{way: operator})]) as client,
+    ):
+        await held(server)
+        with pytest.raises(ExtensionError):
+            await client.publish("/bad", 1)
+        assert (await client.publish("/good", 1))["successful"] is True
+        assert client.state is ClientState.CONNECTED
+    assert way == "outbound" or "extension" in caplog.text
+
+
+@BOTH
+async def test_headers_that_are_no_text(kind: ConnectionType) -> None:
+    witness = Witness()
+
+    def put(payload: Payload) -> None:
+        headers: Any = payload.headers
+        headers["X-Number"] = 7
+
+    async with (
+        BayeuxServer(extensions=[witness]) as server,
+        client_of(server, kind, extensions=[Extension.of(outbound=ops.do_action(put))]),
+    ):
+        pass
+    assert set(witness.of("X-Number")) == {"7"}
+
+
+# With other things
+
+
+@BOTH
+async def test_with_ack_what_failed_comes_once_and_in_order(kind: ConnectionType) -> None:
+    extensions = [ack(), Extension.of(inbound=raising("bad"))]
+    async with (
+        BayeuxServer(timeout=1) as server,
+        impatient(server, kind, extensions=extensions) as client,
+    ):
+        seen = Recorder(client.channel("/a"))
+        await subscribed(server, "/a")
+        for data in ("good", "bad", "good", "bad", "bad", "good"):
+            await server.publish("/a", data)
+        await seen.until(lambda: len(seen.items) >= 6)
+        await server.publish("/a", "last")
+        await seen.until(lambda: seen.data[-1] == "last")
+        assert seen.data == ["good", "bad", "good", "bad", "bad", "good", "last"]
+
+
+@BOTH
+@pytest.mark.parametrize("bad", [None, raising, hanging])
+async def test_calls(kind: ConnectionType, bad: Callable[[str], PayloadOperator] | None) -> None:
+    operator: Any = ops.delay(0.01) if bad is None else bad("answer")
+    async with (
+        BayeuxServer() as server,
+        impatient(server, kind, extensions=[Extension.of(inbound=operator)]) as client,
+    ):
+
+        @server.service("/service/echo")
+        async def echo(_: ServiceRequest) -> str:
+            return "answer"
+
+        assert (await client.call("/service/echo", 1)).get("data") == "answer"
+
+
+@BOTH
+@pytest.mark.parametrize("way", ["inbound", "outbound"])
+async def test_closing_does_not_wait_for_a_stuck_extension(kind: ConnectionType, way: str) -> None:
+    async with BayeuxServer() as server:
+        extension = Extension.of(**{way: hanging("/stuck")})
+        client = client_of(server, kind, extensions=[extension])  # a second of patience
+        await client.open()
+        publish = asyncio.ensure_future(client.publish("/stuck", 1))
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(1.5):
+            await client.close()
+        with pytest.raises((ExtensionError, TransportError)):
+            await publish
 
 
 async def test_what_an_extension_raised_is_not_in_the_error_text() -> None:
