@@ -23,6 +23,7 @@ from rx_cometd.testing import (
     Passage,
     SalesforceAuthentication,
     ServerExtension,
+    ServiceRequest,
     TokenAuthentication,
 )
 from tests.client_driver import (
@@ -396,6 +397,80 @@ async def test_a_second_connect_failure_ends_the_session(kind: ConnectionType) -
         assert isinstance(await seen.fails(), AuthenticationError)
         assert login.calls == 1
         await client.close()
+
+
+@BOTH
+async def test_a_second_failure_of_a_subscribe_is_an_authentication_error(
+    kind: ConnectionType,
+) -> None:
+    login = Login()
+    async with BayeuxServer() as server, client_of(server, kind, auth=login) as client:
+        server.faults.refuse_subscribe("/a", INVALID)
+        seen = Recorder(client.channel("/a"))
+        other = Recorder(client.channel("/b"))
+        assert isinstance(await seen.fails(), AuthenticationError)
+        assert login.calls == 1
+        await subscribed(server, "/b")
+        await server.publish("/b", 1)
+        await other.count(1)
+
+
+@BOTH
+async def test_a_call_is_made_again_with_new_credentials(kind: ConnectionType) -> None:
+    login = Login()
+
+    def can_publish(_: object, __: str, message: Json) -> Any:
+        return True if message["ext"]["token"] == "t1" else INVALID
+
+    async with (
+        BayeuxServer(can_publish=can_publish) as server,
+        client_of(server, kind, auth=login) as client,
+    ):
+
+        @server.service("/service/echo")
+        async def echo(request: ServiceRequest) -> Any:
+            return request.data
+
+        assert (await client.call("/service/echo", 7)).get("data") == 7
+        assert login.calls == 1
+
+
+@BOTH
+async def test_subscriptions_are_renewed_in_a_session_with_new_credentials(
+    kind: ConnectionType,
+) -> None:
+    """The session and the token are gone at once: handshake and resubscribes are refused."""
+    extension = TokenInEveryMessage()
+    login = Login(extension.grant)
+    async with (
+        BayeuxServer(extensions=[extension], timeout=0.05) as server,
+        client_of(server, kind, auth=login) as client,
+    ):
+        channels = [f"/{n}" for n in range(20)]
+        seen = {channel: Recorder(client.channel(channel)) for channel in channels}
+        for channel in channels:
+            await subscribed(server, channel)
+        extension.good = "t1"
+        server.faults.forget()
+        for channel in channels:
+            await server.until(lambda c=channel: served(server, client, c))  # type: ignore[misc]
+            await server.publish(channel, 1)
+            await seen[channel].count(1)
+        assert login.calls == 1
+
+
+@BOTH
+async def test_closing_with_expired_credentials_asks_for_no_new_ones(kind: ConnectionType) -> None:
+    extension = TokenInEveryMessage()
+    login = Login(extension.grant)
+    async with BayeuxServer(extensions=[extension]) as server:
+        async with client_of(server, kind, auth=login) as client:
+            await held(server)
+            seen = Recorder(client.channel("/a"))
+            await subscribed(server, "/a")
+            extension.good = "another"
+        assert seen.completed
+        assert login.calls == 0
 
 
 # What is asked anew
