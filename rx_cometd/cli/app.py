@@ -13,7 +13,20 @@ from rx_cometd.cli.serve import serve
 __all__ = ["app"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+#: \b keeps click from filling a paragraph.
+_EPILOG = """\b
+Exit codes:
+  0  done, or stopped by Ctrl-C, SIGTERM, or a reader that went away
+  1  the server refused, or something else went wrong
+  2  wrong usage
+  3  the network, or the server's HTTP, failed
+"""
+
+
+@click.group(
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="rx-cometd")
 def app() -> None:
     r"""Talk CometD (Bayeux) on the command line.
