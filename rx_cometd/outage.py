@@ -64,6 +64,7 @@ class Outage:
 
     def _end(self) -> None:
         self.cancel()
+        self._cause = None
         self._counters.reconnects += self._was_up
         self._was_up = True
 
