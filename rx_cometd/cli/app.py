@@ -13,7 +13,15 @@ from rx_cometd.cli.serve import serve
 __all__ = ["app"]
 
 
-#: \b keeps click from filling a paragraph.
+# A backspace keeps click from filling a paragraph.
+_HELP = """Talk CometD (Bayeux) on the command line.
+
+\b
+See it work:          rx-cometd demo
+Listen to channels:   rx-cometd listen URL '/stock/**' /news
+Publish a message:    rx-cometd publish URL /news '{"text": "hi"}'
+Have a server to try: rx-cometd serve --ticker
+"""
 _EPILOG = """\b
 Exit codes:
   0  done, or stopped by Ctrl-C, SIGTERM, or a reader that went away
@@ -24,19 +32,13 @@ Exit codes:
 
 
 @click.group(
+    help=_HELP,
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="rx-cometd")
 def app() -> None:
-    r"""Talk CometD (Bayeux) on the command line.
-
-    \b
-    See it work:            rx-cometd demo
-    Listen to channels:     rx-cometd listen https://example.com/cometd '/stock/**' /news
-    Publish a message:      rx-cometd publish https://example.com/cometd /news '{"text": "hi"}'
-    Have a server to try:   rx-cometd serve --ticker
-    """
+    """Talk CometD (Bayeux) on the command line."""
 
 
 for _command in (demo, listen, publish, serve):

@@ -36,6 +36,8 @@ async def test_every_command_explains_itself(invoke: Invocation, name: str) -> N
 async def test_the_commands_are_listed(invoke: Invocation) -> None:
     outcome = await invoke("-h")
     assert outcome.code == 0
+    assert "\n  See it work:          rx-cometd demo\n" in outcome.out
+    assert "\n    2  wrong usage\n" in outcome.out
     for name in ("demo", "listen", "publish", "serve"):
         assert f"\n  {name} " in outcome.out
 
