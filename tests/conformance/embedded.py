@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from rx_cometd.testing import ServerSession
+    from rx_cometd.testing import Faults, ServerSession
     from rx_cometd.testing.options import Verdict
+    from tests.conformance.serving import Server
 
-__all__ = ["EmbeddedServer"]
+__all__ = ["EmbeddedServer", "faults_of"]
 
 
 class EmbeddedServer:
@@ -177,6 +178,12 @@ class EmbeddedServer:
     def _refuse(self, request: ServiceRequest) -> None:
         fields = {"id": request.message["id"], "successful": False}
         self.bayeux.deliver(request.session.client_id, request.channel, request.data, **fields)
+
+
+def faults_of(server: Server) -> Faults:
+    """Give the faults of a server that has them."""
+    assert isinstance(server, EmbeddedServer)
+    return server.bayeux.faults
 
 
 def _count(messages: list[Json], channel: str) -> int:

@@ -11,6 +11,7 @@ import pytest
 
 from rx_cometd.extensions import ack
 from rx_cometd.states import ClientState
+from tests.conformance.embedded import faults_of
 from tests.conformance.observing import Seen, States, confirmed, eventually, numbers_of
 
 if TYPE_CHECKING:
@@ -189,8 +190,6 @@ async def test_ten_thousand_messages_fifty_cuts(
 async def test_connect_refused(server: Server, make_client: MakeClient, channel: str) -> None:
     """Scenario 81 (starred), where the server itself refuses: a failed connect acknowledges
     nothing."""
-    from tests.conformance.test_handshake import faults_of
-
     async with make_client(server, extensions=[ack()]) as client:
         seen: Seen[Any] = Seen(client.channel(channel))
         await confirmed(client, channel)

@@ -12,10 +12,9 @@ import pytest
 
 from rx_cometd import ServerError, TransportError
 from rx_cometd.states import ClientState
-from tests.conformance.embedded import EmbeddedServer
+from tests.conformance.embedded import EmbeddedServer, faults_of
 from tests.conformance.observing import Seen, States, confirmed, data_of, eventually
 from tests.conformance.serving import TIMEOUT
-from tests.conformance.test_handshake import faults_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +37,7 @@ async def test_held_and_renewed(server: Server, make_client: MakeClient) -> None
     await client.open()
     await server.control("reset_counters")
     await replies.count(2)
-    assert 0.9 * TIMEOUT < replies.times[1] - replies.times[0] < TIMEOUT + 0.8
+    assert 0.9 * TIMEOUT < replies.times[1] - replies.times[0] < TIMEOUT + 3
     await eventually(lambda: connects(server, 1))
     assert (await server.counters())["connects"] <= 2
     assert states.names.count("CONNECTED") == 1
@@ -132,7 +131,7 @@ async def test_temporary_failure(server: Server, make_client: MakeClient, channe
         change = await states.reach(ClientState.CONNECTED)
         assert change.resumed
         assert change.client_id == session
-        assert time.monotonic() - began < TIMEOUT + 0.7
+        assert time.monotonic() - began < TIMEOUT + 3
         await client.publish(channel, "still subscribed")
         assert data_of(await seen.count(2))[-1] == "still subscribed"
         counters = await server.counters()

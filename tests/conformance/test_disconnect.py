@@ -85,7 +85,7 @@ async def test_close_while_down(
     await states.reach(ClientState.UNCONNECTED)
     began = time.monotonic()
     await client.close()
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 1.0
     await eventually(lambda: swept(hasty_server, session))
 
 

@@ -17,8 +17,8 @@ from rx_cometd import (
     TransportTimeoutError,
 )
 from rx_cometd.states import ClientState
+from tests.conformance.embedded import faults_of
 from tests.conformance.observing import Seen, States, confirmed, data_of
-from tests.conformance.test_handshake import faults_of
 
 if TYPE_CHECKING:
     from tests.conformance.conftest import MakeClient, StartServer
