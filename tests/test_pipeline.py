@@ -79,6 +79,11 @@ def fail(_: object) -> Any:
     raise LookupError("mine")
 
 
+def nonsense(source: Observable[Payload]) -> Any:
+    """Let out what is no payload."""
+    return source.pipe(ops.map(_ids))
+
+
 def delayed(seconds: float) -> PayloadOperator:
     return ops.delay(seconds)
 
@@ -211,11 +216,10 @@ async def test_completing_is_a_failure() -> None:
 
 
 async def test_what_is_no_payload_is_a_failure() -> None:
-    nonsense: Any = ops.map(lambda _: "nonsense")
     line = Line(nonsense)
     line.push("x", "1")
     assert [owner for owner, _, _ in line.lost] == ["x"]
-    assert "str" in str(line.errors[0])
+    assert "list" in str(line.errors[0])
 
 
 async def test_a_payload_that_is_stuck_is_given_back() -> None:
