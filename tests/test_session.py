@@ -115,6 +115,45 @@ async def test_a_busy_link_is_not_silent() -> None:
         assert len(server.sessions) == 1
 
 
+async def test_a_connect_whose_reply_is_lost_is_found_on_a_busy_link() -> None:
+    async with (
+        BayeuxServer(timeout=0.1) as server,
+        client_of(server, WEBSOCKET, max_network_delay=0.15) as client,
+    ):
+        changes = Recorder(client.state_changes)
+        server.faults.lose_replies("/meta/connect", count=1)
+        started = time.monotonic()
+        while not any(change.error for change in changes.items):
+            await client.publish("/a", 1)
+            await asyncio.sleep(0.02)
+            assert time.monotonic() - started < 5
+        await changes.until(lambda: changes.items[-1].resumed)
+        assert len(server.sessions) == 1
+
+
+@BOTH
+async def test_what_waits_in_its_lane_when_the_session_is_lost_travels_in_the_next(
+    kind: ConnectionType,
+) -> None:
+    async with BayeuxServer() as server, client_of(server, kind, max_network_delay=0.3) as client:
+        seen = Recorder(client.channel("/a"))
+        await subscribed(server, "/a")
+        await held(server)
+        server.faults.delay_replies(5.0, "/slow", count=1)
+        slow = asyncio.create_task(client.publish("/slow", 1))
+        await server.until(lambda: requests(server, "/slow"))
+        server.faults.forget()
+        waiting = [asyncio.create_task(client.publish("/a", i)) for i in range(3)]
+        await asyncio.wait([slow])
+        assert isinstance(slow.exception(), TransportError)
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        # Over a WebSocket they left with the lost session; over long-polling they had not.
+        if kind is LONG_POLLING:
+            assert [isinstance(o, dict) for o in outcomes] == [True] * 3
+            await seen.count(3)
+        assert [m["data"] for m in requests(server, "/a")] == [0, 1, 2]
+
+
 async def test_heartbeats_find_a_silent_socket() -> None:
     async with (
         BayeuxServer(timeout=30.0) as server,
