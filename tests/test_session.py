@@ -12,6 +12,7 @@ import pytest
 from rx_cometd import (
     ClientState,
     ConnectionType,
+    Extension,
     ProtocolError,
     ServerError,
     TransportConnectionClosed,
@@ -503,3 +504,26 @@ async def test_maxinterval_tells_when_to_shake_hands_instead() -> None:
         await server.until(lambda: len(server.sessions) == 1)
         first, *_ = (payload for _, payload in server.received)
         assert [m["channel"] for m in first] == ["/meta/handshake"]
+
+
+async def test_an_extension_that_cannot_finish_does_not_keep_the_client_open(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    finished: list[str] = []
+
+    class Failing(Extension):
+        async def finish(self) -> None:
+            raise LookupError("mine")
+
+    class Last(Extension):
+        async def finish(self) -> None:
+            finished.append("last")
+
+    async with BayeuxServer() as server:
+        client = client_of(server, extensions=[Failing(), Last()])
+        async with client:
+            await client.publish("/a", 1)
+        assert client.closed
+        assert not server.sessions
+    assert finished == ["last"]
+    assert "could not finish" in caplog.text
