@@ -29,6 +29,7 @@ __all__ = [
     "is_lost",
     "reached_server",
     "refusal",
+    "session_ended_meanwhile",
     "unknown_client",
     "unsupported",
 ]
@@ -58,6 +59,16 @@ def unknown_client(error: ServerError) -> bool:
     text = error.error_message.lower()
     named = "unknown" in text and ("client" in text or "session" in text)
     return named and error.error_code in {401, 402, 403}
+
+
+def session_ended_meanwhile(error: ServerError) -> bool:
+    """Tell whether the session ended while its subscribe was being looked at.
+
+    A channel that is denied is ``subscribe_denied``; ``subscribe_failed`` is what the servers
+    of CometD say when the channel would not take the session, which is when that is gone
+    (BayeuxServerImpl.java, ServerChannelImpl.subscribe; cometd-nodejs-server likewise).
+    """
+    return error.error_code == 403 and error.error_message == "subscribe_failed"
 
 
 def authentication_failed(error: Exception) -> bool:

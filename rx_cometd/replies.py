@@ -18,6 +18,7 @@ from rx_cometd.refusals import (
     authentication_failed,
     is_lost,
     refusal,
+    session_ended_meanwhile,
     unknown_client,
 )
 from rx_cometd.requests import Kind, Request, Requests
@@ -249,7 +250,7 @@ class Replies:
             self._cycle_failed(request, error, now)
         elif self._await_credentials(request, error):
             return
-        elif request.id in retries and not request.retried:
+        elif not request.retried and (request.id in retries or session_ended_meanwhile(error)):
             self._outbox.resend(request)
         elif request.kind is Kind.SUBSCRIBE and unknown_client(error):
             # Not the channel is refused but the session, which is about to be renewed.

@@ -713,6 +713,24 @@ def test_a_subscribe_of_an_unknown_client_is_repeated_though_the_connect_is_cont
     driver.assert_subscribed("/a")
 
 
+def test_a_subscribe_that_failed_with_the_session_is_sent_once_more(driver: Driver) -> None:
+    """CometD says so when the session ends while it looks at the subscribe."""
+    driver.subscribe("/a")
+    driver.refuse(driver.message("/meta/subscribe"), "403::subscribe_failed")
+    again = driver.message("/meta/subscribe")
+    driver.refuse(again, "402::session_unknown")
+    assert not driver.of(SubscriptionFailed)
+    forget_session(driver)
+    driver.assert_sent(Lane.RESUBSCRIBE, "/meta/subscribe")
+
+
+def test_a_subscribe_that_fails_for_good_is_refused(driver: Driver) -> None:
+    driver.subscribe("/a")
+    driver.refuse(driver.message("/meta/subscribe"), "403::subscribe_failed")
+    driver.refuse(driver.message("/meta/subscribe"), "403::subscribe_failed")
+    assert driver.of(SubscriptionFailed)
+
+
 # -- lost requests -------------------------------------------------------------------------------
 
 
