@@ -232,16 +232,17 @@ class Pipeline(Generic[_Owner]):
         if self._disposed:
             return
         _log.error("an extension failed; its pipeline is made anew", exc_info=error)
-        self._disconnect()
         self._enter()
-        inside = list(self._inside)
+        # Held from here on: what the operators lose by being disposed of was not dropped by them.
+        inside = [(passage, passage.payload()) for passage in self._inside]
         self._inside.clear()
+        self._disconnect()
         if inside and not self._connecting:
             # Else the next payload tries it: operators that fail by themselves must not spin.
             self._connect_anew()
-        for passage in inside:
-            payload = passage.payload() or passage.restored()
-            self._lost(passage.owner, payload, passage.replies, _failure(error))
+        for passage, payload in inside:
+            given = passage.restored() if payload is None else payload
+            self._lost(passage.owner, given, passage.replies, _failure(error))
 
     def _connect_anew(self) -> None:
         try:

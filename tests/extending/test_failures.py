@@ -571,6 +571,30 @@ async def test_events_of_a_failing_extension_are_delivered(
 
 
 @BOTH
+async def test_events_behind_which_another_fails_are_delivered(kind: ConnectionType) -> None:
+    """Only the operators hold the first one, and they let go of it when they are disposed of."""
+
+    def act(payload: Payload) -> Observable[Payload]:
+        if has(payload, "bad"):
+            raise ValueError("the extension's fault")
+        return rx.of(payload).pipe(ops.delay(PATIENCE / 2 if has(payload, "slow") else 0))
+
+    extension = Extension.of(inbound=ops.flat_map(act))
+    async with (
+        BayeuxServer(timeout=1) as server,
+        impatient(server, kind, extensions=[extension]) as client,
+    ):
+        seen = Recorder(client.channel("/a"))
+        await subscribed(server, "/a")
+        await held(server)
+        await client.publish("/b", 1)  # the reply to the subscribe is in
+        await server.publish("/a", "slow")
+        await server.publish("/a", "bad")
+        await seen.until(lambda: len(seen.items) >= 2)
+        assert seen.data == ["slow", "bad"]
+
+
+@BOTH
 @BADLY
 async def test_a_publish_whose_reply_does_not_come_in_fails(
     kind: ConnectionType, bad: Callable[[str], PayloadOperator]
