@@ -72,8 +72,8 @@ class Client:
         json_dumps: Turns objects into JSON, ``str`` or ``bytes``.
         json_loads: Turns JSON, ``bytes`` as the socket held them, into objects.
         headers: Headers of every HTTP request and WebSocket upgrade: a mapping, or a callable
-            or coroutine function that gives one, asked anew each time. With a
-            ``Sec-WebSocket-Protocol`` among them, these subprotocols are offered.
+            or coroutine function that gives one, within ``max_network_delay``, asked anew each
+            time. With a ``Sec-WebSocket-Protocol`` among them, these subprotocols are offered.
         handshake_fields: Extra fields of every handshake, likewise asked anew.
         http_session: An ``aiohttp.ClientSession`` to use, never closed by the client. Without
             it, the client has one of its own, which keeps the cookies of IP hosts as well.

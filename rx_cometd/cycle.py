@@ -75,7 +75,9 @@ class Cycle:
 
     async def _handshake(self) -> None:
         try:
-            fields = await provided(self._settings.handshake_fields)
+            fields = await provided(
+                self._settings.handshake_fields, self._settings.max_network_delay
+            )
         except Exception as error:
             self._protocol.handshake_unready(error)
         else:

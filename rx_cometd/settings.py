@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -105,11 +106,27 @@ def checked_url(url: str | URL) -> URL:
     return address
 
 
-async def provided(provider: Provider) -> Mapping[str, Any]:
-    """Ask a provider."""
+async def provided(provider: Provider, patience: float) -> Mapping[str, Any]:
+    """Ask a provider.
+
+    Args:
+        provider: What to ask.
+        patience: Seconds that a coroutine may take: one that hangs must not make a session deaf.
+
+    Raises:
+        ClientError: It took longer.
+        Exception: What the user's function raised.
+    """
     if provider is None:
         return {}
     given = provider() if callable(provider) else provider
-    if inspect.isawaitable(given):
-        given = await given
-    return given
+    if not inspect.isawaitable(given):
+        return given
+    deadline = asyncio.timeout(patience)
+    try:
+        async with deadline:
+            return await given
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        raise ClientError(f"headers or fields were not given within {patience} s") from None

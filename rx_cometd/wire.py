@@ -130,8 +130,9 @@ class Wire:
         exchange = tuple(message.get("id", "") for message in messages)
         headers: CIMultiDict[str] = CIMultiDict()
         wanted = self._link.wants_headers(connection_type)
+        patience = self._settings.max_network_delay
         if wanted:
-            headers.update(await provided(self._settings.headers))
+            headers.update(await provided(self._settings.headers, patience))
         given = headers.copy()
         if self._outbound is not None:
             messages, headers = await self._pass_outbound(messages, headers)

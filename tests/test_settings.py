@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,10 +55,21 @@ async def test_providers() -> None:
     async def coroutine() -> Mapping[str, Any]:
         return {"a": 2}
 
-    assert await provided(None) == {}
-    assert await provided({"a": 1}) == {"a": 1}
-    assert await provided(lambda: {"a": 3}) == {"a": 3}
-    assert await provided(coroutine) == {"a": 2}
+    async def hanging() -> Mapping[str, Any]:
+        await asyncio.sleep(60)
+        return {}
+
+    async def impatient() -> Mapping[str, Any]:
+        raise TimeoutError("mine")
+
+    assert await provided(None, 1.0) == {}
+    assert await provided({"a": 1}, 1.0) == {"a": 1}
+    assert await provided(lambda: {"a": 3}, 1.0) == {"a": 3}
+    assert await provided(coroutine, 1.0) == {"a": 2}
+    with pytest.raises(ClientError, match="within"):
+        await provided(hanging, 0.01)
+    with pytest.raises(TimeoutError, match="mine"):
+        await provided(impatient, 1.0)
 
 
 def test_the_patience_is_half_of_the_connection_timeout() -> None:

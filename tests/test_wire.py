@@ -354,6 +354,48 @@ async def test_headers_that_raise_fail_the_opening(kind: ConnectionType) -> None
         assert not server.received
 
 
+@BOTH
+async def test_headers_that_hang_are_no_end_to_it(kind: ConnectionType) -> None:
+    """They must not leave the client connected, as it thinks, and deaf."""
+    hanging = False
+
+    async def headers() -> dict[str, str]:
+        if hanging:
+            await asyncio.sleep(60)
+        return {}
+
+    async with BayeuxServer(timeout=0.1) as server:
+        client = client_of(server, kind, headers=headers, max_network_delay=0.2)
+        await client.open()
+        seen, changes = Recorder(client.channel("/a")), Recorder(client.state_changes)
+        await subscribed(server, "/a")
+        hanging = True
+        server.faults.drop_link()
+        await changes.until(lambda: any(isinstance(c.error, ClientError) for c in changes.items))
+        hanging = False
+        await changes.until(lambda: changes.items[-1].resumed)
+        await _works(server, seen)
+        await client.close()
+
+
+@BOTH
+async def test_handshake_fields_that_hang_are_asked_again(kind: ConnectionType) -> None:
+    asked: list[int] = []
+
+    async def fields() -> dict[str, str]:
+        asked.append(1)
+        if len(asked) < 3:
+            await asyncio.sleep(60)
+        return {}
+
+    async with (
+        BayeuxServer() as server,
+        client_of(server, kind, handshake_fields=fields, max_network_delay=0.05) as client,
+    ):
+        assert len(asked) == 3
+        assert client.client_id in server.sessions
+
+
 async def test_a_function_that_encodes_to_nonsense() -> None:
     def dumps(_: object) -> str:
         raise ValueError("mine")
