@@ -131,7 +131,7 @@ async def test_any_operator_outbound(kind: ConnectionType, name: str) -> None:
 async def test_filter_drops_payloads_for_good(kind: ConnectionType) -> None:
     extension = Extension.of(inbound=ops.filter(drop_threes))
     async with (
-        BayeuxServer(timeout=0.25) as server,
+        BayeuxServer(timeout=0.15) as server,
         client_of(server, kind, extensions=[extension], max_network_delay=0.2) as client,
     ):
         seen = Recorder(client.channel("/a"))
