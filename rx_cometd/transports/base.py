@@ -60,11 +60,19 @@ def transport_errors() -> Generator[None]:
     except (aiohttp.ClientError, aiohttp.WebSocketError, OSError, ValueError) as error:
         # TimeoutError is an OSError; WebSocketError, for broken or large frames, is no ClientError.
         # What shows the address is no cause to show: credentials travel in its query.
-        cause = None if isinstance(error, _SHOWS_ADDRESS) else error
+        cause = None if isinstance(error, _SHOWS_ADDRESS) or _broke(error) else error
         raise as_transport_error(error) from cause
 
 
 _SHOWS_ADDRESS = (aiohttp.ClientResponseError, aiohttp.InvalidURL)
+
+
+def _broke(error: Exception) -> bool:
+    """Tell whether a connection broke while it was written to or read from.
+
+    aiohttp then names the address. The subclasses say that no connection could be made.
+    """
+    return type(error) is aiohttp.ClientOSError
 
 
 def as_transport_error(error: Exception) -> TransportError:
@@ -77,7 +85,7 @@ def as_transport_error(error: Exception) -> TransportError:
         return TransportError(f"{text} ({error.status})", http_status=error.status or None)
     if isinstance(error, aiohttp.InvalidURL):
         return TransportError("the address, or one that the server redirects to, is invalid")
-    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError):
+    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError) or _broke(error):
         return TransportConnectionClosed("the server closed the connection")
     if isinstance(error, aiohttp.WebSocketError):
         return ProtocolError(f"broken WebSocket frame: {error}", close_code=error.code)

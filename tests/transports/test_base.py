@@ -33,6 +33,16 @@ def response_error(kind: type[aiohttp.ClientResponseError], status: int) -> Exce
         (aiohttp.ServerTimeoutError(), TransportTimeoutError, "in time"),
         (aiohttp.ServerDisconnectedError(), TransportConnectionClosed, "closed"),
         (ConnectionResetError(), TransportConnectionClosed, "closed"),
+        (
+            aiohttp.ClientOSError(None, f"Can not write request body for {SECRET}"),
+            TransportConnectionClosed,
+            "closed",
+        ),
+        (
+            aiohttp.ClientOSError(32, f"Can not write request body for {SECRET}"),
+            TransportConnectionClosed,
+            "closed",
+        ),
         (aiohttp.WebSocketError(1009, "too big"), ProtocolError, "too big"),
         (OSError("no route"), TransportError, "no route"),
         (aiohttp.ClientPayloadError(), TransportError, "ClientPayloadError"),
