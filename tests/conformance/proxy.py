@@ -99,16 +99,18 @@ class Proxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
-        if self._listener is None:
-            writer.transport.abort()
-            return
+        self._writers.add(writer)
         try:
             upstream = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
             writer.transport.abort()
             return
+        if self._listener is None or writer.transport.is_closing():
+            writer.transport.abort()
+            upstream[1].transport.abort()
+            return
         self.requested.append(bytearray())
-        self._writers |= {writer, upstream[1]}
+        self._writers.add(upstream[1])
         self._spawn(self._pass(reader, upstream[1], self._requests, self.requested[-1]))
         self._spawn(self._pass(upstream[0], writer, self._replies, None))
 
