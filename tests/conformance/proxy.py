@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -25,7 +26,11 @@ class Proxy:
 
     def __init__(self, target: int) -> None:
         self._target = target
-        self.port = 0
+        # Bound but never listening: it keeps the port ours while connections are refused.
+        self._reservation = socket.socket()
+        self._reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._reservation.bind(("127.0.0.1", 0))
+        self.port: int = self._reservation.getsockname()[1]
         self.accepted = 0
         self.requested: list[bytearray] = []
         self._listener: asyncio.Server | None = None
@@ -55,6 +60,7 @@ class Proxy:
         traceback: TracebackType | None,
     ) -> None:
         await self.refuse()
+        self._reservation.close()
         self.restore_flow()
         for task in self._tasks:
             task.cancel()
@@ -94,8 +100,9 @@ class Proxy:
             await self._listen()
 
     async def _listen(self) -> None:
-        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        self.port = self._listener.sockets[0].getsockname()[1]
+        self._listener = await asyncio.start_server(
+            self._accept, "127.0.0.1", self.port, reuse_port=True
+        )
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
