@@ -21,7 +21,7 @@ from rx_cometd.exceptions import (
     TransportTimeoutError,
 )
 from rx_cometd.negotiation import Negotiation
-from rx_cometd.outcomes import Changed, Due, Outcome, Step
+from rx_cometd.outcomes import Outcome, Step
 from rx_cometd.pace import Pace
 from rx_cometd.refusals import (
     as_authentication_error,
@@ -30,7 +30,8 @@ from rx_cometd.refusals import (
     unknown_client,
     unsupported,
 )
-from rx_cometd.states import ClientState, StateChange, follow
+from rx_cometd.situation import Situation
+from rx_cometd.states import ClientState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +48,7 @@ _LEAVING = (ClientState.DISCONNECTING, ClientState.DISCONNECTED)
 _IN_SESSION = (ClientState.CONNECTING, ClientState.CONNECTED, ClientState.UNCONNECTED)
 
 
-class Control:
+class Control(Situation):
     """The state of the session, and what is due next.
 
     Args:
@@ -69,30 +70,19 @@ class Control:
         credentials: Credentials,
         outcomes: list[Outcome],
     ) -> None:
-        self.state = ClientState.DISCONNECTED
-        self.client_id: str | None = None
-        self.connection_type: ConnectionType | None = None
+        super().__init__(outcomes)
         self.advice = Advice()
-        #: Set when the session is over; the error, if any, is in `error`.
-        self.over = False
-        self.error: Exception | None = None
         self.negotiation = Negotiation(preferences)
-        #: The step that is due, ``None`` while one is under way.
-        self.due: Step | None = None
         self._pace = Pace(backoff)
         self._max_network_delay = max_network_delay
         self._patience = min(patience, max_network_delay)
         self._credentials = credentials
-        self._outcomes = outcomes
-        #: Whether the cycle waits for new credentials.
-        self.awaits_credentials = False
         #: Whether the request that failed went out before the credentials were last renewed.
         self.outdated = False
         self._auth_tried = False
         self._step_after_auth = Step.HANDSHAKE
         self._listed: object = None
         self._resumable = False
-        self._awaited_messages = 0
 
     # -- requests --------------------------------------------------------------------------
 
@@ -106,13 +96,6 @@ class Control:
             raise ClientInvalidOperation("a session is opened once")
         self._become(ClientState.HANDSHAKING)
         self._due(Step.HANDSHAKE, 0.0)
-
-    def begin(self, step: Step) -> bool:
-        """Take a step, if it is the one that is due: a timer may be late, and one too many."""
-        if self.due is not step:
-            return False
-        self.due = None
-        return True
 
     def handshake(self, fields: Mapping[str, Any]) -> Message:
         """Make a handshake, with the user's fields below the protocol's own.
@@ -366,30 +349,6 @@ class Control:
 
     def _preferred(self) -> str:
         return ", ".join(t.value for t in self.negotiation.preferences)
-
-    def _due(self, step: Step, delay: float) -> None:
-        self.due = step
-        self._outcomes.append(Due(step, delay))
-
-    def _become(
-        self, state: ClientState, error: Exception | None = None, *, resumed: bool = False
-    ) -> None:
-        if state is self.state is ClientState.CONNECTED:
-            return
-        self.state = follow(self.state, state)
-        change = StateChange(state, self.client_id, self.connection_type, resumed, error)
-        self._outcomes.append(Changed(change))
-
-    def end(self, error: Exception | None) -> None:
-        """Be over: nothing is due any more."""
-        if not self.over:
-            self.over = True
-            self.error = error
-            self.due = None
-            self._awaited_messages = 0
-            self.awaits_credentials = False
-            if self.state is not ClientState.DISCONNECTED:
-                self._become(ClientState.DISCONNECTED, error)
 
 
 def _chained(error: Exception, cause: Exception) -> Exception:

@@ -13,7 +13,7 @@ ROOT = Path(rx_cometd.__file__).parent
 LAYERS = {
     0: "exceptions channels messages connection_types advice states codec backoff requests "
     "subscriptions reconciliation negotiation credentials refusals outbox outcomes control "
-    "pace replies protocol",
+    "pace situation replies protocol",
     1: "transports",
     2: "flow observable delivery operators extension extensions pipeline dispatch",
     4: "testing cli",
