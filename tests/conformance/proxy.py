@@ -99,6 +99,9 @@ class Proxy:
         if self._listener is None:
             await self._listen()
 
+    def _refuses(self) -> bool:
+        return self._listener is None
+
     async def _listen(self) -> None:
         self._listener = await asyncio.start_server(
             self._accept, "127.0.0.1", self.port, reuse_port=True
@@ -106,13 +109,16 @@ class Proxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
+        if self._refuses():
+            writer.transport.abort()
+            return
         self._writers.add(writer)
         try:
             upstream = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
             writer.transport.abort()
             return
-        if self._listener is None or writer.transport.is_closing():
+        if self._refuses() or writer.transport.is_closing():
             writer.transport.abort()
             upstream[1].transport.abort()
             return

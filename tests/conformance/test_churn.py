@@ -16,6 +16,8 @@ from rx_cometd.states import ClientState
 from tests.conformance.observing import Seen, confirmed, data_of, eventually, numbers_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rx_cometd import Client
     from tests.conformance.conftest import MakeClient, StartProxy
     from tests.conformance.proxy import Proxy
@@ -74,6 +76,29 @@ class Life:
         return True
 
 
+class WildLife(Life):
+    """The same, with a network and a server that do their worst meanwhile."""
+
+    async def step(self) -> None:
+        fate = self._dice.random()
+        if fate < 0.008:
+            self._proxy.stall(replies_only=self._dice.random() < 0.5)
+            delay = self._dice.choice([0.01, 0.1, 0.5])
+            asyncio.get_running_loop().call_later(delay, self._proxy.restore_flow)
+        elif fate < 0.012:
+            await self._proxy.refuse()
+            await asyncio.sleep(self._dice.choice([0, 0.03, 0.2]))
+            await self._proxy.restore()
+        elif fate < 0.014:
+            await self._server.restart()
+        elif fate < 0.017:
+            self._server.pause()
+            await asyncio.sleep(self._dice.choice([0.01, 0.4]))
+            self._server.unpause()
+        else:
+            await super().step()
+
+
 @pytest.mark.parametrize("seed", range(2))
 async def test_churn(
     server: Server, make_client: MakeClient, start_proxy: StartProxy, channel: str, seed: int
@@ -81,19 +106,41 @@ async def test_churn(
     """Scenarios 58 and 63 (starred) at random: no observer is lost or doubled, no subscription
     forgotten on either side, and each publish has an outcome."""
     proxy = await start_proxy(server)
-    backoff = {"backoff": lambda: itertools.repeat(0.01)}
-    async with make_client(proxy, max_network_delay=2.0, **backoff) as client:
+    async with make_client(proxy, max_network_delay=2.0, backoff=no_backoff) as client:
         life = Life(client, server, proxy, channel, seed)
         for _ in range(150):
             await life.step()
-        outcomes = await asyncio.gather(*life.publishing, return_exceptions=True)
-        assert all(isinstance(outcome, dict | CometDError) for outcome in outcomes)
-        await eventually(life.agreed)
-        for number, name in enumerate(life.channels):
-            await client.publish(name, {"n": number})
-        for number, name in enumerate(life.channels):
-            for seen in life.observers[name]:
-                await saw(seen, number)
+        await end_well(life, client)
+
+
+@pytest.mark.parametrize("seed", [4])
+async def test_wild_churn(
+    own_server: Server, make_client: MakeClient, start_proxy: StartProxy, channel: str, seed: int
+) -> None:
+    """The same with links stalled and refused, and the server paused and killed."""
+    proxy = await start_proxy(own_server)
+    async with make_client(proxy, max_network_delay=0.3, backoff=no_backoff) as client:
+        life = WildLife(client, own_server, proxy, channel, seed)
+        for _ in range(300):
+            await life.step()
+        await proxy.restore()
+        await end_well(life, client)
+
+
+def no_backoff() -> Iterator[float]:
+    return itertools.repeat(0.01)
+
+
+async def end_well(life: Life, client: Client) -> None:
+    """Check that in the end everything is as the observers want it."""
+    outcomes = await asyncio.gather(*life.publishing, return_exceptions=True)
+    assert all(isinstance(outcome, dict | CometDError) for outcome in outcomes)
+    await eventually(life.agreed)
+    for number, name in enumerate(life.channels):
+        await client.publish(name, {"n": number})
+    for number, name in enumerate(life.channels):
+        for seen in life.observers[name]:
+            await saw(seen, number)
 
 
 async def saw(seen: Seen[Any], number: int) -> None:
