@@ -19,7 +19,7 @@ from tests.conformance.observing import (
     eventually,
     numbers_of,
 )
-from tests.conformance.serving import HASTY_MAX_INTERVAL, HASTY_TIMEOUT, TIMEOUT
+from tests.conformance.serving import HASTY_MAX_INTERVAL, HASTY_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,17 +142,17 @@ async def test_backoff(server: Server, make_client: MakeClient, start_proxy: Sta
 
 
 async def test_late_replies(
-    server: Server, make_client: MakeClient, start_proxy: StartProxy, channel: str
+    hasty_server: Server, make_client: MakeClient, start_proxy: StartProxy, channel: str
 ) -> None:
     """Scenarios 36 (starred) and 34: replies that come when their connects were given up are
     dropped with their connections; one loop goes on, not two."""
-    proxy = await start_proxy(server)
+    proxy = await start_proxy(hasty_server)
     async with make_client(proxy, max_network_delay=0.3) as client:
         states = States(client)
         seen: Seen[Any] = Seen(client.channel(channel))
         await confirmed(client, channel)
         proxy.stall(replies_only=True)
-        change = await states.reach(ClientState.UNCONNECTED, timeout=TIMEOUT + 1)
+        change = await states.reach(ClientState.UNCONNECTED, timeout=HASTY_TIMEOUT + 2)
         assert isinstance(change.error, TransportTimeoutError)
         proxy.restore_flow()
         await states.reach(ClientState.CONNECTED)

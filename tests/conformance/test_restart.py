@@ -13,7 +13,7 @@ from reactivex import operators as ops
 from rx_cometd import TransportError, TransportTimeoutError
 from rx_cometd.states import ClientState
 from tests.conformance.observing import Seen, States, confirmed, data_of, eventually
-from tests.conformance.serving import HASTY_MAX_INTERVAL, HASTY_TIMEOUT, TIMEOUT
+from tests.conformance.serving import HASTY_MAX_INTERVAL, HASTY_TIMEOUT
 
 if TYPE_CHECKING:
     from rx_cometd import Client
@@ -117,24 +117,24 @@ async def test_publish_in_flight(own_server: Server, make_client: MakeClient, ch
         assert data_of(seen.items) == ["end"]
 
 
-async def test_silent_outage(own_server: Server, make_client: MakeClient, channel: str) -> None:
+async def test_silent_outage(hasty_server: Server, make_client: MakeClient, channel: str) -> None:
     """Scenario 31 (starred): SIGSTOP; no socket closes, nothing answers. It is found within
     `advice.timeout + max_network_delay`, and not before `max_network_delay`; what the client
     heard shortly before makes no difference."""
     delay = 0.8
-    async with make_client(own_server, max_network_delay=delay) as client:
+    async with make_client(hasty_server, max_network_delay=delay) as client:
         seen: Seen[Any] = Seen(client.channel(channel))
         await confirmed(client, channel)
         states = States(client)
         await client.publish(channel, "before")
         await seen.count(1)
-        own_server.pause()
+        hasty_server.pause()
         began = time.monotonic()
         change = await states.reach(ClientState.UNCONNECTED)
         took = time.monotonic() - began
         assert isinstance(change.error, TransportTimeoutError)
-        assert delay <= took <= TIMEOUT + delay + 0.4
-        own_server.unpause()
+        assert delay <= took <= HASTY_TIMEOUT + delay + 0.4
+        hasty_server.unpause()
         await states.reach(ClientState.CONNECTED)
         await confirmed(client, channel)
         await client.publish(channel, "after")
