@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -58,6 +59,10 @@ class Invocation:
         return Outcome(code, captured.out, captured.err)
 
 
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @asynccontextmanager
 async def spawned(*arguments: str) -> AsyncGenerator[asyncio.subprocess.Process]:
     """Run a command as a process of its own, which ends with the block."""
@@ -68,6 +73,8 @@ async def spawned(*arguments: str) -> AsyncGenerator[asyncio.subprocess.Process]
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        # A shell has what it runs in the background ignore Ctrl-C, and children inherit that.
+        preexec_fn=_heed_interrupts,
     )
     try:
         yield process

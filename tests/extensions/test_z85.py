@@ -1,15 +1,10 @@
 from __future__ import annotations
 
 import random
-import time
-from typing import TYPE_CHECKING
 
 import pytest
 
 from rx_cometd.extensions import z85
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 
@@ -52,21 +47,3 @@ def test_every_byte_and_digit() -> None:
 def test_what_is_no_z85_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         z85.decode(text)
-
-
-def best_of(function: Callable[[], object]) -> float:
-    seconds: list[float] = []
-    for _ in range(5):
-        start = time.process_time()
-        function()
-        seconds.append(time.process_time() - start)
-    return min(seconds)
-
-
-def test_several_times_as_fast_as_digit_by_digit() -> None:
-    # A mebibyte takes 0.1 s each way where this was written; a ratio holds on any machine.
-    data = random.Random(85).randbytes(1 << 16)
-    text = z85.encode(data)
-    plain = best_of(lambda: by_the_book(data))
-    assert best_of(lambda: z85.encode(data)) < plain / 3
-    assert best_of(lambda: z85.decode(text)) < plain / 3
