@@ -20,14 +20,12 @@ class Deadline(NamedTuple):
         at: The time, by the loop's clock.
         number: Tells apart those of the same time.
         request_ids: The requests of the payload.
-        sent_at: When it was sent, by the loop's clock.
         extended: Whether the time was extended once already.
     """
 
     at: float
     number: int
     request_ids: tuple[str, ...]
-    sent_at: float
     extended: bool = False
 
 
@@ -53,7 +51,7 @@ class Deadlines:
         """Expect replies within an allowance, in seconds from now."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        deadline = Deadline(now + allowance, next(self._numbers), request_ids, now, extended)
+        deadline = Deadline(now + allowance, next(self._numbers), request_ids, extended)
         heapq.heappush(self._heap, deadline)
         if self._heap[0] is deadline:
             self._arm(loop)

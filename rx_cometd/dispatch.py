@@ -84,10 +84,6 @@ class Dispatch:
         """Give the observers of a channel or glob."""
         return tuple(self._observers.get(key, ()))
 
-    def is_observed(self, key: str) -> bool:
-        """Tell whether a channel or glob has observers."""
-        return key in self._observers
-
     @property
     def is_empty(self) -> bool:
         """Whether there is no observer at all."""

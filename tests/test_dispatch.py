@@ -188,7 +188,6 @@ def test_keys() -> None:
     assert table.is_empty
     assert table.add("/a", first)
     assert not table.add("/a", second)
-    assert table.is_observed("/a")
     assert table.observers("/a") == (first, second)
     assert not table.remove("/a", first)
     assert not table.remove("/a", first)
