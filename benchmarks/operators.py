@@ -27,8 +27,8 @@ from reactivex.scheduler.eventloop import AsyncIOScheduler
 from reactivex.subject import Subject
 
 from rx_cometd import Client, ConnectionType
+from rx_cometd._flow.buffer import MessageBuffer
 from rx_cometd.operators import bounded_buffer, conflate, map_async, to_async_iterable
-from rx_cometd.operators._buffer import MessageBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

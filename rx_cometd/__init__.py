@@ -7,6 +7,7 @@
         reply = await client.publish("/orders", {"buy": 1})
 """
 
+from rx_cometd._flow.flow import Overflow
 from rx_cometd.channel import Channel
 from rx_cometd.client import Client
 from rx_cometd.connection_types import ConnectionType
@@ -25,7 +26,6 @@ from rx_cometd.exceptions import (
     TransportTimeoutError,
 )
 from rx_cometd.extension import AuthExtension, Extension, Payload
-from rx_cometd.flow import Overflow
 from rx_cometd.messages import Message
 from rx_cometd.states import ClientState, StateChange
 from rx_cometd.statistics import Statistics

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rx_cometd.channels import is_meta, validate_channel
+from rx_cometd._flow.observable import LoopObservable
+from rx_cometd._protocol.channel_names import is_meta, validate_channel
 from rx_cometd.exceptions import InvalidChannelError
 from rx_cometd.messages import Message
-from rx_cometd.observable import LoopObservable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from reactivex import abc
 
-    from rx_cometd.sessions import Sessions
-    from rx_cometd.subscriptions import Fields
+    from rx_cometd._protocol.subscriptions import Fields
+    from rx_cometd._session.shared_session import SharedSession
 
 __all__ = ["Channel", "Feed"]
 
@@ -24,14 +24,14 @@ class Feed(LoopObservable[Message]):
     """The messages that a client receives under one key: a channel, a glob, or everything.
 
     Args:
-        sessions: The client's sessions.
+        shared: The client's shared session.
         key: The key.
         fields: Extra fields of the subscribe request.
     """
 
-    def __init__(self, sessions: Sessions, key: str, fields: Fields = None) -> None:
-        super().__init__(flow=sessions.flow)
-        self._sessions = sessions
+    def __init__(self, shared: SharedSession, key: str, fields: Fields = None) -> None:
+        super().__init__(flow=shared.flow)
+        self._shared = shared
         self._key = key
         self._fields = fields
 
@@ -40,7 +40,7 @@ class Feed(LoopObservable[Message]):
         observer: abc.ObserverBase[Message],
         scheduler: abc.SchedulerBase | None = None,  # noqa: ARG002 - delivered on the loop
     ) -> abc.DisposableBase:
-        return self._sessions.observe(self._key, observer, self._fields)
+        return self._shared.observe(self._key, observer, self._fields)
 
 
 class Channel(Feed):
@@ -64,7 +64,7 @@ class Channel(Feed):
 
     def __init__(
         self,
-        sessions: Sessions,
+        shared: SharedSession,
         name: str,
         fields: Fields,
         publish: Callable[..., Awaitable[Message]],
@@ -72,7 +72,7 @@ class Channel(Feed):
         validate_channel(name)
         if is_meta(name):
             raise InvalidChannelError(name, "meta channels are observed with Client.meta")
-        super().__init__(sessions, name, fields)
+        super().__init__(shared, name, fields)
         self._publish = publish
 
     def __repr__(self) -> str:

@@ -7,27 +7,27 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from rx_cometd.backoff import exponential
-from rx_cometd.channel import Channel, Feed
-from rx_cometd.channels import is_glob, is_meta, validate_channel
-from rx_cometd.codec import Codec
-from rx_cometd.dispatch import EVERYTHING
-from rx_cometd.exceptions import (
-    ClientInvalidOperation,
-    InvalidChannelError,
-    TransportTimeoutError,
-)
-from rx_cometd.pull import PullView, Received
-from rx_cometd.sessions import Sessions
-from rx_cometd.settings import (
+from rx_cometd._flow.dispatch import EVERYTHING
+from rx_cometd._protocol.backoff import exponential
+from rx_cometd._protocol.channel_names import is_glob, is_meta, validate_channel
+from rx_cometd._protocol.codec import Codec
+from rx_cometd._protocol.subscriptions import Fields, fields_of
+from rx_cometd._session.pull_view import PullView, Received
+from rx_cometd._session.settings import (
     MAX_MESSAGE_SIZE,
     Provider,
     Settings,
     checked_url,
     connection_preferences,
 )
-from rx_cometd.subscriptions import Fields, fields_of
-from rx_cometd.transports import TransportOptions
+from rx_cometd._session.shared_session import SharedSession
+from rx_cometd._transports import TransportOptions
+from rx_cometd.channel import Channel, Feed
+from rx_cometd.exceptions import (
+    ClientInvalidOperation,
+    InvalidChannelError,
+    TransportTimeoutError,
+)
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from reactivex import Observable
     from yarl import URL
 
+    from rx_cometd._flow.flow import Overflow
     from rx_cometd.connection_types import ConnectionType
     from rx_cometd.extension import AuthExtension, Extension
-    from rx_cometd.flow import Overflow
     from rx_cometd.messages import Message
     from rx_cometd.states import ClientState, StateChange
     from rx_cometd.statistics import Statistics
@@ -144,8 +144,8 @@ class Client:
                 heartbeat=heartbeat,
             ),
         )
-        self._sessions = Sessions(settings, max_pending_count, overflow)
-        self._pull = PullView(self._sessions)
+        self._shared = SharedSession(settings, max_pending_count, overflow)
+        self._pull = PullView(self._shared)
 
     def __repr__(self) -> str:
         # Neither user information nor query nor fragment: credentials travel in them.
@@ -165,7 +165,7 @@ class Client:
             ServerError: The server refused, and advised against trying again.
             AuthenticationError: It refused the credentials.
         """
-        await self._sessions.open()
+        await self._shared.open()
 
     async def close(self) -> None:
         """Close the session in order; a second and a half at most, even if the server is dead.
@@ -173,7 +173,7 @@ class Client:
         Observers complete. Closing a closed client does nothing; a closed client can be opened
         again.
         """
-        await self._sessions.close()
+        await self._shared.close()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -202,12 +202,12 @@ class Client:
         Raises:
             InvalidChannelError: The name cannot be that of a channel.
         """
-        return Channel(self._sessions, name, fields, self.publish)
+        return Channel(self._shared, name, fields, self.publish)
 
     @property
     def messages(self) -> Observable[Message]:
         """Every event message of the session, whatever its channel."""
-        return Feed(self._sessions, EVERYTHING)
+        return Feed(self._shared, EVERYTHING)
 
     def meta(self, channel: str) -> Observable[Message]:
         """Give the replies on a meta channel, for people who debug.
@@ -218,12 +218,12 @@ class Client:
         validate_channel(channel)
         if not is_meta(channel) or is_glob(channel):
             raise InvalidChannelError(channel, "it is no meta channel")
-        return Feed(self._sessions, channel)
+        return Feed(self._shared, channel)
 
     @property
     def state_changes(self) -> Observable[StateChange]:
         """The state: the present one at once, and every change."""
-        return self._sessions.states()
+        return self._shared.states()
 
     # -- requests ------------------------------------------------------------------------------
 
@@ -247,7 +247,7 @@ class Client:
             ExtensionError: An extension failed, or dropped the message.
         """
         _validate_target(channel)
-        return await self._sessions.open_session().publish(channel, data, fields_of(fields))
+        return await self._shared.open_session().publish(channel, data, fields_of(fields))
 
     async def call(
         self,
@@ -270,7 +270,7 @@ class Client:
             ServerError: The server refused.
         """
         _validate_target(channel)
-        session = self._sessions.open_session()
+        session = self._shared.open_session()
         try:
             async with asyncio.timeout(timeout):
                 return await session.publish(channel, data, {}, call=True)
@@ -285,7 +285,7 @@ class Client:
         Raises:
             ClientInvalidOperation: The client was never opened.
         """
-        loop = self._sessions.loop
+        loop = self._shared.loop
         if loop is None or loop.is_closed():
             raise ClientInvalidOperation("the client is not open")
         return asyncio.run_coroutine_threadsafe(self.publish(channel, data, fields=fields), loop)
@@ -299,7 +299,7 @@ class Client:
         Raises:
             ClientInvalidOperation: The client is not open.
         """
-        session = self._sessions.open_session()
+        session = self._shared.open_session()
         session.hold_batch()
         try:
             yield
@@ -355,39 +355,39 @@ class Client:
     @property
     def pending_count(self) -> int:
         """Messages that wait in all buffers of this client."""
-        return self._sessions.flow.pending_count
+        return self._shared.flow.pending_count
 
     @property
     def state(self) -> ClientState:
         """Where the client is in the life of its session."""
-        return self._sessions.change.state
+        return self._shared.change.state
 
     @property
     def client_id(self) -> str | None:
         """The server's name for the session, ``None`` while there is none."""
-        session = self._sessions.current
+        session = self._shared.current
         return None if session is None else session.client_id
 
     @property
     def connection_type(self) -> ConnectionType | None:
         """The transport in use, ``None`` while there is none."""
-        session = self._sessions.current
+        session = self._shared.current
         return None if session is None else session.connection_type
 
     @property
     def closed(self) -> bool:
         """Whether the client has no session, and seeks none."""
-        return self._sessions.current is None
+        return self._shared.current is None
 
     @property
     def subscriptions(self) -> frozenset[str]:
         """The channels whose subscriptions the server has confirmed."""
-        session = self._sessions.current
+        session = self._shared.current
         return frozenset() if session is None else session.subscriptions
 
     def statistics(self) -> Statistics:
         """Give the counters of this client."""
-        return self._sessions.counters.snapshot()
+        return self._shared.counters.snapshot()
 
 
 def _validate_target(channel: str) -> None:

@@ -1,7 +1,7 @@
 """Extensions: pairs of pipeable operators on the inbound and outbound payloads of a session.
 
 This file holds what an extension *is*. How a session composes and runs them is in
-`rx_cometd.pipeline`; the ready-made ones are in `rx_cometd.extensions`.
+`rx_cometd._session.pipeline`; the ready-made ones are in `rx_cometd.extensions`.
 """
 
 from __future__ import annotations

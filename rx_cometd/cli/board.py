@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from rx_cometd import ClientState
 from rx_cometd.cli.quotes import TREND, Lane, Link, Row
-from rx_cometd.states import ClientState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
+    from rx_cometd import ConnectionType
     from rx_cometd.cli.quotes import Update
-    from rx_cometd.connection_types import ConnectionType
 
 __all__ = ["Board", "LiveBoard", "PlainBoard", "sparkline"]
 

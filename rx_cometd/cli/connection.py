@@ -9,11 +9,8 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from rx_cometd.client import Client
-from rx_cometd.connection_types import ConnectionType
-from rx_cometd.exceptions import ClientError
+from rx_cometd import Client, ClientError, ClientState, ConnectionType, StateChange
 from rx_cometd.extensions import ack
-from rx_cometd.states import ClientState, StateChange
 
 if TYPE_CHECKING:
     from collections.abc import Callable

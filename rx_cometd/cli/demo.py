@@ -11,15 +11,13 @@ import reactivex as rx
 from reactivex import operators as ops
 from rich.console import Console
 
+from rx_cometd import Client, ConnectionType, Overflow
 from rx_cometd import operators as cometd_ops
 from rx_cometd.cli.board import Board, LiveBoard, PlainBoard
 from rx_cometd.cli.market import Market
 from rx_cometd.cli.quotes import updates
 from rx_cometd.cli.running import run
-from rx_cometd.client import Client
-from rx_cometd.connection_types import ConnectionType
 from rx_cometd.extensions import ack
-from rx_cometd.flow import Overflow
 from rx_cometd.testing import BayeuxServer
 
 if TYPE_CHECKING:

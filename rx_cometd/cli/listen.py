@@ -15,7 +15,7 @@ from rx_cometd.cli.running import run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rx_cometd.client import Client
+    from rx_cometd import Client
 
 __all__ = ["listen"]
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rx_cometd import Overflow
 from rx_cometd import operators as cometd_ops
 from rx_cometd.cli.connection import Connection, connection_options, parse_json
 from rx_cometd.cli.output import write_stdout
 from rx_cometd.cli.running import run
-from rx_cometd.flow import Overflow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from rx_cometd.client import Client
+    from rx_cometd import Client
 
 __all__ = ["publish"]
 

@@ -20,16 +20,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import reactivex as rx
 from reactivex import operators as ops
 
+from rx_cometd import ClientState, StateChange
 from rx_cometd import operators as cometd_ops
-from rx_cometd.states import ClientState, StateChange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from reactivex import Observable
 
-    from rx_cometd.client import Client
-    from rx_cometd.connection_types import ConnectionType
+    from rx_cometd import Client, ConnectionType
 
 __all__ = ["Lane", "Link", "Quote", "Row", "Update", "updates"]
 

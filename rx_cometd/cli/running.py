@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rx_cometd.exceptions import (
+from rx_cometd import (
     AuthenticationError,
     ClientError,
     CometDError,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from rx_cometd import ConnectionType
 from rx_cometd.cli.market import Market
 from rx_cometd.cli.running import run
-from rx_cometd.connection_types import ConnectionType
 from rx_cometd.testing import (
     BayeuxServer,
     BearerAuthentication,

@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from reactivex import operators as ops
 
-from rx_cometd.channels import is_glob, is_meta, is_service, matches, validate_channel
+from rx_cometd._protocol.channel_names import (
+    is_glob,
+    is_meta,
+    is_service,
+    matches,
+    validate_channel,
+)
 from rx_cometd.exceptions import ServerError
 from rx_cometd.extension import Extension, Operators
 from rx_cometd.extensions.ext import as_object, get_ext, put_ext

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from reactivex import operators as ops
 
-from rx_cometd.channels import is_meta
+from rx_cometd._protocol.channel_names import is_meta
 from rx_cometd.extension import Extension, Operators
 from rx_cometd.extensions.ext import as_object, get_ext, put_ext
 

@@ -1,6 +1,6 @@
 """Pipeable operators beside those of ReactiveX: bounded buffers, asynchronous work, decoding."""
 
-from rx_cometd.flow import Overflow
+from rx_cometd._flow.flow import Overflow
 from rx_cometd.operators.bounded_buffer import BufferedObservable, bounded_buffer
 from rx_cometd.operators.conflate import conflate
 from rx_cometd.operators.data import data

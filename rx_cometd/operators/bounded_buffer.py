@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rx_cometd.flow import Flow, Overflow, flow_of
-from rx_cometd.observable import LoopObservable
-from rx_cometd.operators._arguments import check_bound, check_plain_function
-from rx_cometd.operators._buffer import MessageBuffer
-from rx_cometd.operators._drain import Drain
-from rx_cometd.operators._edge import loop_scheduler
+from rx_cometd._flow.arguments import check_bound, check_plain_function
+from rx_cometd._flow.buffer import MessageBuffer
+from rx_cometd._flow.drain import Drain
+from rx_cometd._flow.edge import loop_scheduler
+from rx_cometd._flow.flow import Flow, Overflow, flow_of
+from rx_cometd._flow.observable import LoopObservable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rx_cometd.flow import Overflow, flow_of
-from rx_cometd.observable import derive
-from rx_cometd.operators._arguments import check_plain_function
-from rx_cometd.operators._buffer import MessageBuffer
-from rx_cometd.operators._drain import Drain
-from rx_cometd.operators._edge import loop_scheduler
+from rx_cometd._flow.arguments import check_plain_function
+from rx_cometd._flow.buffer import MessageBuffer
+from rx_cometd._flow.drain import Drain
+from rx_cometd._flow.edge import loop_scheduler
+from rx_cometd._flow.flow import Overflow, flow_of
+from rx_cometd._flow.observable import derive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable

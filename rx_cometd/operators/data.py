@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rx_cometd.observable import derive
+from rx_cometd._flow.observable import derive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,8 +7,8 @@ import inspect
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar, get_origin, is_typeddict, overload
 
-from rx_cometd.observable import derive
-from rx_cometd.operators._arguments import check_plain_function
+from rx_cometd._flow.arguments import check_plain_function
+from rx_cometd._flow.observable import derive
 
 if TYPE_CHECKING:
     from collections.abc import Callable

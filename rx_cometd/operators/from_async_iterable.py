@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from rx_cometd.delivery import stay_apart
-from rx_cometd.flow import Overflow
-from rx_cometd.observable import LoopObservable, running_loop
-from rx_cometd.operators._arguments import check_plain_function
-from rx_cometd.operators._buffer import DEFAULT_MAX_PENDING_COUNT
-from rx_cometd.operators._edge import TURN, deliver, disposable_on, report_failure
+from rx_cometd._flow.arguments import check_plain_function
+from rx_cometd._flow.buffer import DEFAULT_MAX_PENDING_COUNT
+from rx_cometd._flow.delivery import stay_apart
+from rx_cometd._flow.edge import TURN, deliver, disposable_on, report_failure
+from rx_cometd._flow.flow import Overflow
+from rx_cometd._flow.observable import LoopObservable, running_loop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable
 
     from reactivex import Observable, abc
 
+    from rx_cometd._flow.flow import Buffer
     from rx_cometd.exceptions import ClientError
-    from rx_cometd.flow import Buffer
 
 __all__ = ["from_async_iterable"]
 

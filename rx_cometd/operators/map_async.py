@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from reactivex.disposable import SingleAssignmentDisposable
 
-from rx_cometd.delivery import stay_apart
-from rx_cometd.flow import flow_of
-from rx_cometd.observable import derive, running_loop
-from rx_cometd.operators._arguments import (
+from rx_cometd._flow.arguments import (
     check_bound,
     check_coroutine_function,
     check_positive,
 )
-from rx_cometd.operators._buffer import MessageBuffer
-from rx_cometd.operators._edge import TURN, deliver, disposable_on, report_failure
+from rx_cometd._flow.buffer import MessageBuffer
+from rx_cometd._flow.delivery import stay_apart
+from rx_cometd._flow.edge import TURN, deliver, disposable_on, report_failure
+from rx_cometd._flow.flow import flow_of
+from rx_cometd._flow.observable import derive, running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from reactivex import Observable, abc
 
-    from rx_cometd.delivery import Hold
-    from rx_cometd.flow import Overflow
+    from rx_cometd._flow.delivery import Hold
+    from rx_cometd._flow.flow import Overflow
 
 __all__ = ["map_async"]
 

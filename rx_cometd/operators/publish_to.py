@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
-from rx_cometd.operators._arguments import check_plain_function, check_positive
+from rx_cometd._flow.arguments import check_plain_function, check_positive
 from rx_cometd.operators.map_async import map_async
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from reactivex import Observable
 
-    from rx_cometd.flow import Overflow
+    from rx_cometd._flow.flow import Overflow
     from rx_cometd.messages import Message
 
 __all__ = ["Publisher", "publish_to"]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from reactivex.disposable import SingleAssignmentDisposable
 
-from rx_cometd.flow import flow_of
-from rx_cometd.observable import running_loop
-from rx_cometd.operators._arguments import check_bound, check_plain_function
-from rx_cometd.operators._buffer import MessageBuffer
-from rx_cometd.operators._edge import loop_scheduler, run_on
+from rx_cometd._flow.arguments import check_bound, check_plain_function
+from rx_cometd._flow.buffer import MessageBuffer
+from rx_cometd._flow.edge import loop_scheduler, run_on
+from rx_cometd._flow.flow import flow_of
+from rx_cometd._flow.observable import running_loop
 
 if TYPE_CHECKING:
     import asyncio
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from reactivex import Observable, abc
 
-    from rx_cometd.flow import Overflow
+    from rx_cometd._flow.flow import Overflow
 
 __all__ = ["ObservableIterable", "ObservableIterator", "to_async_iterable"]
 

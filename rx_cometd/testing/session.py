@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rx_cometd.connection_types import ConnectionType
-    from rx_cometd.testing.ack import Acknowledgements
+    from rx_cometd.testing.acknowledgements import Acknowledgements
     from rx_cometd.testing.wire import Event
 
 __all__ = ["HeldConnect", "Link", "Release", "ServerSession"]

@@ -1,0 +1,1 @@
+"""What buffers, delivery and operators share: Rx without tasks of its own."""

@@ -1,0 +1,76 @@
+"""What operators check of their arguments when they are made, so that mistakes show at once."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from rx_cometd._flow.flow import Overflow
+
+__all__ = ["check_bound", "check_coroutine_function", "check_plain_function", "check_positive"]
+
+
+def check_plain_function(name: str, function: Any) -> None:
+    """Refuse what is no plain function: its result would be a coroutine nobody awaits.
+
+    Raises:
+        TypeError: It cannot be called, or is a coroutine function.
+    """
+    if not callable(function):
+        raise TypeError(f"{name} cannot be {function!r}: a function is needed")
+    if _is_async(function):
+        raise TypeError(
+            f"{name} cannot be the coroutine function {_name(function)}, for nobody would await "
+            "it: a plain function is needed (map_async is for asynchronous work)"
+        )
+
+
+def check_coroutine_function(name: str, function: Any) -> None:
+    """Refuse what cannot give an awaitable. Plain functions may, so they are called to see.
+
+    Raises:
+        TypeError: It cannot be called, or is an (asynchronous) generator function.
+    """
+    if not callable(function):
+        raise TypeError(f"{name} cannot be {function!r}: a coroutine function is needed")
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        raise TypeError(
+            f"{name} cannot be the generator function {_name(function)}: "
+            "a coroutine function is needed"
+        )
+
+
+def check_bound(max_pending_count: Any, overflow: Any) -> None:
+    """Check the two arguments that all bounded operators share.
+
+    Raises:
+        TypeError: The bound is no integer, or the policy no `Overflow`.
+    """
+    if max_pending_count is not None and not isinstance(max_pending_count, int):
+        raise TypeError(f"max_pending_count must be an int or None, not {max_pending_count!r}")
+    if overflow is not None and not isinstance(overflow, Overflow):
+        raise TypeError(f"overflow must be an Overflow or None, not {overflow!r}")
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Check a count of things done at once.
+
+    Raises:
+        TypeError: It is no integer.
+        ValueError: It is less than 1.
+    """
+    if not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, not {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, not {value}")
+
+
+def _is_async(function: Any) -> bool:
+    # inspect looks through functools.partial, but not at __call__ of an instance.
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - not whether, but what it is
+    )
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__qualname__", repr(function)))

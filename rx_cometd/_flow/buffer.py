@@ -1,0 +1,334 @@
+"""The bounded buffer behind every operator that lets messages wait.
+
+Every rule of buffering lives here, and nothing else: bounds, policies, marks, counts, the order
+of messages and the end of the stream. No asyncio, no scheduler, no observer: the owner offers
+and takes, and is woken. All calls must come from one thread, the event loop's.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict, deque
+from collections.abc import Hashable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+
+from rx_cometd._flow.delivery import Hold, hold
+from rx_cometd._flow.drop_log import DropLog
+from rx_cometd._flow.flow import Overflow
+from rx_cometd.exceptions import BufferOverflowError, ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rx_cometd._flow.flow import Flow
+
+__all__ = ["DEFAULT_MAX_PENDING_COUNT", "MessageBuffer"]
+
+DEFAULT_MAX_PENDING_COUNT: Final = 100
+"""The bound where no client says another."""
+
+_T = TypeVar("_T")
+
+
+class _Tracked:
+    """A waiting message whose processing somebody wants to know of."""
+
+    __slots__ = ("held", "message")
+
+    def __init__(self, message: Any, held: Hold) -> None:
+        self.message = message
+        self.held = held
+
+
+class MessageBuffer(Generic[_T]):
+    """Messages that wait for a consumer, in order, bounded.
+
+    The owner calls `offer` for what arrives and `complete` or `fail` at its end, looks at
+    `pending_count` and takes with `take_nowait`; once nothing is pending and `terminated` is
+    true, `error` tells how the stream ended. `close` forgets everything.
+
+    Two stores, of which at most one holds messages: a queue, and, once a buffer with the policy
+    ``CONFLATE`` was full, the latest message of each key until the consumer has caught up.
+
+    Attributes:
+        max_pending_count: The bound; ``<= 0`` is unbounded.
+        dropped_count: Messages that the policy dropped so far, and the one that ended the
+            stream by an overflow.
+        taken: The hold on the message that `take_nowait` gave last, ``None`` if nobody tracks
+            it. It is the owner's to call once that message has been processed.
+        terminated: Whether the stream has ended; what is pending is still to be taken.
+        error: Why it ended, ``None`` if it completed.
+        wake: The owner's callback, called when a message came and when the stream ends.
+    """
+
+    def __init__(
+        self,
+        max_pending_count: int | None = None,
+        overflow: Overflow | None = None,
+        *,
+        flow: Flow | None = None,
+        key: Callable[[_T], Hashable] | None = None,
+        on_overflow: Callable[[_T, int], object] | None = None,
+        now: Callable[[], datetime] | None = None,
+        quiet: bool = False,
+    ) -> None:
+        """Open a buffer and attach it to the flow.
+
+        Args:
+            max_pending_count: The bound; ``<= 0`` is unbounded, ``None`` the flow's, or 100.
+            overflow: The policy; ``None`` is the flow's, or ``ERROR``. If the flow has none
+                either: ``SUSPEND`` whenever the flow is lossless, ``ERROR`` when it is not.
+            flow: The client's side.
+            key: For ``CONFLATE``: what messages replace each other; the channel if ``None``.
+            on_overflow: Called with each dropped message and the drops so far.
+            now: The clock of the log lines.
+            quiet: Drops are what the owner is for: neither counted with the flow nor logged.
+
+        Raises:
+            ClientError: ``SUSPEND`` is asked for where it cannot work.
+        """
+        if max_pending_count is None:
+            max_pending_count = flow.max_pending_count if flow else DEFAULT_MAX_PENDING_COUNT
+        if overflow is None:
+            overflow = flow.overflow if flow else Overflow.ERROR
+        self.max_pending_count = max_pending_count
+        self.dropped_count = 0
+        self.taken: Hold | None = None
+        self.terminated = False
+        self.error: Exception | None = None
+        self.wake: Callable[[], object] | None = None
+        self._overflow = overflow
+        self._flow = flow
+        self._key: Callable[[Any], Hashable] = _channel if key is None else key
+        self._on_overflow = on_overflow
+        self._quiet = quiet
+        self._log: DropLog | None = DropLog(now or _utc_now, max_pending_count, overflow)
+        # From this many on, `offer` has to think. Unbounded, only conflation has to.
+        self._limit = max_pending_count if max_pending_count > 0 else sys.maxsize
+        if max_pending_count <= 0 and overflow is Overflow.CONFLATE:
+            self._limit = 0
+            # The latest of each key is then what was asked for, and no sign of slowness.
+            self._log = None
+        self._queue: deque[Any] = deque()
+        self._latest: OrderedDict[Hashable, Any] = OrderedDict()
+        self._suspended = False
+        self._attach()
+
+    def __repr__(self) -> str:
+        policy = "default" if self._overflow is None else self._overflow.name
+        state = "terminated" if self.terminated else "suspended" if self._suspended else "open"
+        return (
+            f"<MessageBuffer {self.pending_count}/{self.max_pending_count} {policy} {state}, "
+            f"{self.dropped_count} dropped>"
+        )
+
+    @property
+    def pending_count(self) -> int:
+        """Messages that wait, exact at all times."""
+        return len(self._queue) + len(self._latest)
+
+    def offer(self, message: _T) -> None:
+        """Put an arriving message in, as the policy says; nothing once `terminated`."""
+        if self.terminated:
+            return
+        held = hold()
+        entry: Any = message if held is None else _Tracked(message, held)
+        if len(self._queue) >= self._limit or self._latest:
+            self._offer_to_full(entry)
+            return
+        self._queue.append(entry)
+        if len(self._queue) == self._limit:
+            self._reach_high_mark()
+        if self.wake is not None:
+            self.wake()
+
+    def take_nowait(self) -> _T:
+        """Take the message that has waited longest.
+
+        Raises:
+            LookupError: None is pending.
+        """
+        if self._queue:
+            entry = self._queue.popleft()
+        elif self._latest:
+            entry = self._latest.popitem(last=False)[1]
+        else:
+            raise LookupError("no message is pending")
+        if self._suspended and len(self._queue) <= self.max_pending_count // 2:
+            self._resume()
+        if self.terminated and not self.pending_count:
+            self._detach()
+        if type(entry) is _Tracked:
+            self.taken = entry.held
+            entry = entry.message
+        else:
+            self.taken = None
+        message: _T = entry
+        return message
+
+    def complete(self) -> None:
+        """End the stream after what is pending."""
+        self._terminate(None)
+
+    def fail(self, error: Exception) -> None:
+        """End the stream with an error after what is pending."""
+        self._terminate(error)
+
+    def close(self) -> None:
+        """Forget what is pending, without calling it processed, and leave the flow."""
+        self.terminated = True
+        self._queue.clear()
+        self._latest.clear()
+        self._detach()
+
+    def _offer_to_full(self, entry: Any) -> None:
+        match self._overflow:
+            case Overflow.DROP_OLDEST:
+                dropped = [self._queue.popleft()]
+                self._queue.append(entry)
+            case Overflow.DROP_NEWEST:
+                dropped = [entry]
+            case Overflow.CONFLATE:
+                dropped = self._conflate(entry)
+            case _:
+                self._accept_beyond(entry)
+                return
+        # State first: the user's `on_overflow` may dispose, or look at `pending_count`.
+        for lost in dropped:
+            self._drop(lost)
+        if self.wake is not None:
+            self.wake()
+
+    def _conflate(self, entry: Any) -> list[Any]:
+        """Give the messages that later ones of the same key replaced."""
+        latest = self._latest
+        dropped: list[Any] = []
+        try:
+            if not latest:
+                # Made beside the queue, for `key` may raise half-way.
+                latest = OrderedDict[Hashable, Any]()
+                for waiting in self._queue:
+                    self._replace(latest, waiting, dropped)
+            self._replace(latest, entry, dropped)
+        except Exception as error:
+            self._count(_message(entry))
+            self.fail(error)
+            return []
+        self._queue.clear()
+        self._latest = latest
+        if 0 < self.max_pending_count < len(latest):
+            dropped.append(latest.popitem(last=False)[1])
+        return dropped
+
+    def _replace(self, latest: OrderedDict[Hashable, Any], entry: Any, dropped: list[Any]) -> None:
+        key = self._key(_message(entry))
+        if key in latest:
+            dropped.append(latest[key])
+        latest[key] = entry  # an existing key keeps its place
+
+    def _accept_beyond(self, entry: Any) -> None:
+        """Accept a message past the high mark if the server keeps the later ones, else fail.
+
+        What was under way when the connect was held back still arrives: the rest of one payload.
+        """
+        error = self._refusal()
+        if error is not None:
+            self._count(_message(entry))
+            self.fail(error)
+            return
+        self._queue.append(entry)
+        self._suspend()
+        if self.wake is not None:
+            self.wake()
+
+    def _refusal(self) -> ClientError | None:
+        """Say why a message past the bound cannot be kept."""
+        if self._flow is not None:
+            if self._overflow is Overflow.SUSPEND:
+                return self._flow.refusal()
+            if self._overflow is None and self._flow.lossless:
+                return None
+        return BufferOverflowError(self.max_pending_count)
+
+    def _reach_high_mark(self) -> None:
+        # Where it is refused there still was room for this message: the next one will fail.
+        if self._overflow in {Overflow.SUSPEND, None} and self._refusal() is None:
+            self._suspend()
+
+    def _suspend(self) -> None:
+        if self._flow is not None and not self._suspended:
+            self._suspended = True
+            self._flow.suspend(self)
+
+    def _resume(self) -> None:
+        if self._flow is not None and self._suspended:
+            self._suspended = False
+            self._flow.resume(self)
+
+    def _drop(self, entry: Any) -> None:
+        """Drop a message as the policy wants it: that is all the processing it gets."""
+        self._count(_message(entry))
+        if self._log is not None and not self._quiet:
+            self._log.dropped(self.dropped_count)
+        if type(entry) is _Tracked:
+            entry.held()
+
+    def _count(self, message: _T) -> None:
+        self.dropped_count += 1
+        if self._flow is not None and not self._quiet:
+            self._flow.dropped(1)
+        if self._on_overflow is not None:
+            try:
+                self._on_overflow(message, self.dropped_count)
+            except Exception as error:
+                self.fail(error)
+
+    def _terminate(self, error: Exception | None) -> None:
+        if self.terminated:
+            return
+        self.terminated = True
+        self.error = error
+        self._resume()  # nothing more comes in, so nothing has to be held back
+        if not self.pending_count:
+            self._detach()
+        if self.wake is not None:
+            self.wake()
+
+    def _attach(self) -> None:
+        if self._overflow is Overflow.SUSPEND and self.max_pending_count > 0:
+            refusal = _no_flow() if self._flow is None else self._flow.refusal()
+            if refusal is not None:
+                raise refusal
+        if self._flow is not None:
+            self._flow.attach(self)
+
+    def _detach(self) -> None:
+        flow, self._flow = self._flow, None
+        self._suspended = False
+        if flow is not None:
+            flow.detach(self)
+
+
+def _message(entry: Any) -> Any:
+    return entry.message if type(entry) is _Tracked else entry
+
+
+def _channel(message: Any) -> Hashable:
+    try:
+        return cast("Hashable", message["channel"])
+    except (TypeError, LookupError):
+        raise TypeError(
+            "CONFLATE needs key=... for items that are not messages of a channel"
+        ) from None
+
+
+def _no_flow() -> ClientError:
+    return ClientError(
+        "SUSPEND holds back the client's next connect, but this source is no channel of a client, "
+        "nor made of one by operators of rx_cometd alone: apply the buffer to the channel first"
+    )
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,218 @@
+"""From messages to observers: one dictionary look-up per message, one ``on_next`` per observer.
+
+Three properties are kept here and nowhere else: an observer that raises hurts itself alone,
+a message that arrives while another is being delivered waits its turn, and the cost of
+delivering a message does not depend on how many channels or globs are observed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from rx_cometd._flow.delivery import Delivery
+from rx_cometd._protocol.channel_names import globs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from reactivex import abc
+
+    from rx_cometd.messages import Message
+
+__all__ = ["EVERYTHING", "Dispatch", "notify_completed", "notify_error"]
+
+#: The key under which observers of every event message are kept; no channel can be named so.
+EVERYTHING: Final = "*"
+
+#: Channel names remembered with their observers; servers may make them up without end.
+_REMEMBERED: Final = 10_000
+
+
+class Dispatch:
+    """Delivers messages to the observers of their channels.
+
+    Args:
+        report: Told of errors that no observer takes.
+    """
+
+    def __init__(self, report: Callable[[BaseException], None]) -> None:
+        self._report = report
+        #: Observers by channel or glob; dictionaries keep their order, and find them at once.
+        self._observers: dict[str, dict[abc.ObserverBase[Any], None]] = {}
+        #: Observers by the channel of a message: what delivering looks up.
+        self._resolved: dict[str, tuple[abc.ObserverBase[Any], ...]] = {}
+        #: The meta channels among the keys; nearly always none.
+        self._meta: set[str] = set()
+        #: Takes the messages that nobody else observes.
+        self._fallback: abc.ObserverBase[Any] | None = None
+        self._delivering = False
+        self._waiting: deque[tuple[Sequence[Message], _Callbacks]] = deque()
+
+    def add(self, key: str, observer: abc.ObserverBase[Any]) -> bool:
+        """Add an observer to a channel or glob. Tells whether it is the first."""
+        observers = self._observers.get(key)
+        self._resolved.clear()
+        if observers is not None:
+            observers[observer] = None
+            return False
+        self._observers[key] = {observer: None}
+        if key.startswith("/meta/"):
+            self._meta.add(key)
+        return True
+
+    def remove(self, key: str, observer: abc.ObserverBase[Any]) -> bool:
+        """Remove an observer from a channel or glob. Tells whether it was the last."""
+        observers = self._observers.get(key)
+        if observers is None or observer not in observers:
+            return False
+        self._resolved.clear()
+        del observers[observer]
+        if observers:
+            return False
+        del self._observers[key]
+        self._meta.discard(key)
+        return True
+
+    @property
+    def meta_observed(self) -> bool:
+        """Whether anybody observes a meta channel."""
+        return bool(self._meta)
+
+    def observers(self, key: str) -> tuple[abc.ObserverBase[Any], ...]:
+        """Give the observers of a channel or glob."""
+        return tuple(self._observers.get(key, ()))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no observer at all."""
+        return not self._observers
+
+    def take(self, key: str) -> tuple[abc.ObserverBase[Any], ...]:
+        """Remove the observers of a channel or glob, and give them."""
+        self._resolved.clear()
+        return tuple(self._observers.pop(key, ()))
+
+    def take_all(self) -> list[abc.ObserverBase[Any]]:
+        """Remove every observer, and give them, each once."""
+        found = dict.fromkeys(o for observers in self._observers.values() for o in observers)
+        if self._fallback is not None:
+            found[self._fallback] = None
+            self._fallback = None
+        self._observers.clear()
+        self._meta.clear()
+        self._resolved.clear()
+        return list(found)
+
+    def set_fallback(self, observer: abc.ObserverBase[Any]) -> None:
+        """Have an observer take the event messages that nobody else observes."""
+        self._fallback = observer
+        self._resolved.clear()
+
+    def deliver(self, messages: Sequence[Message], processed: _Callbacks = None) -> None:
+        """Deliver event messages, in order.
+
+        Args:
+            messages: The messages; each has a channel.
+            processed: Callbacks by ``id(message)``, to be called once it was processed.
+        """
+        if self._delivering:
+            self._waiting.append((messages, processed))
+            return
+        self._delivering = True
+        try:
+            self._deliver(messages, processed)
+            while self._waiting:
+                self._deliver(*self._waiting.popleft())
+        finally:
+            self._delivering = False
+
+    def _deliver(self, messages: Sequence[Any], processed: _Callbacks) -> None:
+        if processed:
+            for message in messages:
+                with Delivery(partial(_call_all, processed.get(id(message), ()))):
+                    self._deliver((message,), None)
+            return
+        for message in messages:
+            channel = message["channel"]
+            # self._resolved is looked up anew each time: an observer may subscribe or dispose.
+            observers = self._resolved.get(channel)
+            if observers is None:
+                observers = self._resolve(channel)
+            for observer in observers:
+                try:
+                    observer.on_next(message)
+                except BaseException as error:
+                    self._hurt(observer, error)
+
+    def deliver_meta(self, messages: Sequence[Message]) -> None:
+        """Deliver meta messages to those who observe their channels, globs left aside."""
+        for message in messages:
+            channel: object = message.get("channel")
+            if not isinstance(channel, str) or not channel.startswith("/meta/"):
+                continue
+            for observer in self.observers(channel):
+                try:
+                    observer.on_next(message)
+                except BaseException as error:
+                    self._hurt(observer, error)
+
+    def _resolve(self, channel: str) -> tuple[abc.ObserverBase[Any], ...]:
+        """Find the observers of a channel: its own, those of globs, those of everything.
+
+        An observer found under several keys (the pull view) is there once.
+        """
+        if len(self._resolved) >= _REMEMBERED:
+            self._resolved.clear()
+        keys = (channel, *globs(channel), EVERYTHING)
+        found = dict.fromkeys(o for key in keys for o in self._observers.get(key, ()))
+        if not found and self._fallback is not None:
+            found[self._fallback] = None
+        observers = self._resolved[channel] = tuple(found)
+        return observers
+
+    def _hurt(self, observer: abc.ObserverBase[Any], error: BaseException) -> None:
+        """Take an observer that raised out, and let it know; the others go on."""
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise error
+        notify_error(observer, error, self._report)
+
+
+def notify_error(
+    observer: abc.ObserverBase[Any],
+    error: BaseException,
+    report: Callable[[BaseException], None],
+) -> None:
+    """Hand an observer its last error; report it where the observer has no use for it.
+
+    Its ``on_error`` disposes of the subscription, as the ReactiveX contract has it. Without an
+    ``on_error`` of the user's, reactivex raises the error here.
+    """
+    try:
+        observer.on_error(error)  # type: ignore[arg-type]  # cancellations travel as well
+    except Exception as unhandled:
+        report(unhandled)
+    except BaseException as unhandled:
+        if isinstance(unhandled, KeyboardInterrupt | SystemExit):
+            raise
+        report(unhandled)
+
+
+def notify_completed(
+    observer: abc.ObserverBase[Any], report: Callable[[BaseException], None]
+) -> None:
+    """Tell an observer that no more will come; report what it raises."""
+    try:
+        observer.on_completed()
+    except Exception as unhandled:
+        report(unhandled)
+
+
+def _call_all(callbacks: Sequence[Callable[[], None]]) -> None:
+    for callback in callbacks:
+        callback()
+
+
+if TYPE_CHECKING:
+    _Callbacks = Mapping[int, Sequence[Callable[[], None]]] | None

@@ -1,0 +1,1 @@
+"""The Bayeux protocol, client side, pure: no asyncio, no clock, no Rx."""

@@ -1,0 +1,177 @@
+"""Delays: how long to wait before the next connect or handshake.
+
+Three things slow the cycle down: failures, by the user's backoff; handshakes that do not lead to a
+working session; and connects that a server answers at once, with nothing, without end.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rx_cometd._protocol.advice import Advice
+
+__all__ = ["Backoff", "Idling", "Pace", "exponential"]
+
+
+def exponential(
+    base: float = 0.5, cap: float = 30.0, *, rng: random.Random | None = None
+) -> Iterator[float]:
+    """Give delays that double, with full jitter.
+
+    Full jitter (a uniform draw between zero and the bound) spreads the clients of a restarted
+    server best; the reference clients have none.
+
+    Args:
+        base: Bound of the first delay, in seconds.
+        cap: Bound that no delay passes, in seconds.
+        rng: The source of randomness; tests give a seeded one.
+
+    Yields:
+        Delays in seconds, without end.
+    """
+    draw = random.Random() if rng is None else rng  # noqa: S311 - not for cryptography
+    bound = base
+    while True:
+        yield draw.uniform(0, min(cap, bound))
+        bound = min(cap, bound * 2)
+
+
+class Backoff:
+    """The delays of one run of failures, begun anew by `reset`.
+
+    Args:
+        delays: Gives an iterator of delays in seconds for each run of failures. Where it ends,
+            its last delay is repeated.
+    """
+
+    def __init__(self, delays: Callable[[], Iterator[float]] = exponential) -> None:
+        self._make = delays
+        self._delays: Iterator[float] | None = None
+        self._last = 0.0
+
+    def next_delay(self) -> float:
+        """Give the next delay, in seconds."""
+        if self._delays is None:
+            self._delays = iter(self._make())
+        self._last = max(0.0, next(self._delays, self._last))
+        return self._last
+
+    def reset(self) -> None:
+        """Forget the failures: an attempt succeeded."""
+        self._delays = None
+
+
+#: A connect answered sooner than this, in seconds, without a message, was not held at all.
+_AT_ONCE: Final = 0.1
+#: How many of those in a row are taken for chance (an ack extension flushing, a new server).
+_TOLERATED: Final = 3
+#: How often the delay doubles: up to 1.6 s, well within what servers let a session be idle.
+_DOUBLINGS: Final = 5
+
+
+class Idling:
+    """Slows down where a server answers connects at once, with nothing, without end."""
+
+    def __init__(self) -> None:
+        self._sent_at = 0.0
+        self._held = False
+        self._events = 0
+        self._in_a_row = 0
+
+    def sent(self, now: float, *, held: bool) -> None:
+        """Note that a connect goes out.
+
+        Args:
+            now: The time, in seconds.
+            held: Whether the server may hold it; one that asks not to be held proves nothing.
+        """
+        self._sent_at = now
+        self._held = held
+        self._events = 0
+
+    def count_events(self, count: int) -> None:
+        """Note event messages that came, whatever brought them."""
+        self._events += count
+
+    def answered(self, now: float) -> float:
+        """Note that the connect was answered. Gives the delay before the next, in seconds."""
+        at_once = now - self._sent_at < _AT_ONCE
+        idle = self._held and self._events == 0 and at_once
+        self._in_a_row = self._in_a_row + 1 if idle else 0
+        excess = min(self._in_a_row - _TOLERATED, _DOUBLINGS)
+        return 0.05 * 2.0**excess if excess > 0 else 0.0
+
+
+class Pace:
+    """Gives the delays of the cycle, in seconds.
+
+    Args:
+        backoff: Delays between failed attempts.
+    """
+
+    def __init__(self, backoff: Backoff) -> None:
+        self._backoff = backoff
+        self._idling = Idling()
+        self._fruitless = 0
+        self._down_since: float | None = None
+        self._held = False
+        #: When the first event message came since the last connect went out, if any did.
+        self.first_event_at: float | None = None
+
+    def sent(self, now: float, *, held: bool) -> None:
+        """Note that a connect goes out, and whether the server may hold it."""
+        self._held = held
+        self.first_event_at = None
+        self._idling.sent(now, held=held)
+
+    def count_events(self, count: int, now: float) -> None:
+        """Note event messages that came, whatever brought them."""
+        self._idling.count_events(count)
+        if count and self.first_event_at is None:
+            self.first_event_at = now
+
+    def link_up(self) -> None:
+        """Note that the server answered."""
+        self._down_since = None
+
+    def after_connect(self, advice: Advice, now: float) -> float:
+        """Give the delay after a connect that succeeded, and led nowhere else."""
+        self._backoff.reset()
+        if self._held:
+            self._fruitless = 0
+        return max(advice.interval, self._idling.answered(now))
+
+    def after_failure(self, advice: Advice) -> float:
+        """Give the delay after an attempt that failed."""
+        return advice.interval + self._backoff.next_delay()
+
+    def before_resuming(self, advice: Advice, now: float) -> float | None:
+        """Give the delay before a connect that resumes the session after a failure.
+
+        ``None`` where the server must have forgotten the session by then: ``advice.maxInterval``
+        says when that is (BayeuxClient.java, nextConnectExceedsMaxInterval).
+        """
+        delay = self.after_failure(advice)
+        if self._down_since is None:
+            self._down_since = now
+        if advice.max_interval is None:
+            return delay
+        lifetime = advice.timeout + advice.interval + advice.max_interval
+        return delay if now - self._down_since + delay <= lifetime else None
+
+    def before_new_session(self, advice: Advice) -> float:
+        """Give the delay before a handshake that the server wants, or that is the way out.
+
+        A server that advises a handshake on every reply (Faye does for a 301) must not make
+        the client spin: only a connect that was held, and did not lead here again, proves that
+        a handshake was of use.
+        """
+        delay = advice.interval
+        if self._fruitless:
+            delay = max(delay, self._backoff.next_delay())
+        self._fruitless += 1
+        return delay

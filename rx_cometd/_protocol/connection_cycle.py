@@ -1,0 +1,405 @@
+"""The handshake and connect cycle: the state machine at the heart of the protocol.
+
+Exactly one handshake or connect is outstanding at any time. What comes of it, a reply, a
+refusal or a failure of the network, is handed to one method here, and every such method ends
+in one of four ways: a step is `Due`, new credentials are asked for, the session is over, or
+(while disconnecting) nothing more is to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rx_cometd import messages as m
+from rx_cometd._protocol.advice import Advice, Reconnect, reconnect_of
+from rx_cometd._protocol.backoff import Pace
+from rx_cometd._protocol.negotiation import Negotiation
+from rx_cometd._protocol.outcomes import Changed, Due, Outcome, Step
+from rx_cometd._protocol.refusals import (
+    as_authentication_error,
+    authentication_failed,
+    reached_server,
+    unknown_client,
+    unsupported,
+)
+from rx_cometd.exceptions import (
+    ClientError,
+    ClientInvalidOperation,
+    ProtocolError,
+    ServerError,
+    TransportError,
+    TransportTimeoutError,
+)
+from rx_cometd.states import ClientState, StateChange, follow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rx_cometd._protocol.backoff import Backoff
+    from rx_cometd._protocol.credentials import Credentials
+    from rx_cometd.connection_types import ConnectionType
+    from rx_cometd.messages import Message
+
+__all__ = ["ConnectionCycle"]
+
+#: States in which what comes of a connect is of no interest any more.
+_LEAVING = (ClientState.DISCONNECTING, ClientState.DISCONNECTED)
+_IN_SESSION = (ClientState.CONNECTING, ClientState.CONNECTED, ClientState.UNCONNECTED)
+
+
+class ConnectionCycle:
+    """The state of the session, and what is due next.
+
+    Args:
+        preferences: Connection types, most wanted first.
+        backoff: Delays between failed attempts.
+        max_network_delay: Seconds that a reply may be late.
+        patience: Seconds that a connect which resumes a session may take.
+        credentials: Asked for, where a failure is for want of them.
+        outcomes: Where what happened is put.
+
+    Attributes:
+        state: The state.
+        client_id: The server's name for the session, ``None`` while there is none.
+        connection_type: The transport in use, ``None`` before the first is tried.
+        due: The step that is due, ``None`` while one is under way.
+        over: Whether the session is over.
+        error: Why, ``None`` where it was closed in order.
+        awaits_credentials: Whether the cycle waits for new credentials.
+    """
+
+    def __init__(
+        self,
+        preferences: Sequence[ConnectionType],
+        *,
+        backoff: Backoff,
+        max_network_delay: float,
+        patience: float,
+        credentials: Credentials,
+        outcomes: list[Outcome],
+    ) -> None:
+        self._outcomes = outcomes
+        self.state = ClientState.DISCONNECTED
+        self.client_id: str | None = None
+        self.connection_type: ConnectionType | None = None
+        self.due: Step | None = None
+        self.over = False
+        self.error: Exception | None = None
+        self.awaits_credentials = False
+        self._awaited_messages = 0
+        self.advice = Advice()
+        self.negotiation = Negotiation(preferences)
+        self._pace = Pace(backoff)
+        self._max_network_delay = max_network_delay
+        self._patience = min(patience, max_network_delay)
+        self._credentials = credentials
+        #: Whether the request that failed went out before the credentials were last renewed.
+        self.outdated = False
+        self._auth_tried = False
+        self._step_after_auth = Step.HANDSHAKE
+        self._listed: object = None
+        self._resumable = False
+
+    # -- the state -------------------------------------------------------------------------
+
+    def begin(self, step: Step) -> bool:
+        """Take a step, if it is the one that is due: a timer may be late, and one too many."""
+        if self.due is not step:
+            return False
+        self.due = None
+        return True
+
+    def end(self, error: Exception | None) -> None:
+        """Be over: nothing is due any more."""
+        if not self.over:
+            self.over = True
+            self.error = error
+            self.due = None
+            self._awaited_messages = 0
+            self.awaits_credentials = False
+            if self.state is not ClientState.DISCONNECTED:
+                self._become(ClientState.DISCONNECTED, error)
+
+    def _due(self, step: Step, delay: float) -> None:
+        self.due = step
+        self._outcomes.append(Due(step, delay))
+
+    def _become(
+        self, state: ClientState, error: Exception | None = None, *, resumed: bool = False
+    ) -> None:
+        if state is self.state is ClientState.CONNECTED:
+            return
+        self.state = follow(self.state, state)
+        change = StateChange(state, self.client_id, self.connection_type, resumed, error)
+        self._outcomes.append(Changed(change))
+
+    # -- requests --------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Begin: a handshake is due.
+
+        Raises:
+            ClientInvalidOperation: It was begun before.
+        """
+        if self.over or self.state is not ClientState.DISCONNECTED:
+            raise ClientInvalidOperation("a session is opened once")
+        self._become(ClientState.HANDSHAKING)
+        self._due(Step.HANDSHAKE, 0.0)
+
+    def handshake(self, fields: Mapping[str, Any]) -> Message:
+        """Make a handshake, with the user's fields below the protocol's own.
+
+        Advice is cleared here: a successful reply may carry none, and what was known belongs
+        to the old session (``cometd.js``, ``_handshake``).
+        """
+        self.negotiation.begin()
+        self.connection_type = self.negotiation.current
+        self.advice = Advice()
+        self.client_id = None
+        self._resumable = False
+        self._awaited_messages = 0
+        return m.handshake(fields, [t.value for t in self.negotiation.preferences])
+
+    @property
+    def handshake_allowance(self) -> float:
+        """Seconds that the handshake just made may take.
+
+        Less where another transport is still to be tried within the same patience.
+        """
+        return self._patience if self.negotiation.has_alternative else self._max_network_delay
+
+    def connect(self, now: float) -> tuple[Message, float]:
+        """Make a connect, and say how many seconds its reply may take.
+
+        The first of a session, and the first after a failure, ask for ``timeout: 0``: the
+        server answers at once, and the client knows that the link is up.
+        """
+        held = self.state is ClientState.CONNECTED
+        self._awaited_messages = 0
+        self._pace.sent(now, held=held)
+        message = m.connect(str(self.connection_type), held=held)
+        if held:
+            return message, self.advice.timeout + self._max_network_delay
+        resumes = self.state is ClientState.UNCONNECTED
+        return message, self._patience if resumes else self._max_network_delay
+
+    def disconnect(self) -> bool:
+        """Begin to say goodbye. Tells whether there is a session, and a link, to say it on."""
+        if self.state in (ClientState.CONNECTING, ClientState.CONNECTED):
+            self.due = None
+            self._awaited_messages = 0
+            self._become(ClientState.DISCONNECTING)
+            return True
+        self.end(None)
+        return False
+
+    # -- what came of them -----------------------------------------------------------------
+
+    def handshaken(self, reply: Message) -> bool:
+        """Take a successful handshake reply. Tells whether there is a session now."""
+        client_id: object = reply.get("clientId")
+        if not isinstance(client_id, str) or not client_id:
+            self.handshake_failed(ProtocolError("a handshake reply without a clientId"))
+            return False
+        self._listed = reply.get("supportedConnectionTypes")
+        if not self.negotiation.choose(self._listed):
+            self.end(ClientError(f"the server speaks none of {self._preferred()}"))
+            return False
+        self.connection_type = self.negotiation.current
+        self.client_id = client_id
+        self.advice = self.advice.merge(reply.get("advice"))
+        if reconnect_of(reply.get("advice")) is Reconnect.NONE:
+            self.end(ServerError("the server advised against connecting", reply))
+            return False
+        self._pace.link_up()
+        self._become(ClientState.CONNECTING)
+        self._await_messages(reply)
+        return True
+
+    def _await_messages(self, reply: Message) -> None:
+        """Have the connect wait for the messages that the handshake delivers.
+
+        The server announces them as ``x-messages`` (BayeuxClient.java, processHandshake); the
+        wait ends after ``max_network_delay`` in any case.
+        """
+        announced: object = reply.get("x-messages")
+        if isinstance(announced, int) and announced > 0:
+            self._awaited_messages = announced
+            self._due(Step.CONNECT, self._max_network_delay)
+        else:
+            self._due(Step.CONNECT, self.advice.interval)
+
+    def count_events(self, count: int, now: float) -> None:
+        """Note event messages that came, whatever brought them."""
+        self._pace.count_events(count, now)
+
+    @property
+    def first_event_at(self) -> float | None:
+        """When the first event message came since the last connect went out, if any did."""
+        return self._pace.first_event_at
+
+    def await_fewer_messages(self, count: int) -> None:
+        """Note that messages came, after the replies that came with them."""
+        if self._awaited_messages > 0:
+            self._awaited_messages -= count
+            if self._awaited_messages <= 0:
+                self._due(Step.CONNECT, self.advice.interval)
+
+    def handshake_failed(self, error: Exception) -> None:
+        """Take a handshake that was refused, or lost, or could not even be made."""
+        if self.over:
+            return
+        if self._authenticate(error, Step.HANDSHAKE):
+            return
+        if isinstance(error, ServerError):
+            self._handshake_refused(error)
+        elif authentication_failed(error):
+            self.end(as_authentication_error(error))
+        else:
+            self._handshake_lost(error)
+
+    def _handshake_refused(self, error: ServerError) -> None:
+        self.advice = self.advice.merge(error.advice)
+        advised = reconnect_of(error.advice)
+        # Without advice, and without new credentials, it is no use to knock again.
+        if advised is Reconnect.NONE or (advised is None and authentication_failed(error)):
+            self.end(error)
+        else:
+            self._become(ClientState.REHANDSHAKING, error)
+            self._due(Step.HANDSHAKE, self._pace.after_failure(self.advice))
+
+    def _handshake_lost(self, error: Exception) -> None:
+        tried = self.negotiation.current
+        if reached_server(error):
+            self.negotiation.failed(unsupported=unsupported(error))
+        if not self.negotiation.begin():
+            self.end(_chained(ClientError(f"the server speaks none of {self._preferred()}"), error))
+            return
+        fallback = self.negotiation.follows(tried)
+        self._become(ClientState.REHANDSHAKING, error)
+        self._due(Step.HANDSHAKE, 0.0 if fallback else self._pace.after_failure(self.advice))
+
+    def connected(self, reply: Message, now: float) -> None:
+        """Take a successful connect reply; its advice is obeyed all the same (spec, "Advice")."""
+        if self.state in _LEAVING:
+            return
+        self.advice = self.advice.merge(reply.get("advice"))
+        self.negotiation.worked()
+        self._pace.link_up()
+        self._auth_tried = False
+        resumed = self._resumable
+        self._resumable = True
+        self._become(ClientState.CONNECTED, resumed=resumed)
+        reconnect = reconnect_of(reply.get("advice"))
+        if reconnect is Reconnect.NONE:
+            self.end(ServerError("the server ended the session", reply))
+        elif reconnect is Reconnect.HANDSHAKE:
+            self._rehandshake(None)
+        else:
+            self._due(Step.CONNECT, self._pace.after_connect(self.advice, now))
+
+    def connect_failed(self, error: Exception, now: float) -> None:
+        """Take a connect that was refused, or that the network or the HTTP swallowed."""
+        if self.state in _LEAVING:
+            return
+        if isinstance(error, ServerError):
+            self._connect_refused(error, now)
+        elif self._authenticate(error, Step.CONNECT):
+            return
+        elif authentication_failed(error):
+            self.end(as_authentication_error(error))
+        else:
+            self._connect_lost(error, now)
+
+    def _connect_refused(self, error: ServerError, now: float) -> None:
+        known = self.advice.reconnect
+        self.advice = self.advice.merge(error.advice)
+        advised = reconnect_of(error.advice)
+        step = Step.CONNECT if advised in (None, Reconnect.RETRY) else Step.HANDSHAKE
+        if self._authenticate(error, step):
+            return
+        if advised is None and authentication_failed(error):
+            advised = Reconnect.NONE
+        elif advised is None:
+            advised = Reconnect.HANDSHAKE if unknown_client(error) else known
+        if advised is Reconnect.NONE:
+            self.end(error)
+        elif advised is Reconnect.HANDSHAKE:
+            self._rehandshake(error)
+        else:
+            self._retry_connect(error, now)
+
+    def _connect_lost(self, error: Exception, now: float) -> None:
+        resuming = self.state is ClientState.UNCONNECTED
+        if reached_server(error):
+            # The handshake came through: a 404 now is a passing trouble (a redeployment).
+            self.negotiation.failed(unsupported=False)
+            self.negotiation.choose(self._listed)
+            self.connection_type = self.negotiation.current
+        if resuming and isinstance(error, TransportTimeoutError):
+            # A live server answers a resuming connect at once. Faye does not while it still
+            # holds the one of the dead link; a new session is the way out.
+            self._rehandshake(error)
+        else:
+            self._retry_connect(error, now)
+
+    def authenticated(self) -> None:
+        """Go on with new credentials, if it was the want of them that stopped the cycle."""
+        if not self.awaits_credentials:
+            return
+        self.awaits_credentials = False
+        if self.state is ClientState.UNCONNECTED and self._step_after_auth is Step.HANDSHAKE:
+            self._become(ClientState.REHANDSHAKING)
+        self._due(self._step_after_auth, 0.0)
+
+    def renew_session(self) -> None:
+        """Seek a new session: the server says that only that makes new credentials count."""
+        if self.awaits_credentials:
+            self._step_after_auth = Step.HANDSHAKE
+        elif self.state in _IN_SESSION:
+            self._become(ClientState.REHANDSHAKING)
+            self._due(Step.HANDSHAKE, 0.0)
+
+    # -- decisions -------------------------------------------------------------------------
+
+    def _authenticate(self, error: Exception, step: Step) -> bool:
+        """Ask for new credentials if they might help. Tells whether that settles the matter."""
+        if not self._credentials.might_help(error):
+            return False
+        if self._auth_tried and not self.outdated:
+            self.end(as_authentication_error(error))
+            return True
+        self._auth_tried = True
+        self._step_after_auth = step
+        self.awaits_credentials = True
+        if self.state not in (ClientState.HANDSHAKING, ClientState.REHANDSHAKING):
+            self._become(ClientState.UNCONNECTED, error)
+        if self.outdated:
+            self.authenticated()
+        else:
+            self._credentials.ask(error)
+        return True
+
+    def _rehandshake(self, error: Exception | None) -> None:
+        """Seek a new session."""
+        if not isinstance(error, TransportError):
+            self.negotiation.renew()
+        self._become(ClientState.REHANDSHAKING, error)
+        self._due(Step.HANDSHAKE, self._pace.before_new_session(self.advice))
+
+    def _retry_connect(self, error: Exception, now: float) -> None:
+        """Try to resume the session, unless the server must have forgotten it by then."""
+        delay = self._pace.before_resuming(self.advice, now)
+        if delay is None:
+            self._rehandshake(error)
+        else:
+            self._become(ClientState.UNCONNECTED, error)
+            self._due(Step.CONNECT, delay)
+
+    def _preferred(self) -> str:
+        return ", ".join(t.value for t in self.negotiation.preferences)
+
+
+def _chained(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error

@@ -1,0 +1,106 @@
+"""What is to be sent: payloads that are made up, and what waits for the next ordinary one.
+
+Ordinary requests are made up into a payload as late as can be: what was wished for and given up
+within one turn of the event loop cancels out, and all the rest travels together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rx_cometd._protocol.outcomes import Lane, Outgoing
+from rx_cometd._protocol.requests import Kind, Request, Requests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rx_cometd._protocol.connection_cycle import ConnectionCycle
+    from rx_cometd._protocol.credentials import Credentials
+    from rx_cometd._protocol.subscriptions import Reconciliation
+    from rx_cometd.messages import Message
+
+__all__ = ["Outbox"]
+
+
+class Outbox:
+    """Makes up payloads.
+
+    Args:
+        cycle: Knows the identifier of the session.
+        requests: Knows what was cancelled meanwhile.
+        reconciliation: Makes the subscribes and unsubscribes.
+        credentials: What is sent is sent with those of now.
+        allowance: Seconds that a reply may take, unless said otherwise.
+    """
+
+    def __init__(
+        self,
+        cycle: ConnectionCycle,
+        requests: Requests,
+        reconciliation: Reconciliation,
+        credentials: Credentials,
+        allowance: float,
+    ) -> None:
+        self._cycle = cycle
+        self._requests = requests
+        self._reconciliation = reconciliation
+        self._credentials = credentials
+        self._allowance = allowance
+        self._payloads: list[Outgoing] = []
+        #: In order: requests, and channels to reconcile.
+        self._ordinary: list[Request | str] = []
+
+    @property
+    def has_ordinary(self) -> bool:
+        """Whether something waits for the next ordinary payload."""
+        return bool(self._ordinary)
+
+    def add(self, *entries: Request | str) -> None:
+        """Have requests, or what a channel needs by then, travel in the next ordinary payload."""
+        self._ordinary += entries
+
+    def remove(self, request: Request) -> None:
+        """Let go of a request that waits, if it does: an outage may be long."""
+        if request in self._ordinary:
+            self._ordinary.remove(request)
+
+    def resend(self, request: Request) -> None:
+        """Have a request travel once more."""
+        request.retried = True
+        request.sent = False
+        self._ordinary.append(request)
+
+    def postpone(self, request: Request) -> None:
+        """Have a request that was made up, but not sent, travel later."""
+        request.sent = False
+        self._ordinary.append(request)
+
+    def put_ordinary(self) -> None:
+        """Make up the next ordinary payload."""
+        entries, self._ordinary = self._ordinary, []
+        ask = self._reconciliation.ask
+        requests = [ask(entry) if isinstance(entry, str) else entry for entry in entries]
+        self.put(Lane.ORDINARY, requests)
+
+    def put(
+        self, lane: Lane, requests: Iterable[Request | None], allowance: float | None = None
+    ) -> None:
+        """Make up a payload of requests, but for those cancelled meanwhile."""
+        messages: list[Message] = []
+        for request in requests:
+            if request is None or request.id not in self._requests:
+                continue
+            self._credentials.stamp(request)
+            request.sent = True
+            if request.kind is not Kind.HANDSHAKE:
+                request.message["clientId"] = self._cycle.client_id or ""
+            # Extensions may change what goes out; what is sent again begins as it was.
+            messages.append(request.message.copy())
+        if messages:
+            seconds = self._allowance if allowance is None else allowance
+            self._payloads.append(Outgoing(lane, messages, seconds))
+
+    def take(self) -> list[Outgoing]:
+        """Take and clear the payloads; after the end of the session there are none."""
+        payloads, self._payloads = self._payloads, []
+        return [] if self._cycle.over else payloads

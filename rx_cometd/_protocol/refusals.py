@@ -1,0 +1,130 @@
+"""Reading refusals: what an unsuccessful reply, or a failed exchange, means.
+
+Decisions follow the ``advice``, not the code: 402 is an unknown client in CometD and a missing
+parameter in Faye, where an unknown client is 401, and in Salesforce it is 403. Codes are read
+only where there is no advice to follow, and to tell authentication failures.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from rx_cometd._protocol.requests import Kind
+from rx_cometd.exceptions import (
+    AuthenticationError,
+    ProtocolError,
+    ServerError,
+    TransportConnectionClosed,
+    TransportError,
+    TransportTimeoutError,
+)
+
+if TYPE_CHECKING:
+    from rx_cometd._protocol.requests import Request
+    from rx_cometd.messages import Message
+
+__all__ = [
+    "as_authentication_error",
+    "authentication_failed",
+    "is_lost",
+    "reached_server",
+    "refusal",
+    "session_ended_meanwhile",
+    "unknown_client",
+    "unsupported",
+]
+
+_TEXTS = {
+    Kind.HANDSHAKE: "the handshake was refused",
+    Kind.CONNECT: "the connect was refused",
+    Kind.DISCONNECT: "the disconnect was refused",
+    Kind.SUBSCRIBE: "the subscribe to {subscription} was refused",
+    Kind.UNSUBSCRIBE: "the unsubscribe from {subscription} was refused",
+    Kind.PUBLISH: "the publish to {channel} was refused",
+    Kind.CALL: "the call of {channel} was refused",
+}
+
+
+def refusal(request: Request, reply: Message) -> ServerError:
+    """Make the error of an unsuccessful reply; authentication failures have their own class."""
+    text = _TEXTS[request.kind].format(
+        channel=request.channel, subscription=request.message.get("subscription")
+    )
+    error = ServerError(text, reply)
+    return AuthenticationError(text, reply) if _unauthenticated(request.kind, error) else error
+
+
+def unknown_client(error: ServerError) -> bool:
+    """Tell whether a server refused because it does not know the session (any more)."""
+    text = error.error_message.lower()
+    named = "unknown" in text and ("client" in text or "session" in text)
+    return named and error.error_code in {401, 402, 403}
+
+
+def session_ended_meanwhile(error: ServerError) -> bool:
+    """Tell whether the session ended while its subscribe was being looked at.
+
+    A channel that is denied is ``subscribe_denied``; ``subscribe_failed`` is what the servers
+    of CometD say when the channel would not take the session, which is when that is gone
+    (BayeuxServerImpl.java, ServerChannelImpl.subscribe; cometd-nodejs-server likewise).
+    """
+    return error.error_code == 403 and error.error_message == "subscribe_failed"
+
+
+def authentication_failed(error: Exception) -> bool:
+    """Tell whether new credentials might help."""
+    if isinstance(error, TransportError):
+        return error.http_status == 401
+    return isinstance(error, AuthenticationError)
+
+
+def as_authentication_error(error: Exception) -> Exception:
+    """Give an authentication failure, however it was told, as an `AuthenticationError`."""
+    if isinstance(error, AuthenticationError):
+        return error
+    failure = AuthenticationError(f"the server wants other credentials: {error}")
+    failure.__cause__ = error
+    return failure
+
+
+def is_lost(error: Exception) -> bool:
+    """Tell whether asking again might help: the network failed, not the server's Bayeux."""
+    return isinstance(error, TransportError) and not isinstance(error, ProtocolError)
+
+
+def reached_server(error: Exception) -> bool:
+    """Tell whether something may be in the way of the transport, not just the network down."""
+    return isinstance(error, TransportTimeoutError | TransportConnectionClosed) or (
+        isinstance(error, TransportError) and error.http_status is not None
+    )
+
+
+def unsupported(error: Exception) -> bool:
+    """Tell whether a failed exchange shows that the server does not speak the transport."""
+    return (
+        isinstance(error, TransportError)
+        and error.http_status is not None
+        and error.http_status not in _PASSING
+    )
+
+
+#: Statuses that say "not now" or "not you" rather than "not this way".
+_PASSING = frozenset({401, 403, 407, 408, 425, 429, 500, 502, 503, 504})
+
+
+def _unauthenticated(kind: Kind, error: ServerError) -> bool:
+    if unknown_client(error):
+        return False
+    if error.error_code == 401 or any(r.startswith("401") for r in _failure_reasons(error)):
+        return True
+    return kind is Kind.HANDSHAKE and error.error_code == 403
+
+
+def _failure_reasons(error: ServerError) -> list[str]:
+    """Give the texts of ``ext.*.failureReason``, where Salesforce puts the true cause."""
+    ext = error.response.get("ext")
+    if not isinstance(ext, dict):
+        return []
+    values = cast("dict[str, object]", ext).values()
+    fields = [cast("dict[str, object]", value) for value in values if isinstance(value, dict)]
+    return [str(field["failureReason"]) for field in fields if "failureReason" in field]

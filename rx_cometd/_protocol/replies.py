@@ -1,0 +1,294 @@
+"""What came back: which request each reply settles, and how.
+
+A reply, a refusal, a failure of the network and silence all end here, each request's with
+exactly one of: an outcome, a place among what is sent again, or a turn of the cycle.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from rx_cometd import messages as m
+from rx_cometd._protocol.advice import Reconnect, reconnect_of
+from rx_cometd._protocol.outcomes import Lane, Outcome, Settled
+from rx_cometd._protocol.refusals import (
+    as_authentication_error,
+    authentication_failed,
+    is_lost,
+    refusal,
+    session_ended_meanwhile,
+    unknown_client,
+)
+from rx_cometd._protocol.requests import Kind, Request, Requests
+from rx_cometd.exceptions import ProtocolError, ServerError
+from rx_cometd.states import ClientState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from rx_cometd._protocol.connection_cycle import ConnectionCycle
+    from rx_cometd._protocol.credentials import Credentials
+    from rx_cometd._protocol.outbox import Outbox
+    from rx_cometd._protocol.subscriptions import Reconciliation
+    from rx_cometd.messages import Message
+
+__all__ = ["Replies"]
+
+_log = logging.getLogger("rx_cometd.protocol")
+
+_CYCLE = (Kind.HANDSHAKE, Kind.CONNECT, Kind.DISCONNECT)
+
+
+class Replies:
+    """Settles requests.
+
+    Args:
+        cycle: Told what came of handshakes, connects and disconnects.
+        requests: The requests that wait.
+        reconciliation: Told what came of subscribes and unsubscribes.
+        outbox: Takes what is to be sent again.
+        credentials: Asked for, where a failure is for want of them.
+        outcomes: Where what happened is put.
+    """
+
+    def __init__(
+        self,
+        *,
+        cycle: ConnectionCycle,
+        requests: Requests,
+        reconciliation: Reconciliation,
+        outbox: Outbox,
+        credentials: Credentials,
+        outcomes: list[Outcome],
+    ) -> None:
+        self._cycle = cycle
+        self._requests = requests
+        self._reconciliation = reconciliation
+        self._outbox = outbox
+        self._credentials = credentials
+        self._outcomes = outcomes
+        self._server_disconnect: ServerError | None = None
+        #: Whether a refusal said that new credentials want a new session.
+        self._new_session_wanted = False
+
+    def receive(
+        self,
+        messages: Iterable[Message],
+        now: float,
+        exchange: Collection[str] = (),
+        retries: Collection[str] = (),
+    ) -> list[Message]:
+        """Take the messages of a payload.
+
+        Args:
+            messages: The messages.
+            now: The time, in seconds of any steady clock.
+            exchange: The requests that the payload is the HTTP response to; elements without
+                channel and id (Salesforce's bare errors) are for all of them.
+            retries: Identifiers of refused requests that an extension wants sent again, once.
+
+        Returns:
+            The event messages among them, in order.
+        """
+        events: list[Message] = []
+        replies: list[Message] = []
+        calls = self._requests.calls
+        for message in messages:
+            channel: object = message.get("channel")
+            if "data" in message and type(channel) is str and not channel.startswith("/meta/"):
+                if calls and self._answers_call(message, channel):
+                    continue
+                events.append(message)
+            else:
+                replies.append(message)
+        # Whether a connect brought messages is known before its reply is looked at: over
+        # long-polling they come in one payload, in CometD before the reply, in Faye after it.
+        self._cycle.count_events(len(events), now)
+        for reply in replies:
+            self._reply(reply, now, exchange, retries)
+        self._cycle.await_fewer_messages(len(events))
+        if self._server_disconnect is not None:
+            self._disconnected_by_server()
+        return events
+
+    def fail(self, request_ids: Iterable[str], error: Exception, now: float) -> None:
+        """Take the failure of an exchange: replies to these requests will not come."""
+        for request in self._requests.waiting(request_ids):
+            self._fail(request, error, now)
+
+    def lose(self, error: Exception, now: float) -> None:
+        """Take the loss of the socket that carried everything sent so far."""
+        for request in self._requests.sent():
+            self._fail(request, error, now)
+
+    def finish(self, request_ids: Iterable[str], now: float) -> None:
+        """Take the end of an HTTP response: what it did not answer never will be.
+
+        A call is let be once it was acknowledged: its answer comes as an event message.
+        """
+        error = ProtocolError("the server's response holds no reply to the request")
+        for request in self._requests.waiting(request_ids):
+            if not request.acknowledged:
+                self._fail(request, error, now)
+
+    # -- credentials ---------------------------------------------------------------------------
+
+    def authenticated(self) -> None:
+        """Send again, once, what failed for want of the credentials that are there now."""
+        for request in self._credentials.renewed():
+            self._outbox.resend(request)
+        if self._new_session_wanted:
+            self._new_session_wanted = False
+            # The connect that is held belongs to the old session; nobody waits for it any more.
+            for request in self._requests.of(Kind.CONNECT):
+                self._requests.settle(request)
+            self._cycle.renew_session()
+        self._cycle.authenticated()
+
+    def authentication_failed(self, error: Exception) -> None:
+        """Fail what waits for credentials that cannot be had."""
+        self._new_session_wanted = False
+        for request in self._credentials.unavailable():
+            if request.id in self._requests:
+                self._settle_failed(request, error)
+        if self._cycle.awaits_credentials:
+            self._cycle.end(error)
+
+    def _await_credentials(self, request: Request, error: Exception) -> bool:
+        """Keep an ordinary request for new credentials, if they might help it."""
+        renewable = self._credentials.might_help(error) and not self._cycle.over
+        if request.retried or not renewable:
+            return False
+        if self._credentials.are_newer_than(request):
+            self._outbox.resend(request)
+        else:
+            self._credentials.hold(request)
+            self._credentials.ask(error)
+            if isinstance(error, ServerError):
+                advised = reconnect_of(error.advice)
+                self._new_session_wanted |= advised is Reconnect.HANDSHAKE
+        return True
+
+    # -- replies -------------------------------------------------------------------------------
+
+    def _answers_call(self, message: Message, channel: str) -> bool:
+        request = self._requests.calls.get(str(message.get("id")))
+        if request is None or request.channel != channel:
+            return False
+        self._requests.settle(request)
+        refused = message.get("successful") is False
+        error = refusal(request, message) if refused else None
+        self._outcomes.append(Settled(request.id, None if refused else message, error))
+        return True
+
+    def _reply(
+        self, reply: Message, now: float, exchange: Collection[str], retries: Collection[str]
+    ) -> None:
+        if reply.get("channel") is None and reply.get("id") in (None, ""):
+            self._bare_reply(reply, now, exchange)
+            return
+        request = self._requests.match(reply)
+        if request is None:
+            self._unrequested(reply)
+        elif reply.get("successful", "error" not in reply) is False:
+            self._refused(request, reply, now, retries)
+        else:
+            self._succeeded(request, reply, now)
+
+    def _bare_reply(self, reply: Message, now: float, exchange: Collection[str]) -> None:
+        """Take an element that names nothing: it speaks for the whole exchange, if it refuses."""
+        refuses = reply.get("successful") is False or "error" in reply
+        requests = self._requests.waiting(exchange) if refuses else []
+        if not requests:
+            _log.warning("skipped a message without channel")
+        for request in requests:
+            self._refused(request, reply, now, ())
+
+    def _unrequested(self, reply: Message) -> None:
+        """Take what answers no request: a goodbye of the server, or a stale or foreign reply."""
+        if reply.get("channel") == m.DISCONNECT:
+            # Acted upon after the rest of the payload: Salesforce says why in what follows.
+            self._server_disconnect = ServerError("the server ended the session", reply)
+        else:
+            _log.debug("dropped a reply to no request of ours on %s", reply.get("channel"))
+
+    def _disconnected_by_server(self) -> None:
+        error, self._server_disconnect = self._server_disconnect, None
+        if not self._cycle.awaits_credentials:
+            self._cycle.end(error)
+
+    def _succeeded(self, request: Request, reply: Message, now: float) -> None:
+        if request.kind is Kind.CALL:
+            request.acknowledged = True
+            return
+        self._requests.settle(request)
+        if request.kind in _CYCLE:
+            self._cycle_succeeded(request.kind, reply, now)
+        elif request.kind is Kind.PUBLISH:
+            self._outcomes.append(Settled(request.id, reply))
+        else:
+            self._reconciliation.succeeded(request)
+
+    def _cycle_succeeded(self, kind: Kind, reply: Message, now: float) -> None:
+        if kind is Kind.HANDSHAKE:
+            if self._cycle.handshaken(reply):
+                self._outbox.put(Lane.RESUBSCRIBE, self._reconciliation.ask_all())
+        elif kind is Kind.CONNECT:
+            was_up = self._cycle.state is ClientState.CONNECTED
+            self._cycle.connected(reply, now)
+            if not was_up:
+                self._outbox.add(*self._reconciliation.take_lost())
+        else:
+            self._cycle.end(None)
+
+    def _refused(
+        self, request: Request, reply: Message, now: float, retries: Collection[str]
+    ) -> None:
+        error = refusal(request, reply)
+        if request.kind in _CYCLE:
+            self._cycle_failed(request, error, now)
+        elif self._await_credentials(request, error):
+            return
+        elif not request.retried and (request.id in retries or session_ended_meanwhile(error)):
+            self._outbox.resend(request)
+        elif request.kind is Kind.SUBSCRIBE and unknown_client(error):
+            # Not the channel is refused but the session, which is about to be renewed.
+            self._lose(request)
+        else:
+            self._settle_failed(request, error)
+
+    # -- failures ------------------------------------------------------------------------------
+
+    def _fail(self, request: Request, error: Exception, now: float) -> None:
+        if request.kind in _CYCLE:
+            self._cycle_failed(request, error, now)
+        elif self._await_credentials(request, error):
+            return
+        elif request.kind in (Kind.SUBSCRIBE, Kind.UNSUBSCRIBE) and is_lost(error):
+            self._lose(request)
+        else:
+            failure = as_authentication_error(error) if authentication_failed(error) else error
+            self._settle_failed(request, failure)
+
+    def _cycle_failed(self, request: Request, error: Exception, now: float) -> None:
+        """Hand a refused or failed handshake, connect or disconnect to the cycle."""
+        self._requests.settle(request)
+        self._cycle.outdated = self._credentials.are_newer_than(request)
+        if request.kind is Kind.DISCONNECT:
+            self._cycle.end(None)
+        elif request.kind is Kind.HANDSHAKE:
+            self._cycle.handshake_failed(error)
+        else:
+            self._cycle.connect_failed(error, now)
+
+    def _lose(self, request: Request) -> None:
+        self._requests.settle(request)
+        self._reconciliation.lost(request)
+
+    def _settle_failed(self, request: Request, error: Exception) -> None:
+        self._requests.settle(request)
+        if request.kind in (Kind.SUBSCRIBE, Kind.UNSUBSCRIBE):
+            self._reconciliation.failed(request, error)
+        else:
+            self._outcomes.append(Settled(request.id, None, error))

@@ -1,0 +1,1 @@
+"""The session: owns time, tasks and sockets, and drives the protocol."""

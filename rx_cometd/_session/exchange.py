@@ -1,0 +1,208 @@
+"""Exchanges: payloads out in their lanes, payloads in to the protocol and the observers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from rx_cometd import messages as m
+from rx_cometd._protocol.requests import Kind
+from rx_cometd._session.deadlines import Deadline, Deadlines
+from rx_cometd._session.lanes import Lanes
+from rx_cometd._session.wire import Exchange, Wire, is_too_large
+from rx_cometd.connection_types import ConnectionType
+from rx_cometd.exceptions import TransportConnectionClosed, TransportTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rx_cometd._flow.dispatch import Dispatch
+    from rx_cometd._protocol.outcomes import Outgoing
+    from rx_cometd._protocol.protocol import Protocol
+    from rx_cometd._session.settings import Settings
+    from rx_cometd.extension import Payload
+    from rx_cometd.messages import Message
+    from rx_cometd.statistics import Counters
+
+__all__ = ["Exchanges"]
+
+
+class Exchanges:
+    """What a session sends and receives.
+
+    Args:
+        settings: The client's.
+        protocol: Told of what came, and of what failed.
+        dispatch: Given the event messages.
+        counters: Where traffic is counted.
+        act: Called when the protocol may have something to say.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        protocol: Protocol,
+        dispatch: Dispatch,
+        counters: Counters,
+        act: Callable[[], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._settings = settings
+        self._protocol = protocol
+        self._dispatch = dispatch
+        self._act = act
+        self._wire = Wire(settings, self, counters)
+        self.lanes = Lanes(self._send)
+        self._deadlines = Deadlines(self._expired)
+        #: Whether the ack extension is in force in this session.
+        self.acknowledges = False
+        self._stopped = False
+        #: Set once nothing is under way, if that is waited for.
+        self._idle: asyncio.Future[None] | None = None
+
+    # -- sending -------------------------------------------------------------------------------
+
+    async def _send(self, outgoing: Outgoing) -> None:
+        """Send a payload, but for the requests that were cancelled meanwhile."""
+        requests = self._protocol.requests
+        messages = [message for message in outgoing.messages if message.get("id") in requests]
+        connection_type = self._protocol.cycle.connection_type
+        if not messages or connection_type is None:
+            return
+        exchange = tuple(message.get("id", "") for message in messages)
+        if self._protocol.is_stale(outgoing):
+            self._protocol.postpone(exchange, self._loop.time())
+            self._act()
+            return
+        try:
+            await self._wire.send(connection_type, messages, outgoing.allowance)
+        except Exception as error:
+            self.failed(exchange, error)
+
+    def leaving(self, exchange: Exchange, allowance: float) -> list[str]:
+        """Take note of requests that go out now, past the extensions; give those that wait."""
+        waiting = [request.id for request in self._protocol.requests.waiting(exchange)]
+        if waiting and self._protocol.cycle.connection_type is ConnectionType.WEBSOCKET:
+            self._deadlines.add(tuple(waiting), allowance)
+        return waiting
+
+    def _expired(self, deadline: Deadline) -> None:
+        """Act on replies that are late over the WebSocket.
+
+        A silent socket is dead. Where something was heard within ``max_network_delay`` only the
+        requests fail, and a connect is given, once, until the socket has been silent for that
+        long (a big batch may clog the link). So whatever was heard before an outage, it is
+        found within ``advice.timeout + max_network_delay``.
+        """
+        waiting = self._protocol.requests.waiting(deadline.request_ids)
+        held = tuple(request.id for request in waiting if self._wire.holds(request.id))
+        if held:  # the reply is here, and an extension has its own time
+            self._deadlines.add(held, self._settings.max_network_delay)
+        late = [r for r in waiting if not r.acknowledged and r.id not in held]
+        if not late:
+            return
+        error = TransportTimeoutError("the server did not reply in time")
+        heard_for = self._wire.last_received + self._settings.max_network_delay - self._loop.time()
+        if heard_for <= 0 or deadline.extended:
+            self._wire.drop()
+            self._protocol.lose(error, self._loop.time())
+        elif late[0].kind in (Kind.HANDSHAKE, Kind.CONNECT):
+            self._deadlines.add(deadline.request_ids, heard_for, extended=True)
+        else:
+            self._protocol.fail([request.id for request in late], error, self._loop.time())
+        self._act()
+
+    def drop_websocket(self) -> None:
+        """Let go of the WebSocket: another transport is used from now on."""
+        self._wire.drop()
+
+    async def renew_upgrade(self) -> None:
+        """Have the WebSocket opened anew where its upgrade carried the old credentials.
+
+        What is under way on it is waited for first, for ``max_network_delay`` at most: nobody
+        knows whether the server took it.
+        """
+        if not self._wire.upgraded_with_credentials:
+            return
+        if self._under_way():
+            self._idle = self._loop.create_future()
+            await asyncio.wait([self._idle], timeout=self._settings.max_network_delay)
+            self._idle = None
+        if self._protocol.cycle.connection_type is ConnectionType.WEBSOCKET:
+            self._wire.drop()
+            closed = TransportConnectionClosed("the WebSocket is opened anew, with new credentials")
+            self._protocol.lose(closed, self._loop.time())
+
+    def _under_way(self) -> bool:
+        """Tell whether replies to ordinary requests are still to come."""
+        return any(
+            request.kind not in (Kind.HANDSHAKE, Kind.CONNECT) and not request.acknowledged
+            for request in self._protocol.requests.sent()
+        )
+
+    def _note_idle(self) -> None:
+        if self._idle is not None and not self._idle.done() and not self._under_way():
+            self._idle.set_result(None)
+
+    # -- receiving -----------------------------------------------------------------------------
+
+    def received(
+        self, messages: list[Message], exchange: Exchange, payload: Payload | None
+    ) -> None:
+        """Take messages: replies to the protocol, events to the observers."""
+        if self._stopped:
+            return
+        shaking_hands = self._protocol.cycle.client_id is None
+        if shaking_hands:
+            self._note_ack(messages)
+        retries = () if payload is None else payload.retries
+        events = self._protocol.receive(messages, self._loop.time(), exchange, retries)
+        if shaking_hands:
+            self._act()  # buffers have to know the new session when its first messages come
+        if self._dispatch.meta_observed:
+            self._dispatch.deliver_meta(messages)
+        if events:
+            self._dispatch.deliver(
+                events, None if payload is None else payload.processed_callbacks()
+            )
+        if exchange:
+            self._protocol.finish(exchange, self._loop.time())
+        if payload is not None:
+            payload.delivered()
+        self._act()
+        self._note_idle()
+
+    def _note_ack(self, messages: list[Message]) -> None:
+        """See whether the ack extension is in force: both forms of its reply are truthy."""
+        for message in messages:
+            if message.get("channel") == m.HANDSHAKE:
+                ext: object = message.get("ext")
+                self.acknowledges = isinstance(ext, dict) and bool(ext.get("ack"))
+
+    def failed(self, exchange: Exchange, error: Exception) -> None:
+        """Take the failure of requests."""
+        if is_too_large(error):
+            self._wire.too_large()
+        self._protocol.fail(exchange, error, self._loop.time())
+        self._act()
+        self._note_idle()
+
+    def lost(self, error: Exception) -> None:
+        """Take the loss of the WebSocket."""
+        if is_too_large(error):
+            self._wire.too_large()
+        self._protocol.lose(error, self._loop.time())
+        self._act()
+        self._note_idle()
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Take and expect nothing any more."""
+        self._stopped = True
+        self._deadlines.clear()
+
+    async def close(self) -> None:
+        """Cancel what is under way, and close the link."""
+        await self.lanes.close()
+        await self._wire.close()

@@ -1,0 +1,111 @@
+"""The client's side of flow control: which buffers wait, and whether to hold back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rx_cometd.connection_types import ConnectionType
+from rx_cometd.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rx_cometd._flow.flow import Buffer, Overflow
+    from rx_cometd.statistics import Counters
+
+__all__ = ["FlowControl"]
+
+
+class FlowControl:
+    """Counts what waits in a client's buffers, and knows when its connect is held back.
+
+    Args:
+        max_pending_count: The client's default bound.
+        overflow: The client's default policy.
+        counters: Where drops and suspensions are counted.
+    """
+
+    def __init__(
+        self, max_pending_count: int, overflow: Overflow | None, counters: Counters
+    ) -> None:
+        self._max_pending_count = max_pending_count
+        self._overflow = overflow
+        self._counters = counters
+        self._buffers: dict[Buffer, None] = {}
+        self._suspending: dict[Buffer, None] = {}
+        #: How the messages travel now, ``None`` while there is no session.
+        self.connection_type: ConnectionType | None = None
+        #: Whether the ack extension binds the delivery of messages to connects.
+        self.acknowledges = False
+        #: Called when no buffer wants the connect held back any more.
+        self.resumed: Callable[[], None] | None = None
+
+    @property
+    def max_pending_count(self) -> int:
+        """The client's default bound."""
+        return self._max_pending_count
+
+    @property
+    def overflow(self) -> Overflow | None:
+        """The client's default policy."""
+        return self._overflow
+
+    @property
+    def pending_count(self) -> int:
+        """Messages that wait in all buffers."""
+        return sum(buffer.pending_count for buffer in self._buffers)
+
+    @property
+    def suspended(self) -> bool:
+        """Whether any buffer wants the connect held back, and that would help."""
+        return bool(self._suspending) and self.lossless
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the server keeps messages while no connect asks for them.
+
+        Over long-polling they travel with the connect's response; over a WebSocket they are
+        pushed at once, unless the ack extension binds them to connects
+        (AcknowledgedMessagesExtension.java sets the session to meta-connect delivery only).
+        """
+        if self.connection_type is ConnectionType.WEBSOCKET:
+            return self.acknowledges
+        return self.connection_type is ConnectionType.LONG_POLLING
+
+    def refusal(self) -> ClientError | None:
+        """Say why ``SUSPEND`` cannot work on the present connection."""
+        if self.connection_type is None or self.lossless:
+            return None
+        return ClientError(
+            "SUSPEND needs a server that keeps messages back: over websocket use the extension "
+            "ack() with a server that supports it, or the connection type long-polling"
+        )
+
+    def attach(self, buffer: Buffer) -> None:
+        """Count a buffer's messages as the client's."""
+        self._buffers[buffer] = None
+
+    def detach(self, buffer: Buffer) -> None:
+        """Forget a buffer."""
+        self._buffers.pop(buffer, None)
+        self.resume(buffer)
+
+    def suspend(self, buffer: Buffer) -> None:
+        """Hold back the next connect."""
+        if buffer not in self._suspending:
+            self._suspending[buffer] = None
+            self._counters.suspensions += 1
+
+    def resume(self, buffer: Buffer) -> None:
+        """Let connects go again, unless another buffer is still full."""
+        if self._suspending.pop(buffer, _ABSENT) is _ABSENT:
+            return
+        if not self._suspending and self.resumed is not None:
+            self.resumed()
+
+    def dropped(self, count: int) -> None:
+        """Count messages that a buffer dropped."""
+        self._counters.drops += count
+
+
+_ABSENT = object()

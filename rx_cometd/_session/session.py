@@ -1,0 +1,375 @@
+"""The session: drives the protocol over the wire, and owns every task and timer.
+
+It decides nothing that the protocol could decide. Its own matters are time (timers, deadlines,
+how long the link may be down), order (lanes), and whom to tell (futures, observers).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from rx_cometd._flow.dispatch import Dispatch
+from rx_cometd._protocol.outcomes import (
+    Changed,
+    Due,
+    Ended,
+    Outcome,
+    ResendDue,
+    Settled,
+    Subscribed,
+    SubscriptionFailed,
+    Unauthorized,
+    Unsubscribed,
+)
+from rx_cometd._protocol.protocol import Protocol
+from rx_cometd._session.exchange import Exchanges
+from rx_cometd._session.outage import Outage
+from rx_cometd._session.steps import Steps
+from rx_cometd._session.waiters import Waiters
+from rx_cometd.connection_types import ConnectionType
+from rx_cometd.exceptions import (
+    ClientInvalidOperation,
+    TransportConnectionClosed,
+)
+from rx_cometd.states import ClientState, StateChange
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rx_cometd._protocol.subscriptions import Fields
+    from rx_cometd._session.flow_control import FlowControl
+    from rx_cometd._session.settings import Settings
+    from rx_cometd.messages import Message
+    from rx_cometd.statistics import Counters
+
+__all__ = ["Session", "SessionListener"]
+
+_log = logging.getLogger("rx_cometd.session")
+
+#: Seconds that closing may wait for the server's goodbye, at most.
+_CLOSE_ALLOWANCE: Final = 1.0
+
+
+class SessionListener:
+    """Who a session belongs to. Nothing here may raise."""
+
+    def session_changed(self, session: Session, change: StateChange) -> None:
+        """Take a change of the state."""
+
+    def session_ended(self, session: Session, error: Exception | None) -> None:
+        """Take the end of the session; ``None`` where it was closed in order."""
+
+    def subscription_failed(self, session: Session, channel: str, error: Exception) -> None:
+        """Take the refusal of a channel, at first or in a new session."""
+
+
+class Session:
+    """One life of a client, from opening to the end; renews its Bayeux session as needed.
+
+    Args:
+        settings: The client's.
+        listener: The client.
+        flow: The client's flow control.
+        counters: The client's counters.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        listener: SessionListener,
+        flow: FlowControl,
+        counters: Counters,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._settings = settings
+        self._listener = listener
+        self._flow = flow
+        self._counters = counters
+        self.dispatch = Dispatch(self.report)
+        self._protocol = Protocol(
+            settings.connection_types,
+            backoff=settings.backoff,
+            max_network_delay=settings.max_network_delay,
+            patience=settings.patience,
+            authenticates=settings.auth is not None,
+        )
+        self._exchanges = Exchanges(settings, self._protocol, self.dispatch, counters, self._act)
+        self._steps = Steps(settings, self._protocol, flow, self._exchanges, self._act)
+        self._outage = Outage(settings.connection_timeout, counters, self.end)
+        self._replies: Waiters[Message] = Waiters()
+        self._confirmations: Waiters[None] = Waiters()
+        self._flush_handle: asyncio.Handle | None = None
+        self._resend_timer: asyncio.TimerHandle | None = None
+        self._batches = 0
+        self._acting = False
+        self.ended = False
+        self.error: Exception | None = None
+        self._teardown: asyncio.Task[None] | None = None
+
+    # -- state ---------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> ClientState:
+        """Where the session is in its life."""
+        return self._protocol.cycle.state
+
+    @property
+    def client_id(self) -> str | None:
+        """The server's name for the session."""
+        return self._protocol.cycle.client_id
+
+    @property
+    def connection_type(self) -> ConnectionType | None:
+        """The transport in use."""
+        return self._protocol.cycle.connection_type
+
+    @property
+    def subscriptions(self) -> frozenset[str]:
+        """The channels that the server has confirmed."""
+        return self._protocol.subscriptions.confirmed()
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Begin to seek a session."""
+        self._protocol.open()
+        self._act()
+
+    async def opened(self) -> None:
+        """Wait for the first connect to succeed.
+
+        Raises:
+            CometDError: The session is over.
+        """
+        if self.ended:
+            raise self.error or ClientInvalidOperation("the client was closed")
+        if self.state is not ClientState.CONNECTED:
+            await self._confirmations.wait(_OPENED)
+
+    async def close(self) -> None:
+        """End the session in order, within a second, and let go of everything."""
+        if not self.ended:
+            self._protocol.disconnect()
+            self._act()
+        if not self.ended:
+            allowance = min(_CLOSE_ALLOWANCE, self._settings.max_network_delay)
+            try:
+                async with asyncio.timeout(allowance):
+                    await self._confirmations.wait(_ENDED)
+            except TimeoutError:
+                _log.info("the server did not say goodbye within %s s", allowance)
+            finally:
+                self.end(None)
+        await self.closed()
+
+    async def closed(self) -> None:
+        """Wait until everything is let go of, after the session ended."""
+        if self._teardown is not None:
+            await asyncio.shield(self._teardown)
+
+    def end(self, error: Exception | None) -> None:
+        """End the session at once."""
+        self._protocol.end(error)
+        self._act()
+
+    # -- the user's requests -------------------------------------------------------------------
+
+    async def publish(
+        self, channel: str, data: object, fields: Mapping[str, Any], *, call: bool = False
+    ) -> Message:
+        """Publish, or call a service, and give the reply.
+
+        Raises:
+            ServerError: The server refused.
+            TransportError: It was not sent, or the reply is lost.
+            ExtensionError: An extension failed, or dropped the message.
+            ClientError: The data cannot be encoded.
+        """
+        if self.ended:
+            raise self.error or ClientInvalidOperation("the client is closed")
+        request_id = self._protocol.publish(channel, data, fields, call=call)
+        if call:
+            self._steps.resume()
+        self.flush_soon()
+        try:
+            return await self._replies.wait(request_id)
+        finally:
+            self._protocol.cancel(request_id)
+
+    def subscribe(self, channel: str, fields: Fields = None) -> None:
+        """Wish for a channel; an unsubscribe not sent yet is settled by it."""
+        self._confirmations.settle(_without(channel), None)
+        self._protocol.subscribe(channel, fields)
+        self.flush_soon()
+
+    def unsubscribe(self, channel: str) -> None:
+        """Wish for a channel no longer."""
+        if not self.ended:
+            self._protocol.unsubscribe(channel)
+            self.flush_soon()
+
+    async def confirmed(self, channel: str) -> None:
+        """Wait for the server to confirm the subscription to a channel.
+
+        Raises:
+            ServerError: It refused.
+        """
+        if not self._protocol.subscriptions.is_confirmed(channel):
+            await self._confirmations.wait(channel)
+
+    async def unsubscribed(self, channel: str) -> None:
+        """Wait for the server to confirm an unsubscribe.
+
+        Raises:
+            ServerError: It refused.
+        """
+        await self._confirmations.wait(_without(channel))
+
+    def hold_batch(self) -> None:
+        """Hold ordinary payloads back."""
+        self._batches += 1
+
+    def release_batch(self) -> None:
+        """Let ordinary payloads go, if no other batch holds them back."""
+        self._batches -= 1
+        self.flush_soon()
+
+    def flush_soon(self) -> None:
+        """Send what was asked for, at the end of this turn of the event loop."""
+        if self._flush_handle is None and not self._batches and not self.ended:
+            self._flush_handle = self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_handle = None
+        if not self._batches:
+            for outgoing in self._protocol.take():
+                self._exchanges.lanes.put(outgoing)
+            self._act()
+
+    # -- acting on outcomes --------------------------------------------------------------------
+
+    def _act(self) -> None:
+        """Act on what the protocol says, until it has nothing more to say."""
+        if self._acting:
+            return
+        self._acting = True
+        try:
+            while outcomes := self._protocol.outcomes():
+                for outcome in outcomes:
+                    self._act_on(outcome)
+        finally:
+            self._acting = False
+        for outgoing in self._protocol.take(ordinary=False):
+            self._exchanges.lanes.put(outgoing)
+        if self._protocol.has_ordinary:
+            self.flush_soon()
+
+    def _act_on(self, outcome: Outcome) -> None:
+        match outcome:
+            case Due(step, delay):
+                self._steps.schedule(step, delay)
+            case Changed(change):
+                self._changed(change)
+            case ResendDue(delay):
+                self._resend_timer = self._loop.call_later(delay, self._resend)
+            case Unauthorized():
+                self._steps.renew_credentials()
+            case Ended(error):
+                self._end(error)
+            case Settled():
+                self._settle(outcome)
+            case Subscribed(channel):
+                self._confirmations.settle(channel, None)
+            case SubscriptionFailed(channel, error):
+                self._confirmations.fail(channel, error)
+                self._listener.subscription_failed(self, channel, error)
+            case Unsubscribed(channel, error):
+                self._unsubscribed(channel, error)
+
+    def _settle(self, outcome: Settled) -> None:
+        if outcome.reply is not None:
+            self._replies.settle(outcome.request_id, outcome.reply)
+        else:
+            error = outcome.error or TransportConnectionClosed("the reply is lost")
+            self._replies.fail(outcome.request_id, error)
+
+    def _unsubscribed(self, channel: str, error: Exception | None) -> None:
+        if error is None:
+            self._confirmations.settle(_without(channel), None)
+            if channel not in self._protocol.subscriptions:
+                # Who still waits for the subscribe that was taken back would do so for ever.
+                gone = ClientInvalidOperation(f"{channel} was unsubscribed from meanwhile")
+                self._confirmations.fail(channel, gone)
+            return
+        _log.info("the unsubscribe from %s failed: %s", channel, error)
+        self._confirmations.fail(_without(channel), error)
+
+    def _resend(self) -> None:
+        self._resend_timer = None
+        self._protocol.resend()
+        self.flush_soon()
+
+    def _changed(self, change: StateChange) -> None:
+        if change.error is not None:
+            _log.info("%s: %s", change.state.value, change.error)
+        self._outage.changed(change)
+        if change.state is ClientState.CONNECTING:
+            self._counters.handshakes += 1
+            if change.connection_type is not ConnectionType.WEBSOCKET:
+                self._exchanges.drop_websocket()
+            # Known before the first messages come: those of the handshake, or the first connect.
+            self._flow.acknowledges = self._exchanges.acknowledges
+            self._flow.connection_type = change.connection_type
+        elif change.state is ClientState.CONNECTED:
+            self._flow.connection_type = change.connection_type
+            self._flow.resumed = self._steps.resume
+            self._confirmations.settle(_OPENED, None)
+        self._listener.session_changed(self, change)
+
+    def report(self, error: BaseException) -> None:
+        """Report an error that no observer took."""
+        self._loop.call_exception_handler(
+            {"message": "an observer of a CometD channel raised", "exception": error}
+        )
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def _end(self, error: Exception | None) -> None:
+        self.ended = True
+        self.error = error
+        self._flow.connection_type = None
+        self._flow.resumed = None
+        self._exchanges.stop()
+        self._steps.cancel()
+        self._outage.cancel()
+        for timer in (self._resend_timer, self._flush_handle):
+            if timer is not None:
+                timer.cancel()
+        self._confirmations.settle(_ENDED, None)
+        closed = error or ClientInvalidOperation("the client was closed")
+        self._confirmations.fail_all(closed)
+        self._replies.fail_all(closed)
+        self._teardown = self._loop.create_task(self._let_go(), name="rx_cometd.session.close")
+        self._listener.session_ended(self, error)
+
+    async def _let_go(self) -> None:
+        await self._exchanges.close()
+        extensions = (*self._settings.extensions, self._settings.auth)
+        for extension in extensions:
+            if extension is None:
+                continue
+            try:
+                await extension.finish()
+            except Exception:
+                _log.exception("an extension could not finish")
+
+
+_OPENED: Final = "opened"
+_ENDED: Final = "ended"
+
+
+def _without(channel: str) -> str:
+    """Give the key under which an unsubscribe is waited for; no channel begins like this."""
+    return f"-{channel}"

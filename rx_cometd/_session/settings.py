@@ -1,0 +1,132 @@
+"""The settings of a client, checked once."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from yarl import URL
+
+from rx_cometd.connection_types import ConnectionType
+from rx_cometd.exceptions import ClientError
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from rx_cometd._protocol.codec import Codec
+    from rx_cometd._transports import TransportOptions
+    from rx_cometd.extension import AuthExtension, Extension
+
+__all__ = [
+    "MAX_MESSAGE_SIZE",
+    "Provider",
+    "Settings",
+    "checked_url",
+    "connection_preferences",
+    "provided",
+]
+
+#: Bytes that a payload may have, either way. A server hands over its whole queue in one
+#: payload, so this is well above what aiohttp (4 MiB) and Jetty (64 KiB) allow by default.
+MAX_MESSAGE_SIZE: Final = 16 * 1024 * 1024
+
+#: A mapping, or a callable or coroutine function that gives one, asked anew each time.
+Provider: TypeAlias = (
+    Mapping[str, Any] | Callable[[], Mapping[str, Any] | Awaitable[Mapping[str, Any]]] | None
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a session is made of; see `rx_cometd.Client` for the meanings."""
+
+    connection_types: tuple[ConnectionType, ...]
+    connection_timeout: float | None
+    max_network_delay: float
+    max_suspension: float
+    backoff: Callable[[], Iterator[float]]
+    codec: Codec
+    headers: Provider
+    handshake_fields: Provider
+    extensions: tuple[Extension, ...]
+    auth: AuthExtension | None
+    http_session: aiohttp.ClientSession | None
+    transport: TransportOptions
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a connect which resumes a session may take.
+
+        Half of the time that the link may be down, so that a handshake can still follow.
+        """
+        if self.connection_timeout is None:
+            return self.max_network_delay
+        return self.connection_timeout / 2
+
+
+def connection_preferences(
+    connection_types: ConnectionType | str | Sequence[ConnectionType | str] | None,
+) -> tuple[ConnectionType, ...]:
+    """Give the connection types in order of preference.
+
+    Raises:
+        ClientError: There is none, or one is unknown.
+    """
+    if connection_types is None:
+        return (ConnectionType.WEBSOCKET, ConnectionType.LONG_POLLING)
+    given = [connection_types] if isinstance(connection_types, str) else list(connection_types)
+    try:
+        types = tuple(dict.fromkeys(ConnectionType(t) for t in given))
+    except ValueError as error:
+        raise ClientError(f"unknown connection type: {error}") from error
+    if not types:
+        raise ClientError("no connection type given")
+    return types
+
+
+def checked_url(url: str | URL) -> URL:
+    """Check the address of a server.
+
+    Raises:
+        ClientError: It is no absolute ``http``, ``https``, ``ws`` or ``wss`` address.
+    """
+    try:
+        address = URL(url)
+    except (TypeError, ValueError):
+        # Neither the address nor what is wrong with it is shown: credentials travel in it.
+        raise ClientError("not an address") from None
+    if address.scheme not in ("http", "https", "ws", "wss") or not address.host:
+        raise ClientError(
+            "not an absolute http, https, ws or wss address: "
+            f"scheme {address.scheme!r}, host {address.host!r}"
+        )
+    return address
+
+
+async def provided(provider: Provider, patience: float) -> Mapping[str, Any]:
+    """Ask a provider.
+
+    Args:
+        provider: What to ask.
+        patience: Seconds that a coroutine may take: one that hangs must not make a session deaf.
+
+    Raises:
+        ClientError: It took longer.
+        Exception: What the user's function raised.
+    """
+    if provider is None:
+        return {}
+    given = provider() if callable(provider) else provider
+    if not inspect.isawaitable(given):
+        return given
+    deadline = asyncio.timeout(patience)
+    try:
+        async with deadline:
+            return await given
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        raise ClientError(f"headers or fields were not given within {patience} s") from None

@@ -1,0 +1,256 @@
+"""Which session a client has: opened on demand or by name, shared by all its observers.
+
+The session is lazy. Observers, and an explicit ``open()``, hold it; when the last of them lets
+go it is closed. A session that ended is let go of before its observers are told, so that a
+``retry`` that subscribes anew from within ``on_error`` finds the way free for a new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from abc import abstractmethod
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from reactivex import abc
+from reactivex.disposable import Disposable
+
+from rx_cometd._flow.dispatch import EVERYTHING, notify_completed, notify_error
+from rx_cometd._flow.observable import LoopObservable, running_loop
+from rx_cometd._protocol.channel_names import is_meta, is_service
+from rx_cometd._session.flow_control import FlowControl
+from rx_cometd._session.session import Session, SessionListener
+from rx_cometd.exceptions import ClientInvalidOperation
+from rx_cometd.messages import Message
+from rx_cometd.states import ClientState, StateChange
+from rx_cometd.statistics import Counters
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from rx_cometd._flow.flow import Overflow
+    from rx_cometd._protocol.subscriptions import Fields
+    from rx_cometd._session.settings import Settings
+
+__all__ = ["LastingObserver", "SharedSession", "is_on_wire"]
+
+
+def is_on_wire(channel: str) -> bool:
+    """Tell whether observing a channel takes a subscribe request.
+
+    Service channels are listened to without one (Bayeux specification, "Service Channels"),
+    meta channels and the key for everything have none.
+    """
+    return channel != EVERYTHING and not is_service(channel) and not is_meta(channel)
+
+
+class LastingObserver(abc.ObserverBase[Message]):
+    """An observer of several channels, which outlives the refusal of one of them."""
+
+    @abstractmethod
+    def subscription_failed(self, channel: str, error: Exception) -> None:
+        """Take the refusal of a channel, at first or in a new session."""
+
+
+class SharedSession(SessionListener):
+    """The sessions of a client, one after the other.
+
+    Args:
+        settings: The client's settings.
+        max_pending_count: The client's default bound.
+        overflow: The client's default policy.
+    """
+
+    def __init__(
+        self, settings: Settings, max_pending_count: int, overflow: Overflow | None
+    ) -> None:
+        self._settings = settings
+        self.counters = Counters()
+        self.flow = FlowControl(max_pending_count, overflow, self.counters)
+        self.current: Session | None = None
+        self.change = StateChange(ClientState.DISCONNECTED)
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._held = False
+        self._state_observers: dict[abc.ObserverBase[StateChange], None] = {}
+        #: Changes of the state, the one that is being told first.
+        self._untold: deque[StateChange] = deque()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    # -- opening and closing -------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Hold a session, and wait until it is connected.
+
+        Raises:
+            ClientInvalidOperation: One is held already.
+            CometDError: It could not be opened.
+        """
+        # A session that ended by itself is held no longer, though nobody closed it.
+        if self._held and self.current is not None:
+            raise ClientInvalidOperation("the client is open already")
+        self._held = True
+        session = self._acquire()
+        try:
+            await session.opened()
+        except asyncio.CancelledError:
+            await self._abandon(session)
+            raise
+        except BaseException:
+            self._held = False
+            await session.closed()
+            raise
+
+    async def _abandon(self, session: Session) -> None:
+        """Let go of a session whose opening was cancelled, unless observers need it."""
+        self._held = False
+        if not session.dispatch.is_empty:
+            return
+        self._detach(session)
+        session.end(None)
+        await session.closed()
+
+    async def close(self) -> None:
+        """Close the session in order; observers complete.
+
+        A caller that is cancelled does not stop the closing.
+        """
+        self._held = False
+        if self.current is not None:
+            await asyncio.shield(self._close_in_background(self.current))
+        while self._closing:
+            await asyncio.wait(self._closing)
+
+    def open_session(self) -> Session:
+        """Give the session that is in use.
+
+        Raises:
+            ClientInvalidOperation: There is none.
+        """
+        if self.current is None:
+            raise ClientInvalidOperation("the client is not open")
+        return self.current
+
+    def _acquire(self) -> Session:
+        if self.current is None:
+            self.loop = running_loop()
+            self.current = Session(self._settings, self, self.flow, self.counters)
+            self.current.open()
+        return self.current
+
+    def _detach(self, session: Session) -> None:
+        if self.current is session:
+            self.current = None
+
+    def _release_soon(self, session: Session) -> None:
+        """Close a session that nobody needs, unless somebody does by the end of this turn."""
+        if self.loop is not None and not self.loop.is_closed():
+            self.loop.call_soon(self._release, session)
+
+    def _release(self, session: Session) -> None:
+        if self._held or not session.dispatch.is_empty or self.current is not session:
+            return
+        self._detach(session)
+        self._close_in_background(session)
+
+    def _close_in_background(self, session: Session) -> asyncio.Task[None]:
+        return self._finish_in_background(session.close(), "close")
+
+    def _finish_in_background(
+        self, coroutine: Coroutine[Any, Any, None], name: str
+    ) -> asyncio.Task[None]:
+        task = running_loop().create_task(coroutine, name=f"rx_cometd.client.{name}")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+        return task
+
+    # -- observers -----------------------------------------------------------------------------
+
+    def observe(
+        self, key: str, observer: abc.ObserverBase[Any], fields: Fields = None
+    ) -> abc.DisposableBase:
+        """Add an observer to a channel, opening a session if there is none.
+
+        Args:
+            key: The channel or glob, or `EVERYTHING`.
+            observer: The observer.
+            fields: Extra fields of the subscribe request.
+
+        Returns:
+            What removes it; may be disposed of from any thread.
+        """
+        session = self._acquire()
+        if session.dispatch.add(key, observer) and is_on_wire(key):
+            session.subscribe(key, fields)
+        thread = threading.get_ident()
+        loop = running_loop()
+
+        def dispose() -> None:
+            if threading.get_ident() == thread:
+                self._remove(session, key, observer)
+            elif not loop.is_closed():
+                loop.call_soon_threadsafe(self._remove, session, key, observer)
+
+        return Disposable(dispose)
+
+    def _remove(self, session: Session, key: str, observer: abc.ObserverBase[Any]) -> None:
+        if session.dispatch.remove(key, observer):
+            if is_on_wire(key):
+                session.unsubscribe(key)
+            self._release_soon(session)
+
+    def observe_state(
+        self, observer: abc.ObserverBase[StateChange], _: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        """Add an observer of the state; it gets the present one at once."""
+        self._state_observers[observer] = None
+        observer.on_next(self.change)
+        return Disposable(lambda: self._state_observers.pop(observer, None))
+
+    def states(self) -> LoopObservable[StateChange]:
+        """Give the observable of the state."""
+        return LoopObservable(self.observe_state)
+
+    # -- what a session tells ------------------------------------------------------------------
+
+    def session_changed(self, session: Session, change: StateChange) -> None:
+        """Hand a change of the state on, unless another session is in use by now.
+
+        Whoever hears that the old session is over may open a new one from there; what that
+        changes is told to everybody after what they are being told.
+        """
+        if self.current is not None and session is not self.current:
+            return
+        if change.state is ClientState.DISCONNECTED:
+            self._detach(session)
+        self._untold.append(change)
+        if len(self._untold) > 1:
+            return
+        while self._untold:
+            self.change = self._untold[0]
+            for observer in list(self._state_observers):
+                try:
+                    observer.on_next(self.change)
+                except Exception as error:
+                    notify_error(observer, error, session.report)
+            self._untold.popleft()
+
+    def session_ended(self, session: Session, error: Exception | None) -> None:
+        """Let go of a session, and tell its observers."""
+        self._detach(session)
+        # Whoever closes the client now still waits for the sockets to be closed.
+        self._finish_in_background(session.closed(), "end")
+        for observer in session.dispatch.take_all():
+            if error is None:
+                notify_completed(observer, session.report)
+            else:
+                notify_error(observer, error, session.report)
+
+    def subscription_failed(self, session: Session, channel: str, error: Exception) -> None:
+        """Tell the observers of a refused channel."""
+        for observer in session.dispatch.take(channel):
+            if isinstance(observer, LastingObserver):
+                observer.subscription_failed(channel, error)
+            else:
+                notify_error(observer, error, session.report)
+        self._release_soon(session)

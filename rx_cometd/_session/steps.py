@@ -1,0 +1,153 @@
+"""The cycle in time: when the protocol takes its next step, and what may hold it up.
+
+Two things may: the user's handshake fields, which can take a coroutine to make, and a full
+buffer with the policy ``SUSPEND``, for whose sake a connect is held back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from rx_cometd._protocol.outcomes import Step
+from rx_cometd._session.settings import Settings, provided
+from rx_cometd.connection_types import ConnectionType
+from rx_cometd.exceptions import AuthenticationError
+from rx_cometd.states import ClientState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rx_cometd._protocol.protocol import Protocol
+    from rx_cometd._session.exchange import Exchanges
+    from rx_cometd._session.flow_control import FlowControl
+
+__all__ = ["Steps"]
+
+
+class Steps:
+    """Takes the protocol's steps when they are due.
+
+    Args:
+        settings: The client's.
+        protocol: What takes the steps.
+        flow: Tells whether to hold back.
+        exchanges: Runs what has to wait.
+        act: Called when the protocol may have something to say.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        protocol: Protocol,
+        flow: FlowControl,
+        exchanges: Exchanges,
+        act: Callable[[], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._settings = settings
+        self._protocol = protocol
+        self._flow = flow
+        self._exchanges = exchanges
+        self._act = act
+        self._timer: asyncio.TimerHandle | None = None
+        self._held_since: float | None = None
+        self._authenticating = False
+
+    def schedule(self, step: Step, delay: float) -> None:
+        """Take a step after a delay in seconds, instead of the one that was due."""
+        self.cancel()
+        self._timer = self._loop.call_later(delay, self._take, step)
+
+    def cancel(self) -> None:
+        """Take no step."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _take(self, step: Step) -> None:
+        self._timer = None
+        if step is Step.HANDSHAKE:
+            self._exchanges.lanes.spawn(self._handshake(), "handshake")
+        elif not self._hold_connect():
+            self._protocol.connect(self._loop.time())
+            self._act()
+
+    async def _handshake(self) -> None:
+        try:
+            fields = await provided(
+                self._settings.handshake_fields, self._settings.max_network_delay
+            )
+        except Exception as error:
+            self._protocol.handshake_unready(error)
+        else:
+            self._exchanges.acknowledges = False
+            self._protocol.handshake(fields)
+        self._act()
+
+    # -- flow control --------------------------------------------------------------------------
+
+    def _hold_connect(self) -> bool:
+        """Hold the connect back while a buffer is full, within the session's lifetime.
+
+        Not while a call waits for its answer. To the server that is an event message, which
+        comes with a connect: always so with the ack extension, and over long-polling if the
+        service takes its time.
+        """
+        protocol = self._protocol
+        connected = protocol.cycle.state is ClientState.CONNECTED
+        if not (self._flow.suspended and connected) or protocol.requests.calls:
+            self._held_since = None
+            return False
+        now = self._loop.time()
+        if self._held_since is None:
+            self._held_since = self._answered_at(now)
+        lifetime = protocol.cycle.advice.max_interval
+        # A fifth is kept for the connect to reach the server.
+        limit = self._settings.max_suspension if lifetime is None else lifetime * 0.8
+        left = self._held_since + limit - now
+        if left <= 0:
+            self._held_since = None
+            return False
+        self.schedule(Step.CONNECT, left)
+        return True
+
+    def _answered_at(self, now: float) -> float:
+        """Tell when, at the latest, the server began to count the session's days.
+
+        Over a WebSocket that is when the first messages came: they are on their way in frames of
+        their own before the reply is, and in great numbers they take their time.
+        """
+        began = self._protocol.cycle.first_event_at
+        over_websocket = self._flow.connection_type is ConnectionType.WEBSOCKET
+        return began if over_websocket and began is not None else now
+
+    def resume(self) -> None:
+        """Let a connect go that was held back."""
+        if self._held_since is not None:
+            self._held_since = None
+            self.schedule(Step.CONNECT, 0.0)
+
+    # -- credentials ---------------------------------------------------------------------------
+
+    def renew_credentials(self) -> None:
+        """Have new credentials fetched, once at a time however many requests want them."""
+        if not self._authenticating:
+            self._authenticating = True
+            self._exchanges.lanes.spawn(self._authenticate(), "authenticate")
+
+    async def _authenticate(self) -> None:
+        auth = self._settings.auth
+        try:
+            if auth is not None:
+                await auth.authenticate()
+        except Exception as error:
+            failure = AuthenticationError("no new credentials could be had")
+            failure.__cause__ = error
+            self._protocol.authentication_failed(failure)
+        else:
+            await self._exchanges.renew_upgrade()
+            self._protocol.authenticated()
+        finally:
+            self._authenticating = False
+        self._act()

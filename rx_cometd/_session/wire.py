@@ -1,0 +1,344 @@
+"""From messages to bytes and back: codec, extensions and link, in that order outbound.
+
+A payload in flight is known by its `Exchange`: the identifiers of the requests it carries. The
+wire says of each exchange exactly one of: its messages came (`Handlers.received`), it failed
+(`Handlers.failed`), or, over a WebSocket, nothing, since replies come by themselves and it is
+for the session to wait for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from itertools import count
+from typing import TYPE_CHECKING, Protocol
+
+from multidict import CIMultiDict
+from reactivex.scheduler.eventloop import AsyncIOScheduler
+
+from rx_cometd._session.pipeline import Pipeline
+from rx_cometd._session.settings import Settings, provided
+from rx_cometd._transports.link import Link
+from rx_cometd.connection_types import ConnectionType
+from rx_cometd.exceptions import ClientError, CometDError, ExtensionError, ProtocolError
+from rx_cometd.extension import Payload
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from rx_cometd._transports import Received
+    from rx_cometd.extension import PayloadOperator
+    from rx_cometd.messages import Message
+    from rx_cometd.statistics import Counters
+
+__all__ = ["Exchange", "Handlers", "Wire"]
+
+_log = logging.getLogger("rx_cometd.wire")
+
+Exchange = tuple[str, ...]
+
+
+class Handlers(Protocol):
+    """What the wire tells the session. Nothing here may raise."""
+
+    def received(
+        self, messages: list[Message], exchange: Exchange, payload: Payload | None
+    ) -> None:
+        """Take messages.
+
+        Args:
+            messages: The messages, after the extensions.
+            exchange: The requests that an HTTP response answers; empty over a WebSocket.
+            payload: What passed the extensions, ``None`` where there are none.
+        """
+        ...
+
+    def failed(self, exchange: Exchange, error: Exception) -> None:
+        """Take the failure of requests."""
+        ...
+
+    def leaving(self, exchange: Exchange, allowance: float) -> Collection[str]:
+        """Take note of requests that go out now, past the extensions.
+
+        Args:
+            exchange: The requests.
+            allowance: Seconds that their replies may take.
+
+        Returns:
+            Those that are still waited for; the others are not sent.
+        """
+        ...
+
+    def lost(self, error: Exception) -> None:
+        """Take the loss of the WebSocket."""
+        ...
+
+
+class Wire:
+    """Sends and receives messages.
+
+    Args:
+        settings: The client's.
+        handlers: The session's.
+        counters: Where traffic is counted.
+    """
+
+    def __init__(self, settings: Settings, handlers: Handlers, counters: Counters) -> None:
+        self._settings = settings
+        self._codec = settings.codec
+        self._handlers = handlers
+        self._counters = counters
+        self._link = Link(settings.transport, settings.http_session, self._received, handlers.lost)
+        self._scheduler = AsyncIOScheduler(asyncio.get_running_loop())
+        #: Bytes that an ordinary payload may have; less when a server proves stricter.
+        self._size_limit = settings.transport.max_message_size
+        self._largest_sent = 0
+        inbound, outbound = _operators(settings)
+        self._inbound: Pipeline[Exchange] | None = None
+        self._outbound: Pipeline[asyncio.Future[Payload]] | None = None
+        patience, scheduler = settings.max_network_delay, self._scheduler
+        if inbound:
+            self._inbound = Pipeline(
+                inbound, self._arrived, self._lost_inbound, patience, scheduler
+            )
+        if outbound:
+            self._outbound = Pipeline(
+                outbound, self._left, self._lost_outbound, patience, scheduler
+            )
+        #: Numbers the messages that extensions add.
+        self._added = count(1)
+        #: When something last came, by the loop's clock.
+        self.last_received = 0.0
+        #: Whether extensions added headers to the upgrade of the WebSocket: credentials, most
+        #: often, which only a new upgrade renews.
+        self.upgraded_with_credentials = False
+
+    # -- outbound ------------------------------------------------------------------------------
+
+    async def send(
+        self, connection_type: ConnectionType, messages: list[Message], allowance: float
+    ) -> None:
+        """Send messages in one payload, or in several where a size limit makes it so.
+
+        Over long-polling, returns when the response was handled.
+
+        Raises:
+            CometDError: Nothing, or not everything, was sent or answered.
+            Exception: What the user's ``headers`` raised.
+        """
+        exchange = tuple(message.get("id", "") for message in messages)
+        headers: CIMultiDict[str] = CIMultiDict()
+        wanted = self._link.wants_headers(connection_type)
+        patience = self._settings.max_network_delay
+        if wanted:
+            headers.update(await provided(self._settings.headers, patience))
+        given = headers.copy()
+        if self._outbound is not None:
+            messages, headers = await self._pass_outbound(messages, headers)
+        if wanted and connection_type is ConnectionType.WEBSOCKET:
+            renewable = callable(self._settings.headers) and bool(given)
+            self.upgraded_with_credentials = renewable or headers != given
+        # Extensions and headers may have taken their time.
+        gone = set(exchange).difference(self._handlers.leaving(exchange, allowance))
+        if gone:
+            messages = [message for message in messages if message.get("id") not in gone]
+        if messages:
+            await self._send(connection_type, messages, headers, allowance)
+
+    async def _send(
+        self,
+        connection_type: ConnectionType,
+        messages: list[Message],
+        headers: Mapping[str, str],
+        allowance: float,
+    ) -> None:
+        messages, data = self._encoded(messages)
+        if not messages:
+            return
+        if len(data) > self._size_limit and len(messages) > 1:
+            half = len(messages) // 2
+            await self._send(connection_type, messages[:half], headers, allowance)
+            await self._send(connection_type, messages[half:], headers, allowance)
+            return
+        self._counters.messages_out += len(messages)
+        self._counters.bytes_out += len(data)
+        self._largest_sent = max(self._largest_sent, len(data))
+        exchange = tuple(str(message["id"]) for message in messages if "id" in message)
+        received = await self._link.send(connection_type, data, headers, allowance)
+        if received is not None:
+            self._received(received, exchange)
+
+    def _encoded(self, messages: list[Message]) -> tuple[list[Message], str | bytes]:
+        """Encode messages; those that cannot be fail, and the rest goes on without them."""
+        try:
+            return messages, self._codec.encode(messages)
+        except ClientError:
+            if len(messages) == 1:
+                raise
+        encodable: list[Message] = []
+        for message in messages:
+            try:
+                self._codec.encode([message])
+            except ClientError as error:
+                self._handlers.failed((message.get("id", ""),), error)
+            else:
+                encodable.append(message)
+        return encodable, self._codec.encode(encodable)
+
+    async def _pass_outbound(
+        self, messages: list[Message], headers: CIMultiDict[str]
+    ) -> tuple[list[Message], CIMultiDict[str]]:
+        """Have the extensions see a payload; what they drop fails, the rest goes on."""
+        assert self._outbound is not None  # noqa: S101 - for the type checker
+        for message in messages:
+            if isinstance(message.get("ext"), dict):
+                # The user's own, perhaps, or sent again: it is not for extensions to change.
+                message["ext"] = message["ext"].copy()
+        ids = {id(message): message.get("id", "") for message in messages}
+        # The messages are held here, so that nothing that is new can be taken for one of them;
+        # the payload is not, so that the pipeline can tell whether an extension holds it.
+        future: asyncio.Future[Payload] = asyncio.get_running_loop().create_future()
+        self._outbound.push(Payload(list(messages), headers), future)
+        passed = future.result() if future.done() else await future
+        try:
+            self._restore_ids(passed.messages, ids)
+            kept = {message.get("id") for message in passed.messages}
+            headers = CIMultiDict((name, str(value)) for name, value in passed.headers.items())
+        except Exception as error:
+            raise ExtensionError("an extension made nonsense of a payload") from error
+        dropped = tuple(request_id for request_id in ids.values() if request_id not in kept)
+        if dropped:
+            self._handlers.failed(dropped, ExtensionError("an extension dropped the message"))
+        return passed.messages, headers
+
+    def _restore_ids(self, messages: list[Message], ids: Mapping[int, str]) -> None:
+        """Give messages their ids back, and those that extensions added ids of their own.
+
+        Without one, or with another's, the reply to such a message would be taken for that to a
+        request of the client, whose ids are decimal numbers.
+        """
+        known = set(ids.values())
+        for message in messages:
+            request_id = ids.get(id(message))
+            if request_id is not None:
+                message["id"] = request_id
+                continue
+            given = str(message.get("id", ""))
+            if given not in known and (not given or given.isdecimal()):
+                message["id"] = f"extension-{next(self._added)}"
+
+    def _left(
+        self, future: asyncio.Future[Payload] | None, payload: Payload, _: tuple[str, ...]
+    ) -> None:
+        if future is None:
+            _log.warning("dropped %r, which an extension made up", payload)
+        elif not future.done():
+            future.set_result(payload)
+
+    def _lost_outbound(
+        self,
+        future: asyncio.Future[Payload] | None,
+        _payload: Payload | None,
+        _replies: Exchange,
+        error: ExtensionError,
+    ) -> None:
+        if future is not None and not future.done():
+            future.set_exception(error)
+
+    # -- inbound -------------------------------------------------------------------------------
+
+    def _received(self, received: Received, exchange: Exchange = ()) -> None:
+        self.last_received = asyncio.get_running_loop().time()
+        self._counters.last_seen = time.time()
+        self._counters.bytes_in += len(received.data)
+        try:
+            messages = self._codec.decode(received.data)
+        except ProtocolError as error:
+            _log.warning("%s", error)
+            self._handlers.failed(exchange, error)
+            return
+        self._counters.messages_in += len(messages)
+        if self._inbound is None:
+            self._handlers.received(messages, exchange, None)
+        else:
+            headers = None if received.headers is None else CIMultiDict(received.headers)
+            replies = tuple(str(m["id"]) for m in messages if "id" in m and "data" not in m)
+            owner = exchange if exchange or replies else None
+            self._inbound.push(Payload(messages, headers), owner, replies)
+
+    def _arrived(
+        self, exchange: Exchange | None, payload: Payload, missing: tuple[str, ...]
+    ) -> None:
+        if missing:
+            self._handlers.failed(missing, ExtensionError("an extension dropped the reply"))
+        try:
+            self._handlers.received(payload.messages, exchange or (), payload)
+        except Exception as error:
+            # Only what is no list of messages, and no longer what came, gets us here.
+            _log.exception("an extension made nonsense of a payload")
+            failure = ExtensionError("an extension made nonsense of a payload")
+            failure.__cause__ = error
+            self._handlers.failed(exchange or (), failure)
+
+    def _lost_inbound(
+        self,
+        exchange: Exchange | None,
+        payload: Payload | None,
+        replies: Exchange,
+        error: ExtensionError,
+    ) -> None:
+        """Deliver what a failed extension did not see through, but fail its requests.
+
+        Event messages are never lost in silence; replies that an extension did not finish
+        with cannot be trusted. What an extension dropped on purpose stays dropped.
+        """
+        self._handlers.failed((*(exchange or ()), *replies), error)
+        messages = [] if payload is None else payload.messages
+        events = [m for m in messages if "data" in m]
+        if payload is not None and events:
+            payload.messages = events
+            self._handlers.received(events, (), payload)
+
+    def holds(self, reply: str) -> bool:
+        """Tell whether a reply came, but is still with an extension."""
+        return self._inbound is not None and self._inbound.holds(reply)
+
+    # -- the link ------------------------------------------------------------------------------
+
+    def drop(self) -> None:
+        """Let go of the WebSocket: it is dead, or another transport is used from now on."""
+        self._link.drop()
+
+    def too_large(self) -> None:
+        """Note that the server found a payload too large: the next ones are split smaller."""
+        # The largest sent lately is what it was, or the server found nothing wrong with it.
+        largest = min(self._largest_sent or self._size_limit, self._size_limit)
+        self._size_limit = max(largest // 2, _SMALLEST_LIMIT)
+        self._largest_sent = 0
+
+    async def close(self) -> None:
+        """Close what is open, and fail what is inside the pipelines."""
+        for pipeline in (self._inbound, self._outbound):
+            if pipeline is not None:
+                pipeline.dispose()
+        await self._link.close()
+
+
+_SMALLEST_LIMIT = 8 * 1024
+
+
+def _operators(settings: Settings) -> tuple[list[PayloadOperator], list[PayloadOperator]]:
+    """Have the extensions make their operators: auth is nearest to the wire, both ways."""
+    made = [extension.operators() for extension in settings.extensions]
+    auth = [settings.auth.operators()] if settings.auth is not None else []
+    inbound = [o.inbound for o in (*auth, *made) if o.inbound is not None]
+    outbound = [o.outbound for o in (*made, *auth) if o.outbound is not None]
+    return inbound, outbound
+
+
+def is_too_large(error: Exception) -> bool:
+    """Tell whether the server found a payload too large (HTTP 413, WebSocket 1009)."""
+    return isinstance(error, CometDError) and (
+        getattr(error, "http_status", None) == 413 or getattr(error, "close_code", None) == 1009
+    )

@@ -1,0 +1,156 @@
+"""The link to the server: which transport carries a payload, and the socket's life.
+
+Long-polling has no life of its own, each exchange stands for itself. The WebSocket is opened
+when the first payload wants it and never reused after it closed: a new one is opened for the
+next payload. Payloads that a socket brings after it was dropped are not handed on, so nothing
+stale ever reaches the session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from rx_cometd._transports import LongPollingTransport, Received, WebSocketTransport
+from rx_cometd.connection_types import ConnectionType
+from rx_cometd.exceptions import TransportConnectionClosed, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rx_cometd._transports.base import TransportOptions
+
+__all__ = ["Link"]
+
+_log = logging.getLogger("rx_cometd.link")
+
+
+class Link:
+    """Carries payloads.
+
+    Args:
+        options: Address, TLS, limits.
+        http_session: The user's HTTP session, never closed here; ``None`` to have one of its own.
+        received: Called with each payload that the WebSocket brings.
+        lost: Called when the WebSocket closed, and not by us.
+    """
+
+    def __init__(
+        self,
+        options: TransportOptions,
+        http_session: aiohttp.ClientSession | None,
+        received: Callable[[Received], None],
+        lost: Callable[[TransportError], None],
+    ) -> None:
+        self._options = options
+        self._received = received
+        self._lost = lost
+        self._http = http_session
+        self._owns_http = http_session is None
+        self._websocket: WebSocketTransport | None = None
+        self._opening = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def wants_headers(self, connection_type: ConnectionType) -> bool:
+        """Tell whether the next payload over a connection type carries headers."""
+        return connection_type is ConnectionType.LONG_POLLING or self._websocket is None
+
+    async def send(
+        self,
+        connection_type: ConnectionType,
+        data: str | bytes,
+        headers: Mapping[str, str],
+        allowance: float,
+    ) -> Received | None:
+        """Send a payload.
+
+        Returns:
+            The response over long-polling; over a WebSocket, where replies come by
+            themselves, ``None``.
+
+        Raises:
+            TransportError: It could not be sent, or was not answered in time.
+        """
+        if connection_type is ConnectionType.LONG_POLLING:
+            transport = LongPollingTransport(self._http_session(), self._options)
+            return await transport.exchange(data, headers, allowance)
+        websocket = await self._opened(headers, allowance)
+        await websocket.send(data)
+        return None
+
+    def drop(self) -> None:
+        """Let go of the WebSocket at once; it is closed in the background."""
+        websocket, self._websocket = self._websocket, None
+        if websocket is not None:
+            self._spawn(_close(websocket), "rx_cometd.link.close")
+
+    async def close(self) -> None:
+        """Close the WebSocket in order, and what else is open."""
+        self.drop()
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._owns_http and self._http is not None:
+            http, self._http = self._http, None
+            await http.close()
+
+    def _http_session(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            # Cookies of IP hosts are kept: CometD's session affinity needs BAYEUX_BROWSER on
+            # 127.0.0.1 too, and aiohttp's default jar drops it. No limit of connections: one
+            # is held by the connect, and a disconnect must never wait for it.
+            self._http = aiohttp.ClientSession(
+                cookie_jar=aiohttp.CookieJar(unsafe=True),
+                connector=aiohttp.TCPConnector(limit=0),
+            )
+        return self._http
+
+    async def _opened(self, headers: Mapping[str, str], allowance: float) -> WebSocketTransport:
+        async with self._opening:
+            if self._websocket is None:
+                websocket = WebSocketTransport(self._http_session(), self._options)
+                await websocket.open(headers, allowance)
+                self._websocket = websocket
+                self._spawn(self._read(websocket), "rx_cometd.link.read")
+            return self._websocket
+
+    async def _read(self, websocket: WebSocketTransport) -> None:
+        def receive(received: Received) -> None:
+            if self._websocket is websocket:
+                self._received(received)
+
+        error: TransportError
+        try:
+            error = await websocket.read(receive)
+        except TransportError as failure:
+            error = failure
+        except Exception as failure:
+            # A fault of this library must not leave the session deaf: the link is given up.
+            _log.exception("a payload could not be handled")
+            error = TransportConnectionClosed(f"a payload could not be handled: {failure!r}")
+        if self._websocket is websocket:
+            self._websocket = None
+            self._lost(error)
+        await _close(websocket)
+
+    def _spawn(self, coroutine: _Coroutine, name: str) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _close(websocket: WebSocketTransport) -> None:
+    try:
+        async with asyncio.timeout(1.0):
+            await websocket.close()
+    except (TransportError, TimeoutError) as error:
+        _log.debug("the WebSocket did not close in order: %s", error)
+
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+    _Coroutine = Coroutine[Any, Any, None]

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import re
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.cli.commands import COMMAND, ENVIRONMENT, ROOT, line_from, spawned
+
+if TYPE_CHECKING:
+    from tests.integration.cli.commands import Invocation
+
+SUMMARY = re.compile(r"(\S+): (\d+) quotes, (\d+) lost, (\d+) repeated")
+
+
+async def test_without_a_terminal_it_prints_lines(invoke: Invocation) -> None:
+    outcome = await invoke("demo", "--seconds", "1.5", "--cut", "0")
+    assert outcome.code == 0
+    assert outcome.err == ""
+    assert "\x1b" not in outcome.out
+    assert outcome.out.startswith("rx-cometd demo: /stock/** from http://127.0.0.1:")
+    assert re.search(
+        r"^ +1\.\d s  ACME +\d+\.\d\d +[+-]\d\.\d\d% +\d+\.\d/s  [▁-█]+$", outcome.out, re.MULTILINE
+    )
+    lanes = {match[1]: int(match[2]) for match in SUMMARY.finditer(outcome.out)}
+    assert set(lanes) == {"websocket", "long-polling"}
+    assert all(count > 100 for count in lanes.values())
+
+
+async def test_cuts_lose_nothing(invoke: Invocation) -> None:
+    outcome = await invoke("demo", "--seconds", "2.2", "--cut", "0.7", "--speed", "2")
+    assert outcome.code == 0
+    assert outcome.out.count("the server cuts all connections") == 3
+    assert "link lost, reconnecting" in outcome.out
+    assert "the same session goes on" in outcome.out
+    assert [match[3] for match in SUMMARY.finditer(outcome.out)] == ["0", "0"]
+
+
+async def test_it_ends_by_itself_on_time(invoke: Invocation) -> None:
+    began = asyncio.get_running_loop().time()
+    assert (await invoke("demo", "--seconds", "0.3")).code == 0
+    assert asyncio.get_running_loop().time() - began < 3
+
+
+async def test_ctrl_c_ends_it_in_order() -> None:
+    async with spawned("demo") as process:
+        await line_from(process.stdout, lambda line: "ACME" in line)
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert SUMMARY.search((await process.stdout.read()).decode())
+        assert await process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("option", ["--seconds", "--speed"])
+async def test_wrong_usage(option: str, invoke: Invocation) -> None:
+    assert (await invoke("demo", option, "0")).code == 2
+    assert (await invoke("demo", "--cut", "-1")).code == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+async def test_on_a_terminal_it_draws_a_table_in_place() -> None:
+    ours, theirs = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(*COMMAND, "demo", "--seconds", "1", "--cut", "0.4"),
+        cwd=ROOT,
+        env={**ENVIRONMENT, "COLUMNS": "80", "LINES": "24"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    screen = await asyncio.to_thread(read_all, ours)
+    assert await process.wait() == 0
+    assert "\x1b[1A" in screen  # up, to draw over what was drawn
+    for text in ("Transport", "websocket", "long-polling", "connected", "Symbol", "ACME", "WAYN"):
+        assert text in screen
+    assert "the server cuts all connections" in screen
+    # Nothing was cut off or wrapped at the right edge of 80 columns.
+    assert "Repeated" in screen
+    assert "…" not in screen
+
+
+def read_all(terminal: int) -> str:
+    """Read what a pseudo-terminal shows until its other side is closed."""
+    chunks: list[bytes] = []
+    while True:
+        try:
+            chunk = os.read(terminal, 65536)
+        except OSError:  # how Linux says that it was closed
+            break
+        if not chunk:
+            break
+        chunks.append(chunk)
+    os.close(terminal)
+    return b"".join(chunks).decode()

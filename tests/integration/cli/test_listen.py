@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rx_cometd.testing import BayeuxServer, BearerAuthentication
+from tests.integration.cli.commands import Invocation, Outcome, line_from, spawned
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+
+async def listened(
+    server: BayeuxServer, listening: Awaitable[Outcome], channels: dict[str, list[Any]]
+) -> Outcome:
+    """Publish once all the channels are subscribed to, while a command listens."""
+    task = asyncio.ensure_future(listening)
+    await server.until(lambda: all(server.subscribers(channel) for channel in channels))
+    for channel, items in channels.items():
+        for data in items:
+            await server.publish(channel, data)
+    return await task
+
+
+def lines_of(outcome: Outcome) -> list[Any]:
+    return [json.loads(line) for line in outcome.out.splitlines()]
+
+
+@pytest.mark.parametrize("transport", ["websocket", "long-polling"])
+async def test_messages_are_json_lines(
+    transport: str, invoke: Invocation, bayeux_server: BayeuxServer
+) -> None:
+    listening = invoke("listen", bayeux_server.url, "/a/**", "-n", "2", "--transport", transport)
+    outcome = await listened(bayeux_server, listening, {"/a/b": [{"x": "ü"}, None]})
+    assert outcome.code == 0
+    assert lines_of(outcome) == [
+        {"channel": "/a/b", "data": {"x": "ü"}},
+        {"channel": "/a/b", "data": None},
+    ]
+    assert "ü" in outcome.out
+    assert f"connected over {transport}, session " in outcome.err
+
+
+async def test_data_only(invoke: Invocation, bayeux_server: BayeuxServer) -> None:
+    listening = invoke("listen", bayeux_server.url, "/a", "--data", "--count", "3")
+    outcome = await listened(bayeux_server, listening, {"/a": [0, "", {"b": []}]})
+    assert lines_of(outcome) == [0, "", {"b": []}]
+
+
+async def test_a_message_that_matches_twice_is_printed_once(
+    invoke: Invocation, bayeux_server: BayeuxServer
+) -> None:
+    listening = invoke("listen", bayeux_server.url, "/a/*", "/a/b", "/c", "--data", "-n", "2")
+    outcome = await listened(bayeux_server, listening, {"/a/b": [1], "/c": [2]})
+    assert lines_of(outcome) == [1, 2]
+
+
+async def test_bursts_are_written_in_order(invoke: Invocation, bayeux_server: BayeuxServer) -> None:
+    listening = invoke("listen", bayeux_server.url, "/a", "--data", "-n", "2000")
+    outcome = await listened(bayeux_server, listening, {"/a": list(range(2100))})
+    assert lines_of(outcome) == list(range(2000))
+
+
+async def test_headers_and_ext_are_sent(invoke: Invocation) -> None:
+    async with BayeuxServer(authentication=BearerAuthentication("t0ken")) as server:
+        header = "Authorization:  Bearer t0ken"
+        listening = invoke(
+            *("listen", server.url, "/a", "-n", "1", "--header", header, "--ack"),
+            *("--ext", '{"color": "red"}'),
+        )
+        outcome = await listened(server, listening, {"/a": [1]})
+        assert outcome.code == 0
+        handshake = server.received[0][1][0]
+        assert handshake["ext"] == {"color": "red", "ack": True}
+
+
+async def test_wrong_credentials_are_told(invoke: Invocation) -> None:
+    async with BayeuxServer(authentication=BearerAuthentication("t0ken")) as server:
+        outcome = await invoke("listen", server.url, "/a", "--header", "Authorization: Bearer no")
+    assert outcome.code in {1, 3}
+    assert "rx-cometd: " in outcome.err
+    assert "Bearer no" not in outcome.err
+
+
+async def test_a_refused_subscription_ends_it(
+    invoke: Invocation, bayeux_server: BayeuxServer
+) -> None:
+    bayeux_server.faults.refuse_subscribe("/secret")
+    outcome = await invoke("listen", bayeux_server.url, "/a", "/secret")
+    assert outcome.code == 1
+    assert outcome.err.splitlines()[-1].startswith("rx-cometd: refused: ")
+    assert "403" in outcome.err
+
+
+async def test_no_server(invoke: Invocation) -> None:
+    with socket.socket() as bound:  # taken, and nobody listens
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}/cometd"
+        outcome = await invoke("listen", url, "/a", "--timeout", "0.2")
+    assert outcome.code == 3
+    assert "rx-cometd: network: " in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["nonsense", "/a"], "not an absolute"),
+        (["http://127.0.0.1:1/cometd"], "CHANNEL"),
+        (["http://127.0.0.1:1/cometd", "/a", "--count", "0"], "--count"),
+        (["http://127.0.0.1:1/cometd", "/a", "--transport", "pigeon"], "pigeon"),
+        (["http://127.0.0.1:1/cometd", "/a", "--header", "secret"], "Name: value"),
+        (["http://127.0.0.1:1/cometd", "/a", "--header", ": secret"], "Name: value"),
+        (["http://127.0.0.1:1/cometd", "/a", "--ext", "{"], "--ext"),
+    ],
+)
+async def test_wrong_usage(arguments: list[str], text: str, invoke: Invocation) -> None:
+    outcome = await invoke("listen", *arguments)
+    assert outcome.code == 2
+    assert text in outcome.err
+    assert "secret" not in outcome.err
+
+
+async def test_an_impossible_channel_is_wrong_usage(
+    invoke: Invocation, bayeux_server: BayeuxServer
+) -> None:
+    outcome = await invoke("listen", bayeux_server.url, "news")
+    assert outcome.code == 2
+    assert "invalid channel 'news'" in outcome.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_it_in_order(
+    number: signal.Signals, bayeux_server: BayeuxServer
+) -> None:
+    async with spawned("listen", bayeux_server.url, "/a") as process:
+        await bayeux_server.until(lambda: bayeux_server.subscribers("/a"), timeout=20)
+        process.send_signal(number)
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+        await bayeux_server.until(lambda: not bayeux_server.sessions)
+        assert process.stderr is not None
+        assert b"Traceback" not in await process.stderr.read()
+
+
+async def test_a_reader_that_is_gone_ends_it(bayeux_server: BayeuxServer) -> None:
+    async with spawned("listen", bayeux_server.url, "/a") as process:
+        await bayeux_server.until(lambda: bayeux_server.subscribers("/a"), timeout=20)
+        await bayeux_server.publish("/a", 1)
+        await line_from(process.stdout, lambda line: '"data": 1' in line)
+        assert process.stdout is not None
+        process.stdout._transport.close()  # type: ignore[attr-defined]
+        while process.returncode is None:
+            await bayeux_server.publish("/a", 2)
+            await asyncio.sleep(0.01)  # for the process to notice; nothing else tells
+        assert process.returncode == 0
+        assert process.stderr is not None
+        assert b"Traceback" not in await process.stderr.read()
+
+
+async def test_lost_links_are_told_and_survived(
+    invoke: Invocation, bayeux_server: BayeuxServer
+) -> None:
+    listening = asyncio.ensure_future(
+        invoke("listen", bayeux_server.url, "/a", "--data", "-n", "1", "--ack")
+    )
+    await bayeux_server.until(lambda: bayeux_server.subscribers("/a"))
+    (session,) = bayeux_server.sessions
+    bayeux_server.faults.drop_link()
+    await bayeux_server.publish("/a", "kept")
+    outcome = await listening
+    assert lines_of(outcome) == ["kept"]
+    assert "link lost" in outcome.err
+    assert f"the same session {session}" in outcome.err
+
+
+async def test_lost_sessions_are_told_and_survived(
+    invoke: Invocation, bayeux_server: BayeuxServer
+) -> None:
+    listening = asyncio.ensure_future(
+        invoke("listen", bayeux_server.url, "/a", "--data", "-n", "1")
+    )
+    await bayeux_server.until(lambda: bayeux_server.subscribers("/a"))
+    (before,) = bayeux_server.sessions
+    bayeux_server.faults.forget()
+    bayeux_server.faults.drop_link()
+    await bayeux_server.until(lambda: bayeux_server.subscribers("/a"))
+    await bayeux_server.publish("/a", "new")
+    outcome = await listening
+    assert lines_of(outcome) == ["new"]
+    assert "seeking a new session" in outcome.err
+    (last,) = [line for line in outcome.err.splitlines() if line.startswith("connected")][1:]
+    assert before not in last

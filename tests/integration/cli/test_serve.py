@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rx_cometd import Client, ConnectionType, ServerError
+from rx_cometd.cli.serve import serve_until_stopped
+from rx_cometd.extensions import bearer_auth
+from rx_cometd.testing import BayeuxServer
+from tests.integration.cli.commands import line_from, spawned
+
+if TYPE_CHECKING:
+    from tests.integration.cli.commands import Invocation
+
+
+async def url_of(process: asyncio.subprocess.Process) -> str:
+    return (await line_from(process.stdout, lambda line: line.startswith("http"))).strip()
+
+
+async def test_it_serves_until_it_is_stopped() -> None:
+    async with spawned("serve", "--port", "0", "--path", "/bayeux") as process:
+        url = await url_of(process)
+        assert url.endswith("/bayeux")
+        assert "//127.0.0.1:" in url
+        async with Client(url) as client:
+            answer = await client.call("/service/echo", {"a": 1})
+            assert answer["data"] == {"a": 1}
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+
+
+async def test_options() -> None:
+    async with spawned(
+        *("serve", "--port", "0", "--transport", "long-polling", "--timeout", "1.5"),
+        *("--token", "t0ken"),
+    ) as process:
+        url = await url_of(process)
+        with pytest.raises(ServerError):
+            async with Client(url, auth=bearer_auth(lambda: "bad")):
+                pass
+        async with Client(url, auth=bearer_auth(lambda: "t0ken")) as client:
+            assert client.connection_type is ConnectionType.LONG_POLLING
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+
+
+async def test_the_ways_of_salesforce() -> None:
+    async with spawned("serve", "--port", "0", "--salesforce", "--token", "t0ken") as process:
+        url = await url_of(process)
+        client = Client(url, auth=bearer_auth(lambda: "t0ken"))
+        async with client:
+            assert client.connection_type is ConnectionType.LONG_POLLING
+            await client.subscribe("/event/Order__e")
+
+
+async def test_the_ticker_ticks(capsys: pytest.CaptureFixture[str]) -> None:
+    server = BayeuxServer()
+    serving = asyncio.create_task(serve_until_stopped(server, ticker=True))
+    while not server.running:  # noqa: ASYNC110 - starting is nobody's event
+        await asyncio.sleep(0)
+    async with Client(server.url) as client:
+        await client.subscribe("/stock/**")
+        message = await client.receive()
+        assert message["channel"] == f"/stock/{message['data']['symbol']}"
+        assert await client.call("/service/echo", 1)
+    assert capsys.readouterr().out == f"{server.url}\n"
+    serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving
+    assert not server.running
+
+
+async def test_a_port_that_is_taken(invoke: Invocation) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        outcome = await invoke("serve", "--port", str(taken.getsockname()[1]))
+    assert outcome.code == 1
+    assert "rx-cometd: " in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+async def test_a_port_that_is_none(invoke: Invocation) -> None:
+    assert (await invoke("serve", "--port", "65536")).code == 2

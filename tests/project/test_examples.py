@@ -1,0 +1,55 @@
+"""Every example runs as it is, against the embedded server, and ends by itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+#: What each one must have shown, for it to have worked and not only ended.
+SHOWN = {
+    "auth_jwt": ["100 publishes with a revoked token", "new tokens: 1\n"],
+    "chat": ["Bob reads   Alice: Hello!", "Alice reads   Bob: Hi Alice.", "sees    Alice, Bob"],
+    "extension_class": ["a friend reads:       Meet me at noon", "sees: Zrrg zr ng abba"],
+    "extension_operators": ["/meta/handshake {'desk': 7}", "/orders {'desk': 7}"],
+    "latest_quote": ["of ACME", "of GLOB", "of WAYN", "replaced by later ones: "],
+    "lossless_slow_consumer": [
+        "websocket: 400 of 400, in order: True",
+        "long-polling: 400 of 400, in order: True",
+    ],
+    "merging_channels": ["/stock/ACME:", "/news/sport:", "/news/weather/tomorrow:", "dearer by"],
+    "pull_view": ["received the end with 0 more pending", "refused: 403 subscribe_denied"],
+    "quickstart": ["observer:", "loop:", "'successful': True"],
+    "rx_pipeline": ["ACME:", "GLOB:", "WAYN:", "quotes"],
+    "salesforce_replay": ["['O-1', 'O-2', 'O-3']", "after the crash: ['O-4', 'O-5']"],
+    "store_to_sqlite": ["stored 1000\n", "in the file: 1000"],
+}
+
+
+def test_all_examples_are_known() -> None:
+    assert [path.stem for path in EXAMPLES] == sorted(SHOWN)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_runs(path: Path) -> None:
+    outcome = subprocess.run(
+        # Warnings are errors here too. Not in development mode, in which asyncio tells of every
+        # slow turn of a busy machine.
+        [sys.executable, "-W", "error", str(path)],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    assert outcome.stderr == ""
+    for text in SHOWN[path.stem]:
+        assert text in outcome.stdout

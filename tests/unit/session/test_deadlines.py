@@ -1,0 +1,88 @@
+"""Deadlines: one timer for any number of payloads."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from rx_cometd._session.deadlines import Deadline, Deadlines
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+
+class Watch:
+    """Keeps the deadlines that passed."""
+
+    def __init__(self) -> None:
+        self.passed: list[Deadline] = []
+        self._told = asyncio.Event()
+        self.deadlines = Deadlines(self._expired)
+
+    def _expired(self, deadline: Deadline) -> None:
+        self.passed.append(deadline)
+        self._told.set()
+
+    async def count(self, count: int) -> list[tuple[str, ...]]:
+        async with asyncio.timeout(5):
+            while len(self.passed) < count:
+                self._told.clear()
+                await self._told.wait()
+        return [deadline.request_ids for deadline in self.passed]
+
+
+async def test_they_pass_in_the_order_of_their_times() -> None:
+    watch = Watch()
+    watch.deadlines.add(("late",), 0.03)
+    watch.deadlines.add(("early",), 0.01)
+    watch.deadlines.add(("same", "payload"), 0.01)
+    watch.deadlines.add(("middle",), 0.02)
+    order = await watch.count(4)
+    assert order == [("early",), ("same", "payload"), ("middle",), ("late",)]
+
+
+async def test_when() -> None:
+    watch = Watch()
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    watch.deadlines.add(("a",), 0.02, extended=True)
+    added = loop.time()
+    await watch.count(1)
+    (deadline,) = watch.passed
+    assert started + 0.02 <= deadline.at <= added + 0.02
+    assert deadline.at <= loop.time()
+    assert deadline.extended
+
+
+async def test_adding_while_one_passes() -> None:
+    watch = Watch()
+    again = Deadlines(lambda deadline: again.add(deadline.request_ids, 0.0))
+    again.add(("x",), 0.0)
+    watch.deadlines.add(("a",), 0.005)
+    await watch.count(1)
+    again.clear()
+
+
+async def test_cleared_ones_do_not_pass() -> None:
+    watch = Watch()
+    watch.deadlines.add(("a",), 0.0)
+    watch.deadlines.clear()
+    watch.deadlines.clear()
+    watch.deadlines.add(("b",), 0.005)
+    assert await watch.count(1) == [("b",)]
+
+
+async def test_clearing_while_one_passes() -> None:
+    passed: list[Deadline] = []
+
+    def clear(deadline: Deadline) -> None:
+        passed.append(deadline)
+        deadlines.clear()
+
+    deadlines = Deadlines(clear)
+    for _ in range(3):
+        deadlines.add(("a",), 0.0)
+    watch = Watch()
+    watch.deadlines.add(("later",), 0.005)
+    await watch.count(1)
+    assert len(passed) == 1

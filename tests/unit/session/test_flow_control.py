@@ -1,0 +1,97 @@
+"""The client's side of flow control."""
+
+from __future__ import annotations
+
+import pytest
+
+from rx_cometd import ClientError, ConnectionType, Overflow
+from rx_cometd._session.flow_control import FlowControl
+from rx_cometd.statistics import Counters
+
+
+class FullBuffer:
+    """A buffer with so many messages."""
+
+    def __init__(self, pending_count: int) -> None:
+        self.pending_count = pending_count
+
+
+def make(overflow: Overflow | None = None) -> tuple[FlowControl, Counters]:
+    counters = Counters()
+    return FlowControl(7, overflow, counters), counters
+
+
+def test_defaults_are_the_clients() -> None:
+    flow, _ = make(Overflow.DROP_OLDEST)
+    assert (flow.max_pending_count, flow.overflow) == (7, Overflow.DROP_OLDEST)
+    assert make()[0].overflow is None
+
+
+def test_pending_count_is_of_all_buffers() -> None:
+    flow, _ = make()
+    first, second = FullBuffer(2), FullBuffer(3)
+    assert flow.pending_count == 0
+    flow.attach(first)
+    flow.attach(second)
+    second.pending_count = 5
+    assert flow.pending_count == 7
+    flow.detach(first)
+    flow.detach(first)
+    assert flow.pending_count == 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "acknowledges", "lossless"),
+    [
+        (None, False, False),
+        (None, True, False),
+        (ConnectionType.LONG_POLLING, False, True),
+        (ConnectionType.LONG_POLLING, True, True),
+        (ConnectionType.WEBSOCKET, False, False),
+        (ConnectionType.WEBSOCKET, True, True),
+    ],
+)
+def test_where_the_server_keeps_the_messages(
+    kind: ConnectionType | None, acknowledges: bool, lossless: bool
+) -> None:
+    flow, _ = make()
+    flow.connection_type, flow.acknowledges = kind, acknowledges
+    assert flow.lossless is lossless
+    refusal = flow.refusal()
+    if kind is None or lossless:
+        assert refusal is None
+    else:
+        assert isinstance(refusal, ClientError)
+        assert "ack()" in str(refusal)
+    flow.suspend(FullBuffer(1))
+    assert flow.suspended is lossless
+
+
+def test_the_connect_is_held_back_until_all_resume() -> None:
+    flow, counters = make()
+    flow.connection_type = ConnectionType.LONG_POLLING
+    calls: list[bool] = []
+    flow.resumed = lambda: calls.append(flow.suspended)
+    first, second = FullBuffer(1), FullBuffer(1)
+    flow.resume(first)
+    for buffer in (first, first, second):
+        flow.suspend(buffer)
+    assert counters.suspensions == 2
+    flow.resume(first)
+    assert calls == []
+    flow.attach(second)
+    flow.detach(second)
+    assert calls == [False]
+    flow.resume(second)
+    assert len(calls) == 1
+    flow.resumed = None
+    flow.suspend(first)
+    flow.resume(first)
+    assert not flow.suspended
+
+
+def test_drops_are_counted() -> None:
+    flow, counters = make()
+    flow.dropped(3)
+    flow.dropped(1)
+    assert counters.drops == 4

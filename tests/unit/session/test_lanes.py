@@ -1,0 +1,195 @@
+"""Lanes: what goes beside what, and what waits for what."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from rx_cometd._protocol.outcomes import Lane, Outgoing
+from rx_cometd._session.lanes import Lanes
+from rx_cometd.testing import BayeuxServer
+from tests.integration.client_driver import (
+    LONG_POLLING,
+    Recorder,
+    client_of,
+    held,
+    requests,
+    subscribed,
+)
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+
+class Road:
+    """Where payloads go: each arrives when it is let through."""
+
+    def __init__(self) -> None:
+        self.under_way: dict[str, asyncio.Event] = {}
+        self.sent: list[str] = []
+        self.arrived: list[str] = []
+        self.lanes = Lanes(self._send)
+
+    async def _send(self, outgoing: Outgoing) -> None:
+        name = "+".join(str(m.get("id")) for m in outgoing.messages)
+        self.sent.append(name)
+        gate = self.under_way[name] = asyncio.Event()
+        await gate.wait()
+        self.arrived.append(name)
+
+    def put(self, lane: Lane, name: str) -> None:
+        self.lanes.put(Outgoing(lane, [{"id": name}], 1.0))
+
+    async def let_through(self, name: str) -> None:
+        self.under_way[name].set()
+        await settle()
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_ordinary_payloads_go_one_after_the_other() -> None:
+    road = Road()
+    for name in "ab":
+        road.put(Lane.ORDINARY, name)
+        await settle()
+    assert road.sent == ["a"]
+    await road.let_through("a")
+    assert road.sent == ["a", "b"]
+    await road.let_through("b")
+    road.put(Lane.ORDINARY, "c")
+    await settle()
+    await road.let_through("c")
+    assert road.arrived == ["a", "b", "c"]
+    await road.lanes.close()
+
+
+async def test_what_comes_meanwhile_is_gathered() -> None:
+    road = Road()
+    for name in "abcd":
+        road.put(Lane.ORDINARY, name)
+        await settle()
+    await road.let_through("a")
+    assert road.sent == ["a", "b+c+d"]
+    await road.lanes.close()
+
+
+@pytest.mark.parametrize("lane", [Lane.HANDSHAKE, Lane.CONNECT, Lane.RESUBSCRIBE])
+async def test_what_waits_for_nothing(lane: Lane) -> None:
+    road = Road()
+    road.put(Lane.ORDINARY, "a")
+    await settle()
+    road.put(lane, "b")
+    await settle()
+    assert road.sent == ["a", "b"]
+    await road.lanes.close()
+
+
+async def test_ordinary_payloads_do_not_wait_for_a_connect() -> None:
+    road = Road()
+    road.put(Lane.CONNECT, "connect")
+    road.put(Lane.ORDINARY, "a")
+    await settle()
+    assert sorted(road.sent) == ["a", "connect"]
+    await road.lanes.close()
+
+
+async def test_a_connect_waits_for_the_resubscribing() -> None:
+    road = Road()
+    road.put(Lane.RESUBSCRIBE, "subscribes")
+    road.put(Lane.CONNECT, "connect")
+    road.put(Lane.ORDINARY, "a")
+    await settle()
+    assert road.sent == ["subscribes"]
+    await road.let_through("subscribes")
+    assert sorted(road.sent[1:]) == ["a", "connect"]
+    await road.lanes.close()
+
+
+async def test_each_connect_waits_for_its_own_resubscribing() -> None:
+    road = Road()
+    road.put(Lane.RESUBSCRIBE, "first")
+    road.put(Lane.CONNECT, "one")
+    await settle()
+    road.put(Lane.RESUBSCRIBE, "second")
+    road.put(Lane.CONNECT, "two")
+    await settle()
+    assert road.sent == ["first", "second"]
+    await road.let_through("first")
+    assert road.sent == ["first", "second", "one"]
+    await road.let_through("second")
+    assert road.sent == ["first", "second", "one", "two"]
+    await road.lanes.close()
+
+
+async def test_a_disconnect_waits_for_what_is_ordinary() -> None:
+    road = Road()
+    road.put(Lane.CONNECT, "connect")
+    road.put(Lane.ORDINARY, "a")
+    await settle()
+    road.put(Lane.ORDINARY, "b")
+    road.put(Lane.DISCONNECT, "disconnect")
+    await road.let_through("a")
+    assert road.sent[-1] == "b"
+    await road.let_through("b")
+    assert road.sent[-1] == "disconnect"
+    await road.lanes.close()
+
+
+async def test_closing_cancels_all() -> None:
+    road = Road()
+    road.put(Lane.RESUBSCRIBE, "r")
+    for lane in (Lane.HANDSHAKE, Lane.CONNECT, Lane.ORDINARY, Lane.ORDINARY, Lane.DISCONNECT):
+        road.put(lane, lane.value)
+    cancelled: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append("work")
+            raise
+
+    task = road.lanes.spawn(work(), "work")
+    await settle()
+    await road.lanes.close()
+    assert task.cancelled()
+    assert cancelled == ["work"]
+    assert not road.arrived
+
+
+async def test_closing_from_within() -> None:
+    road = Road()
+    done: list[Any] = []
+
+    async def close() -> None:
+        await road.lanes.close()
+        done.append(True)
+
+    road.lanes.spawn(close(), "close")
+    await settle()
+    assert done == [True]
+
+
+async def test_resubscribing_does_not_wait_for_a_stuck_publish() -> None:
+    """What was sent in the session that is lost may hang for as long as it likes."""
+    async with (
+        BayeuxServer() as server,
+        client_of(server, LONG_POLLING, max_network_delay=3.0) as client,
+    ):
+        seen = Recorder(client.channel("/a"))
+        await subscribed(server, "/a")
+        await held(server)
+        server.faults.delay_replies(10.0, "/slow", count=1)
+        slow = asyncio.create_task(client.publish("/slow", 1))
+        await server.until(lambda: requests(server, "/slow"))
+        server.faults.forget()
+        await server.until(lambda: bool(server.subscribers("/a")), 1.0)
+        await server.publish("/a", 1)
+        await seen.count(1)
+        assert not slow.done()
+        slow.cancel()
+        await asyncio.gather(slow, return_exceptions=True)

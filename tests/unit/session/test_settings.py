@@ -1,0 +1,80 @@
+"""Settings: what is checked, and what is asked anew."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from yarl import URL
+
+from rx_cometd import Client, ClientError, ConnectionType
+from rx_cometd._session.settings import checked_url, connection_preferences, provided
+from tests.integration.client_driver import settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+W, L = ConnectionType.WEBSOCKET, ConnectionType.LONG_POLLING
+
+
+@pytest.mark.parametrize(
+    ("given", "preferences"),
+    [
+        (None, (W, L)),
+        (W, (W,)),
+        ("long-polling", (L,)),
+        ([L, W], (L, W)),
+        (("websocket", L, W), (W, L)),
+    ],
+)
+def test_connection_preferences(given: Any, preferences: tuple[ConnectionType, ...]) -> None:
+    assert connection_preferences(given) == preferences
+
+
+@pytest.mark.parametrize("given", [[], "", "callback-polling", [W, "x"], [None]])
+def test_no_connection_preferences(given: Any) -> None:
+    with pytest.raises(ClientError):
+        connection_preferences(given)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "ws", "wss"])
+def test_addresses(scheme: str) -> None:
+    address = f"{scheme}://[::1]:80/cometd?x=1"
+    assert checked_url(address) == checked_url(URL(address)) == URL(address)
+
+
+@pytest.mark.parametrize("address", ["", "/cometd", "mailto:x@y", "http://", 7, None])
+def test_no_addresses(address: Any) -> None:
+    with pytest.raises(ClientError):
+        checked_url(address)
+
+
+async def test_providers() -> None:
+    async def coroutine() -> Mapping[str, Any]:
+        return {"a": 2}
+
+    async def hanging() -> Mapping[str, Any]:
+        await asyncio.sleep(60)
+        return {}
+
+    async def impatient() -> Mapping[str, Any]:
+        raise TimeoutError("mine")
+
+    assert await provided(None, 1.0) == {}
+    assert await provided({"a": 1}, 1.0) == {"a": 1}
+    assert await provided(lambda: {"a": 3}, 1.0) == {"a": 3}
+    assert await provided(coroutine, 1.0) == {"a": 2}
+    with pytest.raises(ClientError, match="within"):
+        await provided(hanging, 0.01)
+    with pytest.raises(TimeoutError, match="mine"):
+        await provided(impatient, 1.0)
+
+
+def test_the_patience_is_half_of_the_connection_timeout() -> None:
+    def patience(connection_timeout: float | None) -> float:
+        client = Client("http://h/", connection_timeout=connection_timeout, max_network_delay=3.0)
+        return settings_of(client).patience
+
+    assert patience(8.0) == 4.0
+    assert patience(None) == 3.0

@@ -1,0 +1,76 @@
+"""What the package promises to have."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+
+import pytest
+
+import rx_cometd
+from rx_cometd import exceptions
+
+PACKAGES = [
+    "rx_cometd",
+    "rx_cometd.operators",
+    "rx_cometd.extensions",
+    "rx_cometd.testing",
+    "rx_cometd._transports",
+]
+
+#: The public contract, by name.
+PROMISED = {
+    "rx_cometd": "AuthExtension AuthenticationError BufferOverflowError Channel Client "
+    "ClientError ClientInvalidOperation ClientState CometDError ConnectionType Extension "
+    "ExtensionError InvalidChannelError Message Overflow Payload ProtocolError ServerError "
+    "StateChange Statistics TransportConnectionClosed TransportError TransportTimeoutError",
+    "rx_cometd.operators": "Overflow bounded_buffer conflate data decode from_async_iterable "
+    "map_async publish_to to_async_iterable",
+    "rx_cometd.extensions": "ack bearer_auth binary log_payloads replay timestamp timesync",
+    "rx_cometd.testing": "BayeuxServer",
+}
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_what_is_exported_is_there(name: str) -> None:
+    package = import_module(name)
+    exported: list[str] = package.__all__
+    assert len(set(exported)) == len(exported)
+    for item in exported:
+        assert hasattr(package, item), item
+
+
+@pytest.mark.parametrize(("name", "promised"), PROMISED.items())
+def test_what_is_promised_is_exported(name: str, promised: str) -> None:
+    package = import_module(name)
+    assert set(promised.split()) <= set(package.__all__)
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_what_is_exported_is_documented(name: str) -> None:
+    package = import_module(name)
+    for item in package.__all__:
+        thing = getattr(package, item)
+        if inspect.isclass(thing) or inspect.isroutine(thing):
+            assert inspect.getdoc(thing), item
+
+
+def test_the_tree_of_errors() -> None:
+    tree = {
+        "ClientError": "CometDError",
+        "ClientInvalidOperation": "ClientError",
+        "InvalidChannelError": "ClientError",
+        "BufferOverflowError": "ClientError",
+        "ExtensionError": "ClientError",
+        "TransportError": "CometDError",
+        "TransportTimeoutError": "TransportError",
+        "TransportConnectionClosed": "TransportError",
+        "ProtocolError": "TransportError",
+        "ServerError": "CometDError",
+        "AuthenticationError": "ServerError",
+    }
+    for name, base in tree.items():
+        assert getattr(exceptions, name).__bases__[0] is getattr(exceptions, base)
+        assert getattr(rx_cometd, name) is getattr(exceptions, name)
+    assert issubclass(exceptions.InvalidChannelError, ValueError)
+    assert set(exceptions.__all__) == {*tree, "CometDError"}
