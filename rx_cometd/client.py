@@ -254,7 +254,7 @@ class Client:
         channel: str,
         data: Any,
         *,
-        timeout: float | None = 10.0,  # noqa: ASYNC109 - the contract fixes the name
+        timeout: float | None = 10.0,
     ) -> Message:
         """Call a service, and give its answer: the message with data and the id of the request.
 

@@ -144,7 +144,7 @@ class Dispatch:
                 try:
                     observer.on_next(message)
                 except BaseException as error:
-                    self._hurt(observer, error)
+                    self._fail_observer(observer, error)
 
     def deliver_meta(self, messages: Sequence[Message]) -> None:
         """Deliver meta messages to those who observe their channels, globs left aside."""
@@ -156,7 +156,7 @@ class Dispatch:
                 try:
                     observer.on_next(message)
                 except BaseException as error:
-                    self._hurt(observer, error)
+                    self._fail_observer(observer, error)
 
     def _resolve(self, channel: str) -> tuple[abc.ObserverBase[Any], ...]:
         """Find the observers of a channel: its own, those of globs, those of everything.
@@ -172,7 +172,7 @@ class Dispatch:
         observers = self._resolved[channel] = tuple(found)
         return observers
 
-    def _hurt(self, observer: abc.ObserverBase[Any], error: BaseException) -> None:
+    def _fail_observer(self, observer: abc.ObserverBase[Any], error: BaseException) -> None:
         """Take an observer that raised out, and let it know; the others go on."""
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise error

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rx_cometd._protocol.advice import Advice
 
-__all__ = ["Backoff", "Idling", "Pace", "exponential"]
+__all__ = ["Backoff", "Pace", "UnproductiveConnects", "exponential"]
 
 
 def exponential(
@@ -73,7 +73,7 @@ _TOLERATED: Final = 3
 _DOUBLINGS: Final = 5
 
 
-class Idling:
+class UnproductiveConnects:
     """Slows down where a server answers connects at once, with nothing, without end."""
 
     def __init__(self) -> None:
@@ -115,8 +115,8 @@ class Pace:
 
     def __init__(self, backoff: Backoff) -> None:
         self._backoff = backoff
-        self._idling = Idling()
-        self._fruitless = 0
+        self._unproductive_connects = UnproductiveConnects()
+        self._unproductive_handshakes = 0
         self._down_since: float | None = None
         self._held = False
         #: When the first event message came since the last connect went out, if any did.
@@ -126,11 +126,11 @@ class Pace:
         """Note that a connect goes out, and whether the server may hold it."""
         self._held = held
         self.first_event_at = None
-        self._idling.sent(now, held=held)
+        self._unproductive_connects.sent(now, held=held)
 
     def count_events(self, count: int, now: float) -> None:
         """Note event messages that came, whatever brought them."""
-        self._idling.count_events(count)
+        self._unproductive_connects.count_events(count)
         if count and self.first_event_at is None:
             self.first_event_at = now
 
@@ -142,8 +142,8 @@ class Pace:
         """Give the delay after a connect that succeeded, and led nowhere else."""
         self._backoff.reset()
         if self._held:
-            self._fruitless = 0
-        return max(advice.interval, self._idling.answered(now))
+            self._unproductive_handshakes = 0
+        return max(advice.interval, self._unproductive_connects.answered(now))
 
     def after_failure(self, advice: Advice) -> float:
         """Give the delay after an attempt that failed."""
@@ -171,7 +171,7 @@ class Pace:
         a handshake was of use.
         """
         delay = advice.interval
-        if self._fruitless:
+        if self._unproductive_handshakes:
             delay = max(delay, self._backoff.next_delay())
-        self._fruitless += 1
+        self._unproductive_handshakes += 1
         return delay

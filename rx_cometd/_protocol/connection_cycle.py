@@ -54,7 +54,7 @@ class ConnectionCycle:
         preferences: Connection types, most wanted first.
         backoff: Delays between failed attempts.
         max_network_delay: Seconds that a reply may be late.
-        patience: Seconds that a connect which resumes a session may take.
+        resume_timeout: Seconds that a connect which resumes a session may take.
         credentials: Asked for, where a failure is for want of them.
         outcomes: Where what happened is put.
 
@@ -74,7 +74,7 @@ class ConnectionCycle:
         *,
         backoff: Backoff,
         max_network_delay: float,
-        patience: float,
+        resume_timeout: float,
         credentials: Credentials,
         outcomes: list[Outcome],
     ) -> None:
@@ -91,7 +91,7 @@ class ConnectionCycle:
         self.negotiation = Negotiation(preferences)
         self._pace = Pace(backoff)
         self._max_network_delay = max_network_delay
-        self._patience = min(patience, max_network_delay)
+        self._resume_timeout = min(resume_timeout, max_network_delay)
         self._credentials = credentials
         #: Whether the request that failed went out before the credentials were last renewed.
         self.outdated = False
@@ -161,12 +161,12 @@ class ConnectionCycle:
         return m.handshake(fields, [t.value for t in self.negotiation.preferences])
 
     @property
-    def handshake_allowance(self) -> float:
+    def handshake_timeout(self) -> float:
         """Seconds that the handshake just made may take.
 
-        Less where another transport is still to be tried within the same patience.
+        Less where another transport is still to be tried within the same resume_timeout.
         """
-        return self._patience if self.negotiation.has_alternative else self._max_network_delay
+        return self._resume_timeout if self.negotiation.has_alternative else self._max_network_delay
 
     def connect(self, now: float) -> tuple[Message, float]:
         """Make a connect, and say how many seconds its reply may take.
@@ -181,7 +181,7 @@ class ConnectionCycle:
         if held:
             return message, self.advice.timeout + self._max_network_delay
         resumes = self.state is ClientState.UNCONNECTED
-        return message, self._patience if resumes else self._max_network_delay
+        return message, self._resume_timeout if resumes else self._max_network_delay
 
     def disconnect(self) -> bool:
         """Begin to say goodbye. Tells whether there is a session, and a link, to say it on."""

@@ -30,7 +30,7 @@ class Outbox:
         requests: Knows what was cancelled meanwhile.
         reconciliation: Makes the subscribes and unsubscribes.
         credentials: What is sent is sent with those of now.
-        allowance: Seconds that a reply may take, unless said otherwise.
+        timeout: Seconds that a reply may take, unless said otherwise.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class Outbox:
         requests: Requests,
         reconciliation: Reconciliation,
         credentials: Credentials,
-        allowance: float,
+        timeout: float,
     ) -> None:
         self._cycle = cycle
         self._requests = requests
         self._reconciliation = reconciliation
         self._credentials = credentials
-        self._allowance = allowance
+        self._timeout = timeout
         self._payloads: list[Outgoing] = []
         #: In order: requests, and channels to reconcile.
         self._ordinary: list[Request | str] = []
@@ -83,7 +83,7 @@ class Outbox:
         self.put(Lane.ORDINARY, requests)
 
     def put(
-        self, lane: Lane, requests: Iterable[Request | None], allowance: float | None = None
+        self, lane: Lane, requests: Iterable[Request | None], timeout: float | None = None
     ) -> None:
         """Make up a payload of requests, but for those cancelled meanwhile."""
         messages: list[Message] = []
@@ -97,7 +97,7 @@ class Outbox:
             # Extensions may change what goes out; what is sent again begins as it was.
             messages.append(request.message.copy())
         if messages:
-            seconds = self._allowance if allowance is None else allowance
+            seconds = self._timeout if timeout is None else timeout
             self._payloads.append(Outgoing(lane, messages, seconds))
 
     def take(self) -> list[Outgoing]:

@@ -54,12 +54,12 @@ class Outgoing(NamedTuple):
     Attributes:
         lane: How it travels.
         messages: The messages.
-        allowance: Seconds that the replies may take.
+        timeout: Seconds that the replies may take.
     """
 
     lane: Lane
     messages: list[Message]
-    allowance: float
+    timeout: float
 
 
 class Due(NamedTuple):

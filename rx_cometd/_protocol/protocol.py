@@ -54,7 +54,7 @@ class Protocol:
         connection_types: Connection types, most wanted first.
         backoff: Gives the delays, in seconds, of a run of failures.
         max_network_delay: Seconds that a reply may be late.
-        patience: Seconds that a connect which resumes a session may take.
+        resume_timeout: Seconds that a connect which resumes a session may take.
         authenticates: Whether new credentials can be had after an authentication failure.
     """
 
@@ -64,7 +64,7 @@ class Protocol:
         *,
         backoff: Callable[[], Iterator[float]] = exponential,
         max_network_delay: float = 10.0,
-        patience: float = 5.0,
+        resume_timeout: float = 5.0,
         authenticates: bool = False,
     ) -> None:
         self._outcomes: list[Outcome] = []
@@ -73,7 +73,7 @@ class Protocol:
             connection_types,
             backoff=Backoff(backoff),
             max_network_delay=max_network_delay,
-            patience=patience,
+            resume_timeout=resume_timeout,
             credentials=self._credentials,
             outcomes=self._outcomes,
         )
@@ -136,7 +136,7 @@ class Protocol:
         """
         if self.cycle.begin(Step.HANDSHAKE):
             request = self.requests.add(Kind.HANDSHAKE, self.cycle.handshake(fields))
-            self._outbox.put(Lane.HANDSHAKE, [request], self.cycle.handshake_allowance)
+            self._outbox.put(Lane.HANDSHAKE, [request], self.cycle.handshake_timeout)
 
     def handshake_unready(self, error: Exception) -> None:
         """Take the failure to make up a handshake: the user's fields could not be had."""
@@ -150,9 +150,9 @@ class Protocol:
             now: The time, in seconds of any steady clock.
         """
         if self.cycle.begin(Step.CONNECT):
-            message, allowance = self.cycle.connect(now)
+            message, timeout = self.cycle.connect(now)
             request = self.requests.add(Kind.CONNECT, message)
-            self._outbox.put(Lane.CONNECT, [request], allowance)
+            self._outbox.put(Lane.CONNECT, [request], timeout)
 
     def disconnect(self) -> None:
         """End the session in order: a disconnect goes out if there is a link, or it just ends."""
@@ -183,12 +183,12 @@ class Protocol:
 
     def subscribe(self, channel: str, fields: Fields = None) -> None:
         """Wish for a channel, in this session and all that follow."""
-        self.subscriptions.want(channel, fields)
+        self.subscriptions.desire(channel, fields)
         self._outbox.add(channel)
 
     def unsubscribe(self, channel: str) -> None:
         """Wish for a channel no longer."""
-        self.subscriptions.unwant(channel)
+        self.subscriptions.undesire(channel)
         self._outbox.add(channel)
 
     # -- what came -----------------------------------------------------------------------------

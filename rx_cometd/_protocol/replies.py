@@ -70,7 +70,7 @@ class Replies:
         self._outcomes = outcomes
         self._server_disconnect: ServerError | None = None
         #: Whether a refusal said that new credentials want a new session.
-        self._new_session_wanted = False
+        self._new_session_needed = False
 
     def receive(
         self,
@@ -138,8 +138,8 @@ class Replies:
         """Send again, once, what failed for want of the credentials that are there now."""
         for request in self._credentials.renewed():
             self._outbox.resend(request)
-        if self._new_session_wanted:
-            self._new_session_wanted = False
+        if self._new_session_needed:
+            self._new_session_needed = False
             # The connect that is held belongs to the old session; nobody waits for it any more.
             for request in self._requests.of(Kind.CONNECT):
                 self._requests.settle(request)
@@ -148,7 +148,7 @@ class Replies:
 
     def authentication_failed(self, error: Exception) -> None:
         """Fail what waits for credentials that cannot be had."""
-        self._new_session_wanted = False
+        self._new_session_needed = False
         for request in self._credentials.unavailable():
             if request.id in self._requests:
                 self._settle_failed(request, error)
@@ -167,7 +167,7 @@ class Replies:
             self._credentials.ask(error)
             if isinstance(error, ServerError):
                 advised = reconnect_of(error.advice)
-                self._new_session_wanted |= advised is Reconnect.HANDSHAKE
+                self._new_session_needed |= advised is Reconnect.HANDSHAKE
         return True
 
     # -- replies -------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Which channels are desired, which the server has, and the requests that bring the two together.
 
-A subscription is a wish that outlives sessions: what is *wanted* is set by `want` and
-`unwant`, what the server *has* by its replies, and `next_request` tells what to ask of the
+A subscription is a wish that outlives sessions: what is *wanted* is set by `desire` and
+`undesire`, what the server *has* by its replies, and `next_request` tells what to ask of the
 server so that the two agree. Asking late therefore costs nothing: a dispose and a subscribe
 within one turn of the event loop cancel out. `Reconciliation` makes those requests, in this session
 and in all that follow, and tells the session what their replies mean.
@@ -64,7 +64,7 @@ class Subscription:
 
     channel: str
     fields: Fields = None
-    wanted: bool = True
+    desired: bool = True
     known: _Known = _Known.ABSENT
     request_id: str = ""
 
@@ -86,31 +86,31 @@ class Subscriptions:
         subscription = self._by_channel.get(channel)
         return subscription is not None and subscription.known is _Known.SUBSCRIBED
 
-    def wanted(self) -> list[str]:
+    def desired(self) -> list[str]:
         """Give the channels that are wanted, in the order in which they first were."""
-        return [s.channel for s in self._by_channel.values() if s.wanted]
+        return [s.channel for s in self._by_channel.values() if s.desired]
 
-    def want(self, channel: str, fields: Fields) -> None:
+    def desire(self, channel: str, fields: Fields) -> None:
         """Wish for a channel."""
         subscription = self._by_channel.get(channel)
         if subscription is None:
             self._by_channel[channel] = Subscription(channel, fields)
         else:
-            subscription.wanted = True
+            subscription.desired = True
             subscription.fields = fields
 
-    def unwant(self, channel: str) -> None:
+    def undesire(self, channel: str) -> None:
         """Wish for a channel no longer."""
         subscription = self._by_channel.get(channel)
         if subscription is not None:
-            subscription.wanted = False
+            subscription.desired = False
             self._forget_if_idle(subscription)
 
     def new_session(self) -> list[str]:
         """Note that the server knows nothing any more. Gives what it need not hear of now."""
         for subscription in self._by_channel.values():
             subscription.known = _Known.ABSENT
-        unwanted = [s.channel for s in self._by_channel.values() if not s.wanted]
+        unwanted = [s.channel for s in self._by_channel.values() if not s.desired]
         for channel in unwanted:
             del self._by_channel[channel]
         return unwanted
@@ -124,9 +124,9 @@ class Subscriptions:
         if subscription is None:
             return None
         asked = subscription.known in (_Known.SUBSCRIBING, _Known.SUBSCRIBED)
-        if subscription.wanted == asked and subscription.known is not _Known.UNCERTAIN:
+        if subscription.desired == asked and subscription.known is not _Known.UNCERTAIN:
             return None
-        return (Kind.SUBSCRIBE if subscription.wanted else Kind.UNSUBSCRIBE), subscription
+        return (Kind.SUBSCRIBE if subscription.desired else Kind.UNSUBSCRIBE), subscription
 
     def requested(self, subscription: Subscription, kind: Kind, request_id: str) -> None:
         """Note that a request is under way."""
@@ -176,7 +176,7 @@ class Subscriptions:
         return subscription
 
     def _forget_if_idle(self, subscription: Subscription) -> None:
-        if not subscription.wanted and subscription.known is _Known.ABSENT:
+        if not subscription.desired and subscription.known is _Known.ABSENT:
             del self._by_channel[subscription.channel]
 
 
@@ -227,7 +227,7 @@ class Reconciliation:
             self._requests.settle(request)
         self._lost.clear()
         self._outcomes += [Unsubscribed(channel) for channel in self.subscriptions.new_session()]
-        return [self.ask(channel) for channel in self.subscriptions.wanted()]
+        return [self.ask(channel) for channel in self.subscriptions.desired()]
 
     def succeeded(self, request: Request) -> None:
         """Take a successful reply."""

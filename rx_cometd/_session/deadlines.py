@@ -45,13 +45,11 @@ class Deadlines:
         self._numbers = count()
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(
-        self, request_ids: tuple[str, ...], allowance: float, *, extended: bool = False
-    ) -> None:
-        """Expect replies within an allowance, in seconds from now."""
+    def add(self, request_ids: tuple[str, ...], timeout: float, *, extended: bool = False) -> None:
+        """Expect replies within a timeout, in seconds from now."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        deadline = Deadline(now + allowance, next(self._numbers), request_ids, extended)
+        deadline = Deadline(now + timeout, next(self._numbers), request_ids, extended)
         heapq.heappush(self._heap, deadline)
         if self._heap[0] is deadline:
             self._arm(loop)

@@ -75,15 +75,15 @@ class Exchanges:
             self._act()
             return
         try:
-            await self._wire.send(connection_type, messages, outgoing.allowance)
+            await self._wire.send(connection_type, messages, outgoing.timeout)
         except Exception as error:
             self.failed(exchange, error)
 
-    def leaving(self, exchange: Exchange, allowance: float) -> list[str]:
+    def leaving(self, exchange: Exchange, timeout: float) -> list[str]:
         """Take note of requests that go out now, past the extensions; give those that wait."""
         waiting = [request.id for request in self._protocol.requests.waiting(exchange)]
         if waiting and self._protocol.cycle.connection_type is ConnectionType.WEBSOCKET:
-            self._deadlines.add(tuple(waiting), allowance)
+            self._deadlines.add(tuple(waiting), timeout)
         return waiting
 
     def _expired(self, deadline: Deadline) -> None:
@@ -152,12 +152,12 @@ class Exchanges:
         """Take messages: replies to the protocol, events to the observers."""
         if self._stopped:
             return
-        shaking_hands = self._protocol.cycle.client_id is None
-        if shaking_hands:
+        handshaking = self._protocol.cycle.client_id is None
+        if handshaking:
             self._note_ack(messages)
         retries = () if payload is None else payload.retries
         events = self._protocol.receive(messages, self._loop.time(), exchange, retries)
-        if shaking_hands:
+        if handshaking:
             self._act()  # buffers have to know the new session when its first messages come
         if self._dispatch.meta_observed:
             self._dispatch.deliver_meta(messages)

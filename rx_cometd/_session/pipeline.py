@@ -54,7 +54,7 @@ class Pipeline(Generic[_Owner]):
             payload that came out, and the ids of the replies that are missing in it.
         lost: Called with the owner, the payload that does not come out (``None`` where an
             extension let go of it, as ``filter`` does), the ids of the replies in it, and why.
-        patience: Seconds that a payload may be inside.
+        timeout: Seconds that a payload may be inside.
         scheduler: What operators that take time run on.
     """
 
@@ -63,21 +63,21 @@ class Pipeline(Generic[_Owner]):
         operators: Sequence[PayloadOperator],
         passed: Callable[[_Owner | None, Payload, tuple[str, ...]], None],
         lost: Callable[[_Owner | None, Payload | None, tuple[str, ...], ExtensionError], None],
-        patience: float,
+        timeout: float,
         scheduler: abc.SchedulerBase | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._operators = tuple(operators)
         self._passed = passed
         self._lost = lost
-        self._patience = patience
+        self._timeout = timeout
         self._scheduler = scheduler
         self._source: _Source | None = None
         self._subscription: abc.DisposableBase | None = None
         #: What is pushed at this moment: it is inside only if it does not come out at once.
         self._pushed: tuple[Payload, _Owner | None, tuple[str, ...]] | None = None
-        self._inside: dict[_Passage[_Owner], None] = {}
-        self._abandoned: deque[_Passage[_Owner]] = deque(maxlen=_REMEMBERED)
+        self._inside: dict[_InFlight[_Owner], None] = {}
+        self._abandoned: deque[_InFlight[_Owner]] = deque(maxlen=_REMEMBERED)
         #: For the oldest inside; what is inside got in in the order of its deadlines.
         self._timer: asyncio.TimerHandle | None = None
         self._disposed = False
@@ -121,7 +121,7 @@ class Pipeline(Generic[_Owner]):
 
     def holds(self, reply: str) -> bool:
         """Tell whether a reply is inside."""
-        return any(reply in passage.replies for passage in self._inside)
+        return any(reply in entry.replies for entry in self._inside)
 
     def _connect(self) -> None:
         source = self._source = _Source()
@@ -153,10 +153,10 @@ class Pipeline(Generic[_Owner]):
         payload, owner, replies = self._pushed
         self._pushed = None
         self._forget_if_dropped(next(reversed(self._inside), None))
-        passage = _Passage(payload, owner, replies, self._loop.time() + self._patience)
-        self._inside[passage] = None
+        entry = _InFlight(payload, owner, replies, self._loop.time() + self._timeout)
+        self._inside[entry] = None
         if self._timer is None:
-            self._timer = self._loop.call_at(passage.deadline, self._expire)
+            self._timer = self._loop.call_at(entry.deadline, self._expire)
 
     # -- out -----------------------------------------------------------------------------------
 
@@ -184,29 +184,29 @@ class Pipeline(Generic[_Owner]):
             # Let out twice: delivered twice, but its callbacks are not called again.
             payload = Payload(payload.messages, payload.headers)
         try:
-            passage = next((p for p in self._inside if p.payload() is payload), None)
-            passage = passage or next((p for p in self._inside if p.shares_with(payload)), None)
-            late = passage is None and any(p.shares_with(payload) for p in self._abandoned)
+            entry = next((p for p in self._inside if p.payload() is payload), None)
+            entry = entry or next((p for p in self._inside if p.shares_with(payload)), None)
+            late = entry is None and any(p.shares_with(payload) for p in self._abandoned)
         except Exception as error:
             self._broken(_nonsense(error))
             return
-        if passage is not None:
-            self._out_of(passage, payload)
+        if entry is not None:
+            self._out_of(entry, payload)
         elif late:
             _log.warning("dropped %r, which an extension let out too late", payload)
         else:
             self._hand_on(None, payload, ())
 
-    def _out_of(self, passage: _Passage[_Owner], payload: Payload) -> None:
+    def _out_of(self, entry: _InFlight[_Owner], payload: Payload) -> None:
         """Take a payload out that is inside, or stands for one that is."""
-        if passage.payload() is not payload:
-            missing = _missing(passage.replies, payload)
+        if entry.payload() is not payload:
+            missing = _missing(entry.replies, payload)
             if missing:
-                passage.replies = missing  # further pieces are to come
+                entry.replies = missing  # further pieces are to come
                 self._hand_on(None, payload, ())
                 return
-        del self._inside[passage]
-        self._hand_on(passage.owner, payload, passage.replies)
+        del self._inside[entry]
+        self._hand_on(entry.owner, payload, entry.replies)
 
     def _hand_on(self, owner: _Owner | None, payload: Payload, replies: tuple[str, ...]) -> None:
         payload.emitted = True
@@ -234,15 +234,15 @@ class Pipeline(Generic[_Owner]):
         _log.error("an extension failed; its pipeline is made anew", exc_info=error)
         self._enter()
         # Held from here on: what the operators lose by being disposed of was not dropped by them.
-        inside = [(passage, passage.payload()) for passage in self._inside]
+        inside = [(entry, entry.payload()) for entry in self._inside]
         self._inside.clear()
         self._disconnect()
         if inside and not self._connecting:
             # Else the next payload tries it: operators that fail by themselves must not spin.
             self._connect_anew()
-        for passage, payload in inside:
-            given = passage.restored() if payload is None else payload
-            self._lost(passage.owner, given, passage.replies, _failure(error))
+        for entry, payload in inside:
+            given = entry.restored() if payload is None else payload
+            self._lost(entry.owner, given, entry.replies, _failure(error))
 
     def _connect_anew(self) -> None:
         try:
@@ -255,34 +255,34 @@ class Pipeline(Generic[_Owner]):
         """Give back what was inside for too long."""
         self._timer = None
         now = self._loop.time()
-        while (passage := next(iter(self._inside), None)) is not None:
-            if passage.deadline > now:
-                self._timer = self._loop.call_at(passage.deadline, self._expire)
+        while (entry := next(iter(self._inside), None)) is not None:
+            if entry.deadline > now:
+                self._timer = self._loop.call_at(entry.deadline, self._expire)
                 return
-            if not self._forget_if_dropped(passage):
-                self._abandon(passage)
+            if not self._forget_if_dropped(entry):
+                self._abandon(entry)
 
-    def _abandon(self, passage: _Passage[_Owner]) -> None:
+    def _abandon(self, entry: _InFlight[_Owner]) -> None:
         """Give a payload back, or all of them where nothing has come out for a while."""
-        payload = passage.payload()
+        payload = entry.payload()
         if payload is None:
             error = ExtensionError("an extension dropped a payload that somebody waits for")
         else:
             error = ExtensionError("an extension did not let a payload out in time")
-            if self._last_out < passage.deadline - self._patience / 2:
+            if self._last_out < entry.deadline - self._timeout / 2:
                 self._broken(error)
                 return
         _log.error("%s", error)
-        del self._inside[passage]
-        self._abandoned.append(passage)
-        self._lost(passage.owner, payload, passage.replies, error)
+        del self._inside[entry]
+        self._abandoned.append(entry)
+        self._lost(entry.owner, payload, entry.replies, error)
 
-    def _forget_if_dropped(self, passage: _Passage[_Owner] | None) -> bool:
+    def _forget_if_dropped(self, entry: _InFlight[_Owner] | None) -> bool:
         """Let go of a payload that an extension let go of, if nobody waits for it."""
-        if passage is None or passage.owner is not None or passage.payload() is not None:
+        if entry is None or entry.owner is not None or entry.payload() is not None:
             return False
-        _log.debug("an extension dropped, or replaced, %d messages", len(passage.messages))
-        del self._inside[passage]
+        _log.debug("an extension dropped, or replaced, %d messages", len(entry.messages))
+        del self._inside[entry]
         return True
 
 
@@ -310,7 +310,7 @@ class _Source(Observable[Payload]):
         return Disposable(dispose)
 
 
-class _Passage(Generic[_Owner]):
+class _InFlight(Generic[_Owner]):
     """A payload inside a pipeline.
 
     Attributes:

@@ -49,7 +49,7 @@ __all__ = ["Session", "SessionListener"]
 _log = logging.getLogger("rx_cometd.session")
 
 #: Seconds that closing may wait for the server's goodbye, at most.
-_CLOSE_ALLOWANCE: Final = 1.0
+_CLOSE_TIMEOUT: Final = 1.0
 
 
 class SessionListener:
@@ -92,7 +92,7 @@ class Session:
             settings.connection_types,
             backoff=settings.backoff,
             max_network_delay=settings.max_network_delay,
-            patience=settings.patience,
+            resume_timeout=settings.resume_timeout,
             authenticates=settings.auth is not None,
         )
         self._exchanges = Exchanges(settings, self._protocol, self.dispatch, counters, self._act)
@@ -154,12 +154,12 @@ class Session:
             self._protocol.disconnect()
             self._act()
         if not self.ended:
-            allowance = min(_CLOSE_ALLOWANCE, self._settings.max_network_delay)
+            timeout = min(_CLOSE_TIMEOUT, self._settings.max_network_delay)
             try:
-                async with asyncio.timeout(allowance):
+                async with asyncio.timeout(timeout):
                     await self._confirmations.wait(_ENDED)
             except TimeoutError:
-                _log.info("the server did not say goodbye within %s s", allowance)
+                _log.info("the server did not say goodbye within %s s", timeout)
             finally:
                 self.end(None)
         await self.closed()

@@ -57,7 +57,7 @@ class Settings:
     transport: TransportOptions
 
     @property
-    def patience(self) -> float:
+    def resume_timeout(self) -> float:
         """Seconds that a connect which resumes a session may take.
 
         Half of the time that the link may be down, so that a handshake can still follow.
@@ -106,12 +106,12 @@ def checked_url(url: str | URL) -> URL:
     return address
 
 
-async def provided(provider: Provider, patience: float) -> Mapping[str, Any]:
+async def provided(provider: Provider, timeout: float) -> Mapping[str, Any]:
     """Ask a provider.
 
     Args:
         provider: What to ask.
-        patience: Seconds that a coroutine may take: one that hangs must not make a session deaf.
+        timeout: Seconds that a coroutine may take: one that hangs must not make a session deaf.
 
     Raises:
         ClientError: It took longer.
@@ -122,11 +122,11 @@ async def provided(provider: Provider, patience: float) -> Mapping[str, Any]:
     given = provider() if callable(provider) else provider
     if not inspect.isawaitable(given):
         return given
-    deadline = asyncio.timeout(patience)
+    deadline = asyncio.timeout(timeout)
     try:
         async with deadline:
             return await given
     except TimeoutError:
         if not deadline.expired():
             raise
-        raise ClientError(f"headers or fields were not given within {patience} s") from None
+        raise ClientError(f"headers or fields were not given within {timeout} s") from None

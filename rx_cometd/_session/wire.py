@@ -58,12 +58,12 @@ class Handlers(Protocol):
         """Take the failure of requests."""
         ...
 
-    def leaving(self, exchange: Exchange, allowance: float) -> Collection[str]:
+    def leaving(self, exchange: Exchange, timeout: float) -> Collection[str]:
         """Take note of requests that go out now, past the extensions.
 
         Args:
             exchange: The requests.
-            allowance: Seconds that their replies may take.
+            timeout: Seconds that their replies may take.
 
         Returns:
             Those that are still waited for; the others are not sent.
@@ -97,15 +97,11 @@ class Wire:
         inbound, outbound = _operators(settings)
         self._inbound: Pipeline[Exchange] | None = None
         self._outbound: Pipeline[asyncio.Future[Payload]] | None = None
-        patience, scheduler = settings.max_network_delay, self._scheduler
+        timeout, scheduler = settings.max_network_delay, self._scheduler
         if inbound:
-            self._inbound = Pipeline(
-                inbound, self._arrived, self._lost_inbound, patience, scheduler
-            )
+            self._inbound = Pipeline(inbound, self._arrived, self._lost_inbound, timeout, scheduler)
         if outbound:
-            self._outbound = Pipeline(
-                outbound, self._left, self._lost_outbound, patience, scheduler
-            )
+            self._outbound = Pipeline(outbound, self._left, self._lost_outbound, timeout, scheduler)
         #: Numbers the messages that extensions add.
         self._added = count(1)
         #: When something last came, by the loop's clock.
@@ -117,7 +113,7 @@ class Wire:
     # -- outbound ------------------------------------------------------------------------------
 
     async def send(
-        self, connection_type: ConnectionType, messages: list[Message], allowance: float
+        self, connection_type: ConnectionType, messages: list[Message], timeout: float
     ) -> None:
         """Send messages in one payload, or in several where a size limit makes it so.
 
@@ -130,9 +126,9 @@ class Wire:
         exchange = tuple(message.get("id", "") for message in messages)
         headers: CIMultiDict[str] = CIMultiDict()
         wanted = self._link.wants_headers(connection_type)
-        patience = self._settings.max_network_delay
+        timeout = self._settings.max_network_delay
         if wanted:
-            headers.update(await provided(self._settings.headers, patience))
+            headers.update(await provided(self._settings.headers, timeout))
         given = headers.copy()
         if self._outbound is not None:
             messages, headers = await self._pass_outbound(messages, headers)
@@ -140,32 +136,32 @@ class Wire:
             renewable = callable(self._settings.headers) and bool(given)
             self.upgraded_with_credentials = renewable or headers != given
         # Extensions and headers may have taken their time.
-        gone = set(exchange).difference(self._handlers.leaving(exchange, allowance))
+        gone = set(exchange).difference(self._handlers.leaving(exchange, timeout))
         if gone:
             messages = [message for message in messages if message.get("id") not in gone]
         if messages:
-            await self._send(connection_type, messages, headers, allowance)
+            await self._send(connection_type, messages, headers, timeout)
 
     async def _send(
         self,
         connection_type: ConnectionType,
         messages: list[Message],
         headers: Mapping[str, str],
-        allowance: float,
+        timeout: float,
     ) -> None:
         messages, data = self._encoded(messages)
         if not messages:
             return
         if len(data) > self._size_limit and len(messages) > 1:
             half = len(messages) // 2
-            await self._send(connection_type, messages[:half], headers, allowance)
-            await self._send(connection_type, messages[half:], headers, allowance)
+            await self._send(connection_type, messages[:half], headers, timeout)
+            await self._send(connection_type, messages[half:], headers, timeout)
             return
         self._counters.messages_out += len(messages)
         self._counters.bytes_out += len(data)
         self._largest_sent = max(self._largest_sent, len(data))
         exchange = tuple(str(message["id"]) for message in messages if "id" in message)
-        received = await self._link.send(connection_type, data, headers, allowance)
+        received = await self._link.send(connection_type, data, headers, timeout)
         if received is not None:
             self._received(received, exchange)
 

@@ -63,7 +63,7 @@ class Link:
         connection_type: ConnectionType,
         data: str | bytes,
         headers: Mapping[str, str],
-        allowance: float,
+        timeout: float,
     ) -> Received | None:
         """Send a payload.
 
@@ -76,8 +76,8 @@ class Link:
         """
         if connection_type is ConnectionType.LONG_POLLING:
             transport = LongPollingTransport(self._http_session(), self._options)
-            return await transport.exchange(data, headers, allowance)
-        websocket = await self._opened(headers, allowance)
+            return await transport.exchange(data, headers, timeout)
+        websocket = await self._opened(headers, timeout)
         await websocket.send(data)
         return None
 
@@ -107,11 +107,11 @@ class Link:
             )
         return self._http
 
-    async def _opened(self, headers: Mapping[str, str], allowance: float) -> WebSocketTransport:
+    async def _opened(self, headers: Mapping[str, str], timeout: float) -> WebSocketTransport:
         async with self._opening:
             if self._websocket is None:
                 websocket = WebSocketTransport(self._http_session(), self._options)
-                await websocket.open(headers, allowance)
+                await websocket.open(headers, timeout)
                 self._websocket = websocket
                 self._spawn(self._read(websocket), "rx_cometd.link.read")
             return self._websocket

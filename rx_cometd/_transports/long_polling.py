@@ -36,7 +36,7 @@ class LongPollingTransport:
         self._url = options.url.with_scheme(_HTTP.get(options.url.scheme, options.url.scheme))
 
     async def exchange(
-        self, data: str | bytes, headers: Mapping[str, str], allowance: float
+        self, data: str | bytes, headers: Mapping[str, str], timeout: float
     ) -> Received:
         """Send a payload and read the response.
 
@@ -46,7 +46,7 @@ class LongPollingTransport:
         Args:
             data: The payload.
             headers: Headers of the request.
-            allowance: Seconds until the whole response must be there.
+            timeout: Seconds until the whole response must be there.
 
         Raises:
             TransportError: The network failed, or the status is not 200.
@@ -62,7 +62,7 @@ class LongPollingTransport:
                 headers=fields,
                 ssl=self._options.ssl,
                 proxy=self._options.proxy,
-                timeout=aiohttp.ClientTimeout(total=allowance),
+                timeout=aiohttp.ClientTimeout(total=timeout),
             ) as response:
                 if response.status != 200:
                     raise TransportError(

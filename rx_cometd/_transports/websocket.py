@@ -35,13 +35,13 @@ class WebSocketTransport:
         self._url = options.url.with_scheme(_HTTP.get(options.url.scheme, options.url.scheme))
         self._socket: aiohttp.ClientWebSocketResponse[Literal[False]] | None = None
 
-    async def open(self, headers: Mapping[str, str], allowance: float) -> None:
+    async def open(self, headers: Mapping[str, str], timeout: float) -> None:
         """Open the socket.
 
         Args:
             headers: Headers of the upgrade request. A ``Sec-WebSocket-Protocol`` among them
                 gives the subprotocols to offer; the server must then choose one.
-            allowance: Seconds that it may take.
+            timeout: Seconds that it may take.
 
         Raises:
             TransportError: The network failed, or the server refused the upgrade (then with
@@ -52,7 +52,7 @@ class WebSocketTransport:
         fields = CIMultiDict(headers)
         offered = [p.strip() for p in fields.pop(_SUBPROTOCOL, "").split(",") if p.strip()]
         with transport_errors():
-            async with asyncio.timeout(allowance):
+            async with asyncio.timeout(timeout):
                 socket = await self._http.ws_connect(
                     self._url,
                     protocols=offered,

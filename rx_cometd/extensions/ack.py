@@ -109,9 +109,9 @@ class _Batches:
             if channel == CONNECT:
                 self._connected(payload, message)
             elif channel == HANDSHAKE:
-                self._shaken(payload, get_ext(message, "ack"))
+                self._handshaken(payload, get_ext(message, "ack"))
 
-    def _shaken(self, payload: Payload, granted: Any) -> None:
+    def _handshaken(self, payload: Payload, granted: Any) -> None:
         if granted is True:
             self._session.granted = True
         elif (answer := as_object(granted)).get("enabled"):

@@ -205,14 +205,14 @@ class _Session:
         for message in payload.messages:
             channel = message.get("channel", "")
             if channel == HANDSHAKE:
-                self._shaken(message)
+                self._handshaken(message)
             elif channel == SUBSCRIBE:
                 if message.get("successful") is False and self._choice.fallback is not None:
                     self._refused(payload, message, self._choice.fallback)
             elif self._granted:
                 self._arrived(payload, message, _plain(channel))
 
-    def _shaken(self, reply: Message) -> None:
+    def _handshaken(self, reply: Message) -> None:
         if reply.get("successful") is True:
             self._granted = get_ext(reply, "replay") is True
             if not self._granted:

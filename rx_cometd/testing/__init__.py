@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rx_cometd.testing.replay import ReplayLog
     from rx_cometd.testing.salesforce import SalesforceAuthentication
     from rx_cometd.testing.server import BayeuxServer
-    from rx_cometd.testing.server_extension import Passage, ServerExtension
+    from rx_cometd.testing.server_extension import InFlight, ServerExtension
     from rx_cometd.testing.services import ServiceFailure, ServiceRequest
     from rx_cometd.testing.session import ServerSession
     from rx_cometd.testing.timesync import TimesyncExtension
@@ -36,9 +36,9 @@ __all__ = [
     "Exchange",
     "Faults",
     "HttpRefusal",
+    "InFlight",
     "Json",
     "Options",
-    "Passage",
     "ReplayLog",
     "SalesforceAuthentication",
     "ServerExtension",
@@ -55,7 +55,7 @@ _HOMES: Final = {
     "TimesyncExtension": "timesync",
     "Exchange": "exchange",
     "ServerExtension": "server_extension",
-    "Passage": "server_extension",
+    "InFlight": "server_extension",
     "SalesforceAuthentication": "salesforce",
     "ReplayLog": "replay",
     "TokenAuthentication": "authentication",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from rx_cometd.messages import CONNECT, HANDSHAKE
 from rx_cometd.testing.acknowledgements import Acknowledgements
-from rx_cometd.testing.server_extension import Passage, ServerExtension
+from rx_cometd.testing.server_extension import InFlight, ServerExtension
 
 if TYPE_CHECKING:
     from rx_cometd.testing.wire import Json
@@ -31,9 +31,9 @@ class AckExtension(ServerExtension):
     def __init__(self, form: Literal["boolean", "object"]) -> None:
         self._form = form
 
-    async def incoming(self, passage: Passage) -> Json | None:
+    async def incoming(self, in_flight: InFlight) -> Json | None:
         """Clear what is acknowledged, and let a connect pass that has lost something."""
-        session, message, exchange = passage
+        session, message, exchange = in_flight
         acknowledgements = session.acknowledgements
         if acknowledgements is not None and message["channel"] == CONNECT:
             batch = _ext(message).get("ack")
@@ -43,9 +43,9 @@ class AckExtension(ServerExtension):
                 exchange.urgent = bool(acknowledgements.unacknowledged)
         return None
 
-    def outgoing(self, passage: Passage, reply: Json) -> None:
+    def outgoing(self, in_flight: InFlight, reply: Json) -> None:
         """Agree on acknowledgements in the handshake reply."""
-        session, message, _ = passage
+        session, message, _ = in_flight
         if message["channel"] != HANDSHAKE or not reply["successful"] or not _asks(message):
             return
         session.acknowledgements = Acknowledgements()

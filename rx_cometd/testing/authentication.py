@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from rx_cometd.messages import HANDSHAKE
-from rx_cometd.testing.server_extension import Passage, ServerExtension
+from rx_cometd.testing.server_extension import InFlight, ServerExtension
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -150,9 +150,9 @@ class TokenAuthentication(Authentication):
         self._denied = denied
         self._expired = expired
 
-    async def incoming(self, passage: Passage) -> Json | None:
+    async def incoming(self, in_flight: InFlight) -> Json | None:
         """Check the token of the handshake, and again with every message."""
-        session, message, _ = passage
+        session, message, _ = in_flight
         if message["channel"] == HANDSHAKE:
             session.attributes["token"] = _find(message.get("ext"), self._path)
             refused = self._denied

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from rx_cometd.messages import HANDSHAKE, SUBSCRIBE
-from rx_cometd.testing.server_extension import Passage, ServerExtension
+from rx_cometd.testing.server_extension import InFlight, ServerExtension
 from rx_cometd.testing.wire import Codec, Event, Json
 
 if TYPE_CHECKING:
@@ -93,9 +93,9 @@ class ReplayExtension(ServerExtension):
         self._log = log
         self._codec = codec
 
-    async def incoming(self, passage: Passage) -> Json | None:
+    async def incoming(self, in_flight: InFlight) -> Json | None:
         """Refuse subscriptions from ids that were never issued, or whose events are gone."""
-        for channel, replay_id in _positions(passage):
+        for channel, replay_id in _positions(in_flight):
             if not self._log.is_valid(channel, replay_id):
                 return {
                     "error": f"400::The replayId {{{replay_id}}} you provided was invalid.  "
@@ -104,9 +104,9 @@ class ReplayExtension(ServerExtension):
                 }
         return None
 
-    def outgoing(self, passage: Passage, reply: Json) -> None:
+    def outgoing(self, in_flight: InFlight, reply: Json) -> None:
         """Agree on replay; after a subscription send what is asked for."""
-        session, message, exchange = passage
+        session, message, exchange = in_flight
         if not reply["successful"]:
             return
         if message["channel"] == HANDSHAKE and _ext(message).get("replay") is True:
@@ -114,7 +114,7 @@ class ReplayExtension(ServerExtension):
             reply.setdefault("ext", {}).update({"replay": True, "payload.format": True})
         events = [
             Event(event, self._codec)
-            for channel, replay_id in _positions(passage)
+            for channel, replay_id in _positions(in_flight)
             for event in self._log.after(channel, replay_id)
         ]
         # Not before the reply: only then does the client know the subscription.
@@ -126,9 +126,9 @@ def _deliver(session: ServerSession, events: list[Event]) -> None:
         session.deliver(event)
 
 
-def _positions(passage: Passage) -> list[tuple[str, Any]]:
+def _positions(in_flight: InFlight) -> list[tuple[str, Any]]:
     """Tell the channels of a subscribe request, and from where each is to be replayed."""
-    session, message, _ = passage
+    session, message, _ = in_flight
     asked = _ext(message).get("replay")
     if message["channel"] != SUBSCRIBE or not isinstance(asked, dict):
         return []

@@ -10,7 +10,7 @@ from rx_cometd.connection_types import ConnectionType
 from rx_cometd.messages import CONNECT, DISCONNECT, HANDSHAKE, SUBSCRIBE, UNSUBSCRIBE
 from rx_cometd.testing import errors
 from rx_cometd.testing.globs import is_meta, is_service, is_valid, is_wild
-from rx_cometd.testing.server_extension import Passage
+from rx_cometd.testing.server_extension import InFlight
 from rx_cometd.testing.session import Release
 from rx_cometd.testing.wire import Event, Json
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Requests"]
 
 _logger = logging.getLogger(__name__)
-_Answer: TypeAlias = "Callable[[Passage], Awaitable[Json]]"
+_Answer: TypeAlias = "Callable[[InFlight], Awaitable[Json]]"
 
 
 class Requests:
@@ -66,7 +66,7 @@ class Requests:
             reply.update(fields)
             if session is not None:
                 for extension in self._extensions:
-                    extension.outgoing(Passage(session, message, exchange), reply)
+                    extension.outgoing(InFlight(session, message, exchange), reply)
             if message.get("channel") == CONNECT:
                 exchange.connect = reply
             exchange.replies.append(reply)
@@ -96,12 +96,12 @@ class Requests:
             session = found
             exchange.take_in(session)
             answer = self._answers.get(channel, self._publish)
-        passage = Passage(session, message, exchange)
+        in_flight = InFlight(session, message, exchange)
         for extension in self._extensions:
-            refused = await extension.incoming(passage)
+            refused = await extension.incoming(in_flight)
             if refused is not None:
                 return session, {"successful": False, **refused}
-        return session, await answer(passage)
+        return session, await answer(in_flight)
 
     def unknown(self, channel: str) -> Json:
         """Give the fields of the reply to a session that is not there."""
@@ -116,8 +116,8 @@ class Requests:
         foreign = session.browser_id is not None and session.browser_id != exchange.browser_id
         return None if foreign and exchange.link is None else session
 
-    async def _handshake(self, passage: Passage) -> Json:
-        session, message, exchange = passage
+    async def _handshake(self, in_flight: InFlight) -> Json:
+        session, message, exchange = in_flight
         refused = await self._ask(
             self._options.can_handshake, errors.HANDSHAKE_DENIED, session, message
         )
@@ -146,8 +146,8 @@ class Requests:
             reply["advice"] = self._options.advice()
         return reply
 
-    async def _connect(self, passage: Passage) -> Json:
-        session, message, exchange = passage
+    async def _connect(self, in_flight: InFlight) -> Json:
+        session, message, exchange = in_flight
         session.release(Release.REPLACED)
         session.link = exchange.link
         session.connection_type = exchange.connection_type
@@ -171,8 +171,8 @@ class Requests:
         session.expire_in(self._registry.lifetime)
         return reply
 
-    async def _subscribe(self, passage: Passage) -> Json:
-        session, message, _ = passage
+    async def _subscribe(self, in_flight: InFlight) -> Json:
+        session, message, _ = in_flight
         names = _names(message)
         if names is None:
             return _failed(errors.SUBSCRIPTION_MISSING)
@@ -193,8 +193,8 @@ class Requests:
             self._registry.subscribe(session, name)
         return {}
 
-    async def _unsubscribe(self, passage: Passage) -> Json:
-        session, message, _ = passage
+    async def _unsubscribe(self, in_flight: InFlight) -> Json:
+        session, message, _ = in_flight
         names = _names(message)
         if names is None:
             return _failed(errors.SUBSCRIPTION_MISSING)
@@ -202,14 +202,14 @@ class Requests:
             self._registry.unsubscribe(session, name)
         return {}
 
-    async def _disconnect(self, passage: Passage) -> Json:
-        session = passage.session
+    async def _disconnect(self, in_flight: InFlight) -> Json:
+        session = in_flight.session
         self._registry.remove(session)
         session.end()
         return {}
 
-    async def _publish(self, passage: Passage) -> Json:
-        session, message, _ = passage
+    async def _publish(self, in_flight: InFlight) -> Json:
+        session, message, _ = in_flight
         channel: str = message["channel"]
         if is_meta(channel):
             return _failed(errors.UNKNOWN_META)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rx_cometd.testing.options import ServerOptions
-    from rx_cometd.testing.server_extension import Passage
+    from rx_cometd.testing.server_extension import InFlight
     from rx_cometd.testing.wire import Json
 
 __all__ = ["SalesforceAuthentication", "salesforce_defaults"]
@@ -68,9 +68,9 @@ class SalesforceAuthentication(Authentication):
             return None
         return HttpRefusal(self._http_status, messages=[_NO_TOKEN])
 
-    async def incoming(self, passage: Passage) -> Json | None:
+    async def incoming(self, in_flight: InFlight) -> Json | None:
         """Look whether the token is good."""
-        _, message, exchange = passage
+        _, message, exchange = in_flight
         if await self.tokens.accept(bearer_token(exchange.headers)):
             return None
         if message["channel"] == HANDSHAKE:

@@ -221,7 +221,7 @@ class BayeuxServer:
         """
         return self._services.register(channel)
 
-    async def until(self, condition: Callable[[], Any], timeout: float = 5.0) -> None:  # noqa: ASYNC109
+    async def until(self, condition: Callable[[], Any], timeout: float = 5.0) -> None:
         """Wait for the server to be in a state, without sleeping.
 
         Args:

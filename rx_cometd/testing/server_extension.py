@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from rx_cometd.testing.session import ServerSession
     from rx_cometd.testing.wire import Json
 
-__all__ = ["Passage", "ServerExtension"]
+__all__ = ["InFlight", "ServerExtension"]
 
 
-class Passage(NamedTuple):
+class InFlight(NamedTuple):
     """A message on its way through the server.
 
     Attributes:
@@ -29,12 +29,12 @@ class Passage(NamedTuple):
 class ServerExtension:
     """Sees every message of a known session, and every handshake; does nothing by itself."""
 
-    async def incoming(self, passage: Passage) -> Json | None:
+    async def incoming(self, in_flight: InFlight) -> Json | None:
         """See a message before it is processed.
 
         Returns:
             The fields of the failed reply, to refuse the message.
         """
 
-    def outgoing(self, passage: Passage, reply: Json) -> None:
+    def outgoing(self, in_flight: InFlight, reply: Json) -> None:
         """See, and change, the reply to a message; a connect's before it is held."""

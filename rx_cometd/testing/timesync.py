@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from rx_cometd.testing.globs import is_meta
-from rx_cometd.testing.server_extension import Passage, ServerExtension
+from rx_cometd.testing.server_extension import InFlight, ServerExtension
 
 if TYPE_CHECKING:
     from rx_cometd.testing.wire import Json
@@ -26,9 +26,9 @@ class TimesyncExtension(ServerExtension):
     def __init__(self, offset: float = 0.0) -> None:
         self._offset = offset
 
-    def outgoing(self, passage: Passage, reply: Json) -> None:
+    def outgoing(self, in_flight: InFlight, reply: Json) -> None:
         """Tell the server's time."""
-        message = passage.message
+        message = in_flight.message
         ext = message.get("ext")
         asked: Any = cast("Json", ext).get("timesync") if isinstance(ext, dict) else None
         if not isinstance(asked, dict) or not is_meta(message["channel"]):

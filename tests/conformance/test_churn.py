@@ -40,7 +40,7 @@ class Life:
         self.publishing: list[asyncio.Task[Any]] = []
 
     @property
-    def wanted(self) -> frozenset[str]:
+    def desired(self) -> frozenset[str]:
         return frozenset(name for name, observers in self.observers.items() if observers)
 
     async def step(self) -> None:
@@ -67,11 +67,11 @@ class Life:
         """Whether the server knows of exactly what is wanted."""
         if self._client.state is not ClientState.CONNECTED:
             return False
-        if self._client.subscriptions != self.wanted:
+        if self._client.subscriptions != self.desired:
             return False
         for name in self.channels:
             subscribed = self._client.client_id in await self._server.subscribers(name)
-            if subscribed != (name in self.wanted):
+            if subscribed != (name in self.desired):
                 return False
         return True
 

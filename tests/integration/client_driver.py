@@ -95,7 +95,7 @@ class Recorder(abc.ObserverBase[Any]):
     def ended(self) -> bool:
         return self.completed or self.error is not None
 
-    async def until(self, condition: Callable[[], object], timeout: float = 15.0) -> None:  # noqa: ASYNC109
+    async def until(self, condition: Callable[[], object], timeout: float = 15.0) -> None:
         """Wait for something to be true after one of the calls."""
         async with asyncio.timeout(timeout):
             while not condition():
@@ -108,7 +108,7 @@ class Recorder(abc.ObserverBase[Any]):
         assert len(self.items) == count, (self.items, self.error, self.completed)
         return self.items
 
-    async def fails(self, timeout: float = 15.0) -> Exception:  # noqa: ASYNC109
+    async def fails(self, timeout: float = 15.0) -> Exception:
         """Wait for the error."""
         await self.until(lambda: self.ended, timeout)
         assert self.error is not None

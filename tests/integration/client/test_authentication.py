@@ -20,7 +20,7 @@ from rx_cometd.extensions import BearerAuth, bearer_auth
 from rx_cometd.testing import (
     BayeuxServer,
     BearerAuthentication,
-    Passage,
+    InFlight,
     SalesforceAuthentication,
     ServerExtension,
     ServiceRequest,
@@ -89,8 +89,8 @@ class TokenInEveryMessage(ServerExtension):
     def grant(self, token: str) -> None:
         self.good = token
 
-    async def incoming(self, passage: Passage) -> Json | None:
-        token = passage.message.get("ext", {}).get("token")
+    async def incoming(self, in_flight: InFlight) -> Json | None:
+        token = in_flight.message.get("ext", {}).get("token")
         return None if token == self.good else {"error": "401::token expired"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rx_cometd import Extension
-from rx_cometd.testing import Passage, ServerExtension
+from rx_cometd.testing import InFlight, ServerExtension
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,9 +44,9 @@ class Witness(ServerExtension):
     def __init__(self) -> None:
         self.headers: list[tuple[str, dict[str, str]]] = []
 
-    async def incoming(self, passage: Passage) -> Json | None:
-        headers = {name.lower(): value for name, value in passage.exchange.headers.items()}
-        self.headers.append((passage.message["channel"], headers))
+    async def incoming(self, in_flight: InFlight) -> Json | None:
+        headers = {name.lower(): value for name, value in in_flight.exchange.headers.items()}
+        self.headers.append((in_flight.message["channel"], headers))
         return None
 
     def of(self, header: str) -> list[str | None]:

@@ -74,10 +74,10 @@ def dropping_messages(what: str) -> PayloadOperator:
 
 
 def filtering(what: str) -> PayloadOperator:
-    def wanted(payload: Payload) -> bool:
+    def desired(payload: Payload) -> bool:
         return not has(payload, what)
 
-    return ops.filter(wanted)
+    return ops.filter(desired)
 
 
 def raising(what: str) -> PayloadOperator:

@@ -63,7 +63,7 @@ class Server:
             stdout=subprocess.DEVNULL,
         )
 
-    def start(self, *, patience: float = 20) -> None:
+    def start(self, *, timeout: float = 20) -> None:
         # A test run that is killed takes its servers with it.
         guard = shutil.which("setpriv")
         prefix = [guard, "--pdeathsig", "INT"] if guard else []
@@ -76,7 +76,7 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while True:
             try:
                 self._ready()

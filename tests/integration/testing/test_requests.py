@@ -8,7 +8,7 @@ import pytest
 
 from rx_cometd.testing import (
     BayeuxServer,
-    Passage,
+    InFlight,
     ServerExtension,
     ServerSession,
     ServiceFailure,
@@ -320,11 +320,11 @@ async def test_timesync(kind: str) -> None:
 
 async def test_extensions_of_ones_own_see_and_refuse() -> None:
     class Stamp(ServerExtension):
-        async def incoming(self, passage: Passage) -> Json | None:
-            return {"error": "403::mute"} if passage.message["channel"] == "/mute" else None
+        async def incoming(self, in_flight: InFlight) -> Json | None:
+            return {"error": "403::mute"} if in_flight.message["channel"] == "/mute" else None
 
-        def outgoing(self, passage: Passage, reply: Json) -> None:
-            reply["stamp"] = len(passage.exchange.messages)
+        def outgoing(self, in_flight: InFlight, reply: Json) -> None:
+            reply["stamp"] = len(in_flight.exchange.messages)
 
     async with BayeuxServer(extensions=[Stamp()]) as server, long_polling(server) as client:
         assert (await client.handshake())["stamp"] == 1

@@ -14,7 +14,7 @@ def handshake(session: Composed) -> dict[str, Any]:
     return message
 
 
-def shaken(session: Composed, granted: Any = True, **fields: Any) -> None:
+def handshaken(session: Composed, granted: Any = True, **fields: Any) -> None:
     handshake(session)
     reply = {"channel": "/meta/handshake", "id": "1", "successful": True, **fields}
     session.receive(reply if granted is None else {**reply, "ext": {"ack": granted}})
@@ -46,13 +46,13 @@ def test_asks_at_the_handshake_and_leaves_the_callers_ext_alone() -> None:
 
 def test_old_form_of_the_reply_begins_at_batch_zero() -> None:
     session = Composed(ack())
-    shaken(session, granted=True)
+    handshaken(session, granted=True)
     assert connect(session, "2") == 0
 
 
 def test_new_form_of_the_reply_tells_the_batch() -> None:
     session = Composed(ack())
-    shaken(session, granted={"enabled": True, "batch": 4})
+    handshaken(session, granted={"enabled": True, "batch": 4})
     assert connect(session, "2") == 4
 
 
@@ -77,7 +77,7 @@ def test_handshake_batch_counts_once_its_messages_were_delivered() -> None:
 @pytest.mark.parametrize("granted", [None, False, {"enabled": False, "batch": 3}, "yes", [1]])
 def test_silent_where_the_server_does_not_grant_it(granted: Any) -> None:
     session = Composed(ack())
-    shaken(session, granted)
+    handshaken(session, granted)
     assert connect(session, "2") is None
     session.receive(connected("2", 7))
     assert connect(session, "3") is None
@@ -85,13 +85,13 @@ def test_silent_where_the_server_does_not_grant_it(granted: Any) -> None:
 
 def test_failed_handshake_grants_nothing() -> None:
     session = Composed(ack())
-    shaken(session, granted=True, successful=False)
+    handshaken(session, granted=True, successful=False)
     assert connect(session, "2") is None
 
 
 def test_batch_moves_with_the_connect_reply_after_delivery() -> None:
     session = Composed(ack())
-    shaken(session)
+    handshaken(session)
     assert connect(session, "2") == 0
     payload = session.receive({"channel": "/a", "data": 1}, connected("2", 1), deliver=False)
     assert connect(session, "2b") == 0
@@ -101,7 +101,7 @@ def test_batch_moves_with_the_connect_reply_after_delivery() -> None:
 
 def test_data_frames_before_the_reply_do_not_move_the_batch() -> None:
     session = Composed(ack())
-    shaken(session)
+    handshaken(session)
     connect(session, "2")
     session.receive({"channel": "/a", "data": 1})
     session.receive({"channel": "/a", "data": 2})
@@ -114,7 +114,7 @@ def test_data_frames_before_the_reply_do_not_move_the_batch() -> None:
 
 def test_failed_connect_keeps_the_batch() -> None:
     session = Composed(ack())
-    shaken(session)
+    handshaken(session)
     connect(session, "2")
     session.receive(connected("2", 1))
     assert connect(session, "3") == 1
@@ -124,7 +124,7 @@ def test_failed_connect_keeps_the_batch() -> None:
 
 def test_reply_to_an_overtaken_connect_is_ignored() -> None:
     session = Composed(ack())
-    shaken(session)
+    handshaken(session)
     connect(session, "2")
     connect(session, "3")
     session.receive(connected("2", 1))
@@ -137,7 +137,7 @@ def test_reply_to_an_overtaken_connect_is_ignored() -> None:
 
 def test_ids_may_come_back_as_numbers() -> None:
     session = Composed(ack())
-    shaken(session)
+    handshaken(session)
     connect(session, "2")
     session.receive({**connected("2", 1), "id": 2})
     assert connect(session, "3") == 1
@@ -146,7 +146,7 @@ def test_ids_may_come_back_as_numbers() -> None:
 @pytest.mark.parametrize("batch", [None, "1", True, {"batch": 1}])
 def test_a_batch_that_is_no_number_is_ignored(batch: Any) -> None:
     session = Composed(ack())
-    shaken(session)
+    handshaken(session)
     connect(session, "2")
     session.receive(connected("2", batch))
     assert connect(session, "3") == 0
@@ -154,20 +154,20 @@ def test_a_batch_that_is_no_number_is_ignored(batch: Any) -> None:
 
 def test_new_handshake_begins_anew_and_late_deliveries_of_the_old_session_count_nothing() -> None:
     session = Composed(ack())
-    shaken(session)
+    handshaken(session)
     connect(session, "2")
     late = session.receive(connected("2", 8), deliver=False)
-    shaken(session)
+    handshaken(session)
     late.delivered()
     assert connect(session, "4") == 0
 
 
 def test_new_session_without_the_extension_turns_it_off() -> None:
     session = Composed(ack())
-    shaken(session)
+    handshaken(session)
     connect(session, "2")
     session.receive(connected("2", 1))
-    shaken(session, granted=None)
+    handshaken(session, granted=None)
     assert connect(session, "4") is None
 
 
@@ -187,8 +187,8 @@ def test_a_reply_before_any_connect_is_ignored() -> None:
 def test_one_extension_serves_two_sessions() -> None:
     extension = ack()
     one, two = Composed(extension), Composed(extension)
-    shaken(one)
-    shaken(two)
+    handshaken(one)
+    handshaken(two)
     connect(one, "2")
     one.receive(connected("2", 6))
     assert connect(one, "3") == 6
@@ -197,7 +197,7 @@ def test_one_extension_serves_two_sessions() -> None:
 
 def test_other_messages_are_left_alone() -> None:
     session = Composed(ack())
-    shaken(session)
+    handshaken(session)
     publish = {"channel": "/a", "data": 1, "id": "2"}
     assert session.send({**publish}).messages == [publish]
     reply = {"channel": "/a", "successful": True, "id": "2", "ext": {"ack": 9}}

@@ -56,7 +56,7 @@ def asked(session: Composed, *channels: str, **fields: Any) -> Any:
     return found[0] if len(found) == 1 else found
 
 
-def shaken(session: Composed, ext: Any = None, **fields: Any) -> None:
+def handshaken(session: Composed, ext: Any = None, **fields: Any) -> None:
     session.send({"channel": "/meta/handshake"})
     ext = {"replay": True, "payload.format": True} if ext is None else ext
     session.receive({"channel": "/meta/handshake", "successful": True, "ext": ext, **fields})
@@ -217,17 +217,17 @@ def test_a_channel_that_cannot_be_one_is_refused() -> None:
 def test_nothing_is_sent_to_a_server_that_cannot_replay(caplog: pytest.LogCaptureFixture) -> None:
     session = Composed(replay(memory(a=3)))
     with caplog.at_level(logging.WARNING, "rx_cometd"):
-        shaken(session, {"payload.format": True})
+        handshaken(session, {"payload.format": True})
     assert "cannot replay" in caplog.text
     assert asked(session, "/a") is None
     assert receive(session, 4, channel="/a")[0].processed_callbacks() == {}
-    shaken(session)
+    handshaken(session)
     assert asked(session, "/a") == {"/a": 3}
 
 
 def test_a_failed_handshake_says_nothing_about_replay() -> None:
     session = Composed(replay(memory(a=3)))
-    shaken(session, {}, successful=False)
+    handshaken(session, {}, successful=False)
     assert asked(session, "/a") == {"/a": 3}
 
 
@@ -237,7 +237,7 @@ def test_a_new_session_does_not_wait_for_what_the_old_one_lost() -> None:
     asked(session, X)
     lost, two = receive(session, 1, 2)
     session.process(two)
-    shaken(session)
+    handshaken(session)
     assert asked(session, X) == {X: -1}
     for payload in receive(session, 1, 2, 3):
         session.process(payload)
@@ -263,7 +263,7 @@ def test_a_glob_takes_the_markers_of_its_channels_along() -> None:
     [payload] = receive(session, 8)
     session.process(payload)
     assert store.load(X) == 8
-    shaken(session)
+    handshaken(session)
     assert asked(session, "/event/*") == {X: 8}
     assert asked(session, X) == {X: 8}
     # One that only the glob was subscribed for so far: the store knows better than the option.
@@ -307,7 +307,7 @@ def test_the_fallback_is_taken_once_at_each_subscribe(
     # The next subscribe may fall back again.
     [payload] = receive(session, 5, channel="/a")
     session.process(payload)
-    shaken(session)
+    handshaken(session)
     assert asked(session, channel) == {"/a": 5}
     assert refused(session, channel).retries == {"7"}
     assert len(told) == 2
@@ -318,7 +318,7 @@ def test_after_the_fallback_lower_ids_move_the_marker_and_old_events_do_not() ->
     session = Composed(replay(store, fallback=ReplayOption.ALL_EVENTS))
     asked(session, "/a")
     [late] = receive(session, 81, channel="/a")
-    shaken(session)
+    handshaken(session)
     asked(session, "/a")
     refused(session, "/a")
     asked(session, "/a")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rx_cometd._protocol.backoff import Backoff, Idling, exponential
+from rx_cometd._protocol.backoff import Backoff, UnproductiveConnects, exponential
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,30 +75,32 @@ def test_delays_are_made_only_when_they_are_needed() -> None:
     assert made == [1]
 
 
-def answer(idling: Idling, after: float, *, held: bool = True, events: int = 0) -> float:
-    idling.sent(100.0, held=held)
-    idling.count_events(events)
-    return idling.answered(100.0 + after)
+def answer(
+    unproductive: UnproductiveConnects, after: float, *, held: bool = True, events: int = 0
+) -> float:
+    unproductive.sent(100.0, held=held)
+    unproductive.count_events(events)
+    return unproductive.answered(100.0 + after)
 
 
 def test_connects_that_are_never_held_are_slowed_down_but_not_for_long() -> None:
-    idling = Idling()
-    delays = [answer(idling, 0.01) for _ in range(10)]
+    unproductive = UnproductiveConnects()
+    delays = [answer(unproductive, 0.01) for _ in range(10)]
     assert delays == [0, 0, 0, 0.1, 0.2, 0.4, 0.8, 1.6, 1.6, 1.6]
 
 
 @pytest.mark.parametrize("relief", [{"after": 5.0}, {"events": 1}, {"held": False}])
 def test_one_connect_that_was_of_use_ends_the_slowness(relief: dict[str, float]) -> None:
-    idling = Idling()
+    unproductive = UnproductiveConnects()
     for _ in range(6):
-        answer(idling, 0.01)
-    assert answer(idling, **{"after": 0.01, **relief}) == 0.0  # type: ignore[arg-type]
-    assert [answer(idling, 0.01) for _ in range(4)] == [0, 0, 0, 0.1]
+        answer(unproductive, 0.01)
+    assert answer(unproductive, **{"after": 0.01, **relief}) == 0.0  # type: ignore[arg-type]
+    assert [answer(unproductive, 0.01) for _ in range(4)] == [0, 0, 0, 0.1]
 
 
 def test_messages_of_an_earlier_connect_do_not_count_for_the_next() -> None:
-    idling = Idling()
+    unproductive = UnproductiveConnects()
     for _ in range(3):
-        answer(idling, 0.01)
-    idling.count_events(1)
-    assert answer(idling, 0.01) == 0.1
+        answer(unproductive, 0.01)
+    unproductive.count_events(1)
+    assert answer(unproductive, 0.01) == 0.1

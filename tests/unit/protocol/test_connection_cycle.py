@@ -73,12 +73,12 @@ def test_a_handshake_says_what_the_client_speaks() -> None:
         "minimumVersion": "1.0",
         "supportedConnectionTypes": ["long-polling", "websocket"],
     }
-    # Half of the patience: another transport is still to be tried.
-    assert [(payload.lane, payload.allowance) for payload in driver.sent] == [(Lane.HANDSHAKE, 5)]
+    # Half of the resume_timeout: another transport is still to be tried.
+    assert [(payload.lane, payload.timeout) for payload in driver.sent] == [(Lane.HANDSHAKE, 5)]
     alone = Driver(LP)
     alone.open()
     alone.take_step()
-    assert [payload.allowance for payload in alone.sent] == [10]
+    assert [payload.timeout for payload in alone.sent] == [10]
 
 
 def test_a_handshake_carries_the_users_fields_below_its_own() -> None:
@@ -208,7 +208,7 @@ def test_advice_of_the_old_session_is_forgotten_at_the_handshake() -> None:
     driver.refuse(driver.take_step(), "503::busy")
     driver.assert_due(Step.CONNECT, 1.0)
     driver.take_step()
-    assert driver.sent[0].allowance == 5.0
+    assert driver.sent[0].timeout == 5.0
     assert driver.protocol.cycle.advice.timeout == 60.0
 
 
@@ -298,20 +298,20 @@ def test_a_connect_names_the_connection_type_that_was_chosen() -> None:
 def test_a_held_connect_may_take_the_servers_timeout_and_the_network_delay() -> None:
     driver = Driver(max_network_delay=7.0).handshaken(advice={"timeout": 30000})
     driver.take_step()
-    assert driver.sent[0].allowance == 7.0
+    assert driver.sent[0].timeout == 7.0
     driver = Driver(max_network_delay=7.0).connected(advice={"timeout": 30000})
     driver.take_step()
-    assert driver.sent[0].allowance == 37.0
+    assert driver.sent[0].timeout == 37.0
 
 
-@pytest.mark.parametrize(("patience", "expected"), [(2.0, 2.0), (20.0, 7.0)])
+@pytest.mark.parametrize(("resume_timeout", "expected"), [(2.0, 2.0), (20.0, 7.0)])
 def test_a_connect_that_resumes_a_session_is_given_little_time(
-    patience: float, expected: float
+    resume_timeout: float, expected: float
 ) -> None:
-    driver = Driver(max_network_delay=7.0, patience=patience).connected()
+    driver = Driver(max_network_delay=7.0, resume_timeout=resume_timeout).connected()
     driver.fail(driver.take_step())
     assert driver.take_step()["advice"] == {"timeout": 0}
-    assert driver.sent[0].allowance == expected
+    assert driver.sent[0].timeout == expected
 
 
 def test_only_one_step_is_taken_however_often_a_timer_fires() -> None:

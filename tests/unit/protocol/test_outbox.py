@@ -24,7 +24,7 @@ class Sending:
             [LP],
             backoff=Backoff(),
             max_network_delay=10.0,
-            patience=5.0,
+            resume_timeout=5.0,
             credentials=self.credentials,
             outcomes=outcomes,
         )
@@ -52,7 +52,7 @@ def sending() -> Sending:
 def test_a_payload_is_given_once_with_its_allowance(sending: Sending) -> None:
     sending.box.put(Lane.CONNECT, [sending.request()], 3.0)
     sending.box.put(Lane.ORDINARY, [sending.request()])
-    assert [payload.allowance for payload in sending.box.take()] == [3.0, 7.0]
+    assert [payload.timeout for payload in sending.box.take()] == [3.0, 7.0]
     assert sending.box.take() == []
 
 
@@ -80,7 +80,7 @@ def test_a_payload_of_nothing_is_none(sending: Sending) -> None:
 
 
 def test_ordinary_requests_travel_together_in_order(sending: Sending) -> None:
-    sending.asking.subscriptions.want("/b", None)
+    sending.asking.subscriptions.desire("/b", None)
     sending.box.add(sending.request("/a"), "/b")
     sending.box.add(sending.request("/c"))
     assert sending.waits()

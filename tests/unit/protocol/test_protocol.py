@@ -174,7 +174,7 @@ def test_a_publish_goes_out_with_its_fields_below_the_protocols(driver: Driver) 
         "id": ids[0],
         "clientId": "client-1",
     }
-    assert driver.sent[0].allowance == 10.0
+    assert driver.sent[0].timeout == 10.0
 
 
 def test_a_publish_is_settled_by_its_reply(driver: Driver) -> None:

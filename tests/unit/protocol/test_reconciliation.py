@@ -32,7 +32,7 @@ class Asking:
         self.it = Reconciliation(self.requests, backoff, self.outcomes)
 
     def ask(self, channel: str = "/a", fields: Fields = None) -> Request:
-        self.it.subscriptions.want(channel, fields)
+        self.it.subscriptions.desire(channel, fields)
         return self.asked(channel)
 
     def asked(self, channel: str = "/a") -> Request:
@@ -40,8 +40,8 @@ class Asking:
         assert request is not None
         return request
 
-    def unwant(self, channel: str = "/a") -> None:
-        self.it.subscriptions.unwant(channel)
+    def undesire(self, channel: str = "/a") -> None:
+        self.it.subscriptions.undesire(channel)
 
     def told(self) -> list[Outcome]:
         told = self.outcomes.copy()
@@ -69,7 +69,7 @@ def test_a_subscribe_is_made_of_the_channel_and_the_users_fields(asking: Asking)
 
 def test_an_unsubscribe_carries_no_fields(asking: Asking) -> None:
     asking.it.succeeded(asking.ask(fields={"ext": {}}))
-    asking.unwant()
+    asking.undesire()
     request = asking.asked()
     assert request.kind is Kind.UNSUBSCRIBE
     assert request.message == {
@@ -82,7 +82,7 @@ def test_an_unsubscribe_carries_no_fields(asking: Asking) -> None:
 def test_replies_are_told(asking: Asking) -> None:
     asking.it.succeeded(asking.ask())
     assert asking.told() == [Subscribed("/a")]
-    asking.unwant()
+    asking.undesire()
     asking.it.failed(asking.asked(), DENIED)
     assert asking.told() == [Unsubscribed("/a", DENIED)]
     asking.it.succeeded(asking.asked())
@@ -93,7 +93,7 @@ def test_replies_are_told(asking: Asking) -> None:
 
 def test_stale_replies_are_not_told(asking: Asking) -> None:
     stale = asking.ask()
-    asking.unwant()
+    asking.undesire()
     asking.asked()
     asking.it.succeeded(stale)
     asking.it.failed(stale, DENIED)
@@ -105,8 +105,8 @@ def test_stale_replies_are_not_told(asking: Asking) -> None:
 def test_what_nobody_wants_and_the_server_does_not_have_is_told_as_unsubscribed(
     asking: Asking,
 ) -> None:
-    asking.it.subscriptions.want("/a", None)
-    asking.unwant()
+    asking.it.subscriptions.desire("/a", None)
+    asking.undesire()
     assert asking.it.ask("/a") is None
     assert asking.told() == [Unsubscribed("/a")]
 
@@ -117,7 +117,7 @@ def test_fields_that_cannot_be_made_fail_the_subscription(asking: Asking) -> Non
     def fields() -> dict[str, Any]:
         raise error
 
-    asking.it.subscriptions.want("/a", fields)
+    asking.it.subscriptions.desire("/a", fields)
     assert asking.it.ask("/a") is None
     assert asking.told() == [SubscriptionFailed("/a", error)]
     assert len(asking.requests) == 0
@@ -147,7 +147,7 @@ def test_a_new_session_is_asked_for_all_that_is_wanted(asking: Asking) -> None:
     in_flight = asking.ask("/b")
     asking.it.lost(asking.ask("/c"))
     asking.it.succeeded(asking.ask("/d"))
-    asking.unwant("/d")
+    asking.undesire("/d")
     asking.told()
     requests = [request for request in asking.it.ask_all() if request is not None]
     assert [request.message.get("subscription") for request in requests] == ["/a", "/b", "/c"]

@@ -22,11 +22,11 @@ class Asked:
         self.subscriptions = Subscriptions()
         self.count = 0
 
-    def want(self, fields: Fields = None) -> None:
-        self.subscriptions.want("/a", fields)
+    def desire(self, fields: Fields = None) -> None:
+        self.subscriptions.desire("/a", fields)
 
-    def unwant(self) -> None:
-        self.subscriptions.unwant("/a")
+    def undesire(self) -> None:
+        self.subscriptions.undesire("/a")
 
     def ask(self) -> tuple[Kind, str] | None:
         """Make the request that is needed, if any. Gives its kind and identifier."""
@@ -46,7 +46,7 @@ class Asked:
         return request[1]
 
     def subscribed(self) -> Asked:
-        self.want()
+        self.desire()
         assert self.subscriptions.succeeded(SUB, "/a", self.asked(SUB))
         return self
 
@@ -62,7 +62,7 @@ def asked() -> Asked:
 
 
 def test_a_wish_is_asked_for_once_and_then_confirmed(asked: Asked) -> None:
-    asked.want()
+    asked.desire()
     request_id = asked.asked(SUB)
     assert asked.ask() is None
     assert not asked.is_confirmed()
@@ -72,23 +72,23 @@ def test_a_wish_is_asked_for_once_and_then_confirmed(asked: Asked) -> None:
 
 
 def test_a_wish_given_up_before_it_was_asked_for_is_forgotten(asked: Asked) -> None:
-    asked.want()
-    asked.unwant()
+    asked.desire()
+    asked.undesire()
     assert asked.ask() is None
     assert "/a" not in asked.subscriptions
 
 
 def test_giving_up_and_wishing_again_cancel_out(asked: Asked) -> None:
     asked.subscribed()
-    asked.unwant()
-    asked.want()
+    asked.undesire()
+    asked.desire()
     assert asked.ask() is None
     assert asked.is_confirmed()
 
 
 def test_what_nobody_wants_is_unsubscribed_and_forgotten(asked: Asked) -> None:
     asked.subscribed()
-    asked.unwant()
+    asked.undesire()
     request_id = asked.asked(UNSUB)
     assert not asked.is_confirmed()
     assert asked.subscriptions.succeeded(UNSUB, "/a", request_id)
@@ -96,7 +96,7 @@ def test_what_nobody_wants_is_unsubscribed_and_forgotten(asked: Asked) -> None:
 
 
 def test_what_was_never_wanted_is_not_asked_for(asked: Asked) -> None:
-    asked.unwant()
+    asked.undesire()
     assert asked.ask() is None
     assert not asked.subscriptions.succeeded(SUB, "/a", "1")
     assert not asked.subscriptions.refused(SUB, "/a", "1")
@@ -104,11 +104,11 @@ def test_what_was_never_wanted_is_not_asked_for(asked: Asked) -> None:
 
 
 def test_only_the_reply_to_the_last_request_counts(asked: Asked) -> None:
-    asked.want()
+    asked.desire()
     first = asked.asked(SUB)
-    asked.unwant()
+    asked.undesire()
     second = asked.asked(UNSUB)
-    asked.want()
+    asked.desire()
     third = asked.asked(SUB)
     for stale in (first, second):
         assert not asked.subscriptions.succeeded(SUB, "/a", stale)
@@ -120,17 +120,17 @@ def test_only_the_reply_to_the_last_request_counts(asked: Asked) -> None:
 
 
 def test_a_refused_subscribe_ends_the_wish(asked: Asked) -> None:
-    asked.want()
+    asked.desire()
     assert asked.subscriptions.refused(SUB, "/a", asked.asked(SUB))
     assert asked.ask() is None
     assert "/a" not in asked.subscriptions
-    asked.want()
+    asked.desire()
     assert asked.asked(SUB)
 
 
 def test_a_refused_unsubscribe_leaves_the_server_as_it_was(asked: Asked) -> None:
     asked.subscribed()
-    asked.unwant()
+    asked.undesire()
     assert asked.subscriptions.refused(UNSUB, "/a", asked.asked(UNSUB))
     assert asked.is_confirmed()
     assert asked.asked(UNSUB)
@@ -142,16 +142,16 @@ def test_after_a_lost_request_the_server_is_asked_for_what_is_wanted_by_then(
     asked: Asked, lost: Kind, *, wanted_again: bool
 ) -> None:
     if lost is SUB:
-        asked.want()
+        asked.desire()
     else:
         asked.subscribed()
-        asked.unwant()
+        asked.undesire()
     request_id = asked.asked(lost)
     # Whether the server acted upon the lost request, nobody knows.
     if wanted_again:
-        asked.want()
+        asked.desire()
     else:
-        asked.unwant()
+        asked.undesire()
     assert asked.subscriptions.lost("/a", request_id)
     assert not asked.is_confirmed()
     assert asked.asked(SUB if wanted_again else UNSUB)
@@ -166,7 +166,7 @@ def test_a_new_session_knows_of_nothing(asked: Asked) -> None:
 
 def test_a_new_session_need_not_hear_of_what_nobody_wants(asked: Asked) -> None:
     asked.subscribed()
-    asked.unwant()
+    asked.undesire()
     asked.asked(UNSUB)
     assert asked.subscriptions.new_session() == ["/a"]
     assert "/a" not in asked.subscriptions
@@ -176,14 +176,14 @@ def test_a_new_session_need_not_hear_of_what_nobody_wants(asked: Asked) -> None:
 def test_channels_stay_in_the_order_in_which_they_were_first_wanted() -> None:
     subscriptions = Subscriptions()
     for channel in ("/b", "/a", "/c", "/b"):
-        subscriptions.want(channel, None)
-    subscriptions.unwant("/c")
-    assert subscriptions.wanted() == ["/b", "/a"]
+        subscriptions.desire(channel, None)
+    subscriptions.undesire("/c")
+    assert subscriptions.desired() == ["/b", "/a"]
 
 
 def test_fields_are_those_of_the_last_wish(asked: Asked) -> None:
-    asked.want({"ext": 1})
-    asked.want({"ext": 2})
+    asked.desire({"ext": 1})
+    asked.desire({"ext": 2})
     wish = asked.subscriptions.next_request("/a")
     assert wish is not None
     assert fields_of(wish[1].fields) == {"ext": 2}
@@ -205,19 +205,19 @@ class SubscriptionLife(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.asked = Asked()
-        self.wanted = False
+        self.desired = False
         self.server_has = False
         self.pending: list[tuple[Kind, str]] = []
 
     @rule()
-    def want(self) -> None:
-        self.asked.want()
-        self.wanted = True
+    def desire(self) -> None:
+        self.asked.desire()
+        self.desired = True
 
     @rule()
-    def unwant(self) -> None:
-        self.asked.unwant()
-        self.wanted = False
+    def undesire(self) -> None:
+        self.asked.undesire()
+        self.desired = False
 
     @rule()
     def ask(self) -> None:
@@ -251,7 +251,7 @@ class SubscriptionLife(RuleBasedStateMachine):
         _, request_id = self.pending.pop(0)
         self.server_has = False
         if self.asked.subscriptions.refused(SUB, "/a", request_id):
-            self.wanted = False
+            self.desired = False
 
     def teardown(self) -> None:
         """Have the server answer everything: then it has what is wanted, and that is known."""
@@ -259,8 +259,8 @@ class SubscriptionLife(RuleBasedStateMachine):
         while self.pending:
             self.succeed()
             self.ask()
-        assert self.server_has is self.wanted
-        assert self.asked.is_confirmed() is self.wanted
+        assert self.server_has is self.desired
+        assert self.asked.is_confirmed() is self.desired
 
 
 TestSubscriptionLife = SubscriptionLife.TestCase

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 class Line:
     """A pipeline, and what became of the payloads: ``(owner, ids, replies)``."""
 
-    def __init__(self, *operators: PayloadOperator, patience: float = 5.0) -> None:
+    def __init__(self, *operators: PayloadOperator, timeout: float = 5.0) -> None:
         self.passed: list[tuple[str | None, list[str], tuple[str, ...]]] = []
         self.lost: list[tuple[str | None, list[str] | None, tuple[str, ...]]] = []
         self.errors: list[ExtensionError] = []
@@ -36,7 +36,7 @@ class Line:
             operators,
             self._passed,
             self._lost,
-            patience,
+            timeout,
             AsyncIOScheduler(asyncio.get_running_loop()),
         )
 
@@ -223,7 +223,7 @@ async def test_what_is_no_payload_is_a_failure() -> None:
 
 
 async def test_a_payload_that_is_stuck_is_given_back() -> None:
-    line = Line(delayed(60.0), patience=0.02)
+    line = Line(delayed(60.0), timeout=0.02)
     line.push("x", "1", replies=("1",))
     await line.until(lambda: line.lost)
     assert line.lost == [("x", ["1"], ("1",))]
@@ -232,7 +232,7 @@ async def test_a_payload_that_is_stuck_is_given_back() -> None:
 
 
 async def test_a_payload_that_was_dropped_is_told_to_who_waits() -> None:
-    line = Line(ops.filter(lambda _: False), patience=0.02)
+    line = Line(ops.filter(lambda _: False), timeout=0.02)
     line.push("x", "1")
     line.push(None, "2")
     await line.until(lambda: line.lost)
@@ -241,7 +241,7 @@ async def test_a_payload_that_was_dropped_is_told_to_who_waits() -> None:
 
 
 async def test_disposing_ends_it() -> None:
-    line = Line(delayed(0.005), patience=0.01)
+    line = Line(delayed(0.005), timeout=0.01)
     line.push("x", "1")
     line.pipeline.dispose()
     await asyncio.sleep(0.03)

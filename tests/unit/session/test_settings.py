@@ -72,9 +72,9 @@ async def test_providers() -> None:
 
 
 def test_the_patience_is_half_of_the_connection_timeout() -> None:
-    def patience(connection_timeout: float | None) -> float:
+    def timeout(connection_timeout: float | None) -> float:
         client = Client("http://h/", connection_timeout=connection_timeout, max_network_delay=3.0)
-        return settings_of(client).patience
+        return settings_of(client).resume_timeout
 
-    assert patience(8.0) == 4.0
-    assert patience(None) == 3.0
+    assert timeout(8.0) == 4.0
+    assert timeout(None) == 3.0

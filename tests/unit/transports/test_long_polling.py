@@ -28,11 +28,11 @@ async def exchange(
     made: TransportOptions,
     data: str | bytes = "[]",
     headers: dict[str, str] | None = None,
-    allowance: float = 2.0,
+    timeout: float = 2.0,
 ) -> Received:
     async with http_session() as http:
         transport = LongPollingTransport(http, made)
-        return await transport.exchange(data, headers or {}, allowance)
+        return await transport.exchange(data, headers or {}, timeout)
 
 
 async def echo(request: web.Request) -> web.Response:
@@ -132,7 +132,7 @@ async def test_a_late_response(begun: bool) -> None:
 
     async with serving(answer) as url:
         with pytest.raises(TransportTimeoutError):
-            await exchange(options(url), allowance=0.05)
+            await exchange(options(url), timeout=0.05)
 
 
 async def test_a_connection_that_is_cut() -> None:
