@@ -40,6 +40,13 @@ def test_what_is_exported_is_there(name: str) -> None:
         assert hasattr(package, item), item
 
 
+def test_what_is_loaded_late_is_told() -> None:
+    assert set(rx_cometd.__all__) <= set(dir(rx_cometd))
+    missing = "Clinet"
+    with pytest.raises(AttributeError, match="no attribute 'Clinet'"):
+        getattr(rx_cometd, missing)
+
+
 @pytest.mark.parametrize(("name", "promised"), PROMISED.items())
 def test_what_is_promised_is_exported(name: str, promised: str) -> None:
     package = import_module(name)
