@@ -126,9 +126,9 @@ class Wire:
         exchange = tuple(message.get("id", "") for message in messages)
         headers: CIMultiDict[str] = CIMultiDict()
         wanted = self._link.wants_headers(connection_type)
-        timeout = self._settings.max_network_delay
         if wanted:
-            headers.update(await provided(self._settings.headers, timeout))
+            given_by_user = provided(self._settings.headers, self._settings.max_network_delay)
+            headers.update(await given_by_user)
         given = headers.copy()
         if self._outbound is not None:
             messages, headers = await self._pass_outbound(messages, headers)
