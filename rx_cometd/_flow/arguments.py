@@ -7,7 +7,13 @@ from typing import Any
 
 from rx_cometd._flow.flow import Overflow
 
-__all__ = ["check_bound", "check_coroutine_function", "check_plain_function", "check_positive"]
+__all__ = [
+    "check_bound",
+    "check_coroutine_function",
+    "check_plain_function",
+    "check_positive",
+    "check_seconds",
+]
 
 
 def check_plain_function(name: str, function: Any) -> None:
@@ -63,6 +69,19 @@ def check_positive(name: str, value: Any) -> None:
         raise TypeError(f"{name} must be an int, not {value!r}")
     if value < 1:
         raise ValueError(f"{name} must be at least 1, not {value}")
+
+
+def check_seconds(name: str, value: Any) -> None:
+    """Check a duration.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is not more than zero.
+    """
+    if not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
+    if not value > 0:
+        raise ValueError(f"{name} must be more than 0 seconds, not {value!r}")
 
 
 def _is_async(function: Any) -> bool:

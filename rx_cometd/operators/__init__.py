@@ -5,9 +5,13 @@ from rx_cometd.operators.bounded_buffer import BufferedObservable, bounded_buffe
 from rx_cometd.operators.conflate import conflate
 from rx_cometd.operators.data import data
 from rx_cometd.operators.decode import decode
+from rx_cometd.operators.dedupe import dedupe
 from rx_cometd.operators.from_async_iterable import from_async_iterable
+from rx_cometd.operators.last_value import last_value
 from rx_cometd.operators.map_async import map_async
 from rx_cometd.operators.publish_to import Publisher, publish_to
+from rx_cometd.operators.retry_with_backoff import retry_with_backoff
+from rx_cometd.operators.share import share
 from rx_cometd.operators.to_async_iterable import (
     ObservableIterable,
     ObservableIterator,
@@ -24,8 +28,12 @@ __all__ = [
     "conflate",
     "data",
     "decode",
+    "dedupe",
     "from_async_iterable",
+    "last_value",
     "map_async",
     "publish_to",
+    "retry_with_backoff",
+    "share",
     "to_async_iterable",
 ]

@@ -24,8 +24,9 @@ PROMISED = {
     "ClientError ClientInvalidOperation ClientState CometDError ConnectionType Extension "
     "ExtensionError InvalidChannelError Message Overflow Payload ProtocolError ServerError "
     "StateChange Statistics TransportConnectionClosed TransportError TransportTimeoutError",
-    "rx_cometd.operators": "Overflow bounded_buffer conflate data decode from_async_iterable "
-    "map_async publish_to to_async_iterable",
+    "rx_cometd.operators": "Overflow bounded_buffer conflate data decode dedupe "
+    "from_async_iterable last_value map_async publish_to retry_with_backoff share "
+    "to_async_iterable",
     "rx_cometd.extensions": "ack bearer_auth binary log_payloads replay timestamp timesync",
     "rx_cometd.testing": "BayeuxServer",
 }

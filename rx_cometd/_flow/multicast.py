@@ -1,0 +1,75 @@
+"""Many observers of one stream, each isolated from what the others raise."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from rx_cometd._flow.dispatch import notify_completed, notify_error
+from rx_cometd._flow.edge import current_loop
+
+if TYPE_CHECKING:
+    from reactivex import abc
+
+__all__ = ["Multicast", "report_unhandled"]
+
+_log = logging.getLogger("rx_cometd.operators")
+_T = TypeVar("_T")
+
+
+class Multicast(Generic[_T]):
+    """The observers of one stream.
+
+    An observer that raises is taken out, and its error goes to its own ``on_error``; without
+    one, to the event loop's exception handler (the log where no loop runs). A `Subject` of
+    ReactiveX would let the error go up to whoever emitted, past the observers still to be told.
+    """
+
+    def __init__(self) -> None:
+        # Replaced, never changed, so that an observer may come or go during a delivery.
+        self._observers: tuple[abc.ObserverBase[_T], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self._observers)
+
+    def add(self, observer: abc.ObserverBase[_T]) -> None:
+        """Add an observer; it gets what is emitted from now on."""
+        self._observers = (*self._observers, observer)
+
+    def remove(self, observer: abc.ObserverBase[_T]) -> None:
+        """Remove an observer, if it is there."""
+        self._observers = tuple(o for o in self._observers if o is not observer)
+
+    def on_next(self, value: _T) -> None:
+        """Tell all observers of an item, in the order in which they came."""
+        for observer in self._observers:
+            try:
+                observer.on_next(value)
+            except Exception as error:
+                self.remove(observer)
+                notify_error(observer, error, report_unhandled)
+
+    def on_error(self, error: Exception) -> None:
+        """Tell all observers that the stream failed, and forget them."""
+        for observer in self._take_all():
+            notify_error(observer, error, report_unhandled)
+
+    def on_completed(self) -> None:
+        """Tell all observers that the stream is complete, and forget them."""
+        for observer in self._take_all():
+            notify_completed(observer, report_unhandled)
+
+    def _take_all(self) -> tuple[abc.ObserverBase[_T], ...]:
+        observers, self._observers = self._observers, ()
+        return observers
+
+
+def report_unhandled(error: BaseException) -> None:
+    """Tell of an error that no observer took."""
+    loop = current_loop()
+    if loop is None:
+        _log.error("unhandled exception of an observer", exc_info=error)
+    else:
+        loop.call_exception_handler(
+            {"message": "unhandled exception of an observer", "exception": error}
+        )

@@ -1,0 +1,117 @@
+"""No item twice, within a time."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rx_cometd._flow.arguments import check_plain_function, check_positive, check_seconds
+from rx_cometd._flow.edge import loop_scheduler
+from rx_cometd._flow.observable import derive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from reactivex import Observable, abc
+
+__all__ = ["dedupe"]
+
+_T = TypeVar("_T")
+
+
+def dedupe(
+    key: Callable[[Any], Hashable],
+    *,
+    window: float = 60.0,
+    max_keys: int = 10_000,
+    scheduler: abc.SchedulerBase | None = None,
+) -> Callable[[Observable[_T]], Observable[_T]]:
+    """Drop items whose key came not long ago.
+
+    .. marble::
+        :alt: dedupe
+
+        --a--b--a-----a--|
+        [ dedupe(letter, window=10) ]
+        --a--b--------a--|
+
+    What comes twice after a reconnect (docs/guide.md, "What is delivered, and what not") is told
+    by a key of yours: an order's number, a replay id. ReactiveX's ``distinct`` does the same
+    without a bound, so its memory grows for ever.
+
+    Args:
+        key: Gives what makes two items the same.
+        window: For how many seconds a key is remembered from the item that was let through.
+        max_keys: How many keys are remembered; beyond that, the oldest is forgotten.
+        scheduler: Whose clock counts; that of the one of the subscription if ``None``, else of the
+            running event loop's.
+
+    Errors:
+        What ``key`` raises; `TypeError`: it cannot be hashed. `RuntimeError`: there is neither a
+        scheduler nor a running event loop.
+
+    Returns:
+        A pipeable operator.
+
+    Raises:
+        TypeError: An argument is of the wrong kind.
+        ValueError: ``window`` is not more than 0, or ``max_keys`` less than 1.
+
+    Example:
+        >>> import asyncio, reactivex
+        >>> from reactivex import operators as ops
+        >>> async def main() -> list[str]:
+        ...     return await reactivex.of("a1", "b1", "a2").pipe(
+        ...         dedupe(lambda order: order[0]), ops.to_list()
+        ...     )
+        >>> asyncio.run(main())
+        ['a1', 'b1']
+    """
+    check_plain_function("key", key)
+    check_seconds("window", window)
+    check_positive("max_keys", max_keys)
+
+    def operator(source: Observable[_T]) -> Observable[_T]:
+        def subscribe(
+            observer: abc.ObserverBase[_T], subscribed_on: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            clock = loop_scheduler(scheduler or subscribed_on)
+            recent = _Recent(window, max_keys)
+
+            def on_next(item: _T) -> None:
+                try:
+                    new = recent.add(key(item), clock.now.timestamp())
+                except Exception as error:
+                    observer.on_error(error)
+                else:
+                    if new:
+                        observer.on_next(item)
+
+            return source.subscribe(
+                on_next, observer.on_error, observer.on_completed, scheduler=subscribed_on
+            )
+
+        return derive(source, subscribe)
+
+    return operator
+
+
+class _Recent:
+    """The keys that came within a time, of a bounded number."""
+
+    def __init__(self, window: float, max_keys: int) -> None:
+        self._window = window
+        self._max_keys = max_keys
+        self._added: OrderedDict[Hashable, float] = OrderedDict()  # when, oldest first
+
+    def add(self, key: Hashable, now: float) -> bool:
+        """Add a key, and tell whether it was not there."""
+        added = self._added
+        while added and now - next(iter(added.values())) >= self._window:
+            added.popitem(last=False)
+        if key in added:
+            return False
+        added[key] = now
+        if len(added) > self._max_keys:
+            added.popitem(last=False)
+        return True
