@@ -7,8 +7,10 @@ This file holds what an extension *is*. How a session composes and runs them is 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from weakref import WeakSet
 
 from multidict import CIMultiDict
 from reactivex import Observable
@@ -23,8 +25,69 @@ if TYPE_CHECKING:
 __all__ = ["AuthExtension", "Extension", "Operators", "Payload", "PayloadOperator"]
 
 
+class Receipts:
+    """What extensions asked to be told about the messages of an inbound payload.
+
+    They follow the messages: the session moves them where an operator puts another message, or
+    another payload, in the place of one.
+
+    Attributes:
+        delivered: Called once all messages were delivered.
+        processed: Called once a message was processed, by ``id(message)``.
+        retries: The ids of the replies whose requests are to be sent again.
+    """
+
+    __slots__ = ("delivered", "processed", "retries")
+
+    def __init__(self) -> None:
+        # One is made per payload, and nearly always stays empty: hence the immutable ones.
+        self.delivered: tuple[Callable[[], None], ...] = ()
+        self.processed: dict[int, tuple[Callable[[], None], ...]] = {}
+        self.retries: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.delivered or self.processed)
+
+    def add(self, other: Receipts) -> None:
+        """Take in those of another payload, one made of the same messages or merged with it."""
+        if other is not self:
+            self.delivered += other.delivered
+            for key, callbacks in other.processed.items():
+                self.processed[key] = self.processed.get(key, ()) + callbacks
+            self.retries |= other.retries
+
+    def move(self, old: Message, new: Message) -> None:
+        """Move those of a message to the one that is there instead."""
+        callbacks = self.processed.pop(id(old), None)
+        if callbacks is not None:
+            self.processed[id(new)] = callbacks
+
+    def take(self, keys: Collection[int], *, whole: bool) -> Receipts:
+        """Take out those of some messages, and, with the last of them, those of the whole."""
+        taken = Receipts()
+        taken.retries = self.retries
+        if self.processed:
+            for key in self.processed.keys() & keys:
+                taken.processed[key] = self.processed.pop(key)
+        if whole:
+            taken.delivered, self.delivered = self.delivered, ()
+        return taken
+
+    def settle(self) -> None:
+        """Call those that are left: their messages were dropped, and nobody will process them."""
+        callbacks = [*self.delivered, *chain.from_iterable(self.processed.values())]
+        self.delivered = ()
+        self.processed.clear()
+        for callback in callbacks:
+            callback()
+
+
 class Payload:
     """What travels in one piece: a list of messages, and the headers that go with it.
+
+    An operator may emit another one in its place, of the same messages, of copies, of some of
+    them, or of those of several payloads. What was asked for with `on_delivered`, `on_processed`
+    and `retry` stays with the messages.
 
     Attributes:
         messages: The messages; the list and the messages may be changed in place. ``id`` is
@@ -33,18 +96,21 @@ class Payload:
         failure: What an extension failed with. Set, it fails the requests of this payload alone
             with an `ExtensionError`, whereas an operator that raises takes along what else is
             in the pipeline at that time.
-        emitted: Whether it came out of the pipeline (for the pipeline).
+        emitted: Whether it came out of the pipeline (for the session).
+        in_flight: What a pipeline knows of it (for the session).
+        receipts: What extensions asked to be told about its messages (for the session).
+        serial: A number that grows with each payload made (for the session).
     """
 
     __slots__ = (
         "__weakref__",
-        "_delivered",
         "_headers",
-        "_processed",
-        "_retries",
         "emitted",
         "failure",
+        "in_flight",
         "messages",
+        "receipts",
+        "serial",
     )
 
     def __init__(
@@ -53,11 +119,12 @@ class Payload:
         self.messages = messages
         self.failure: Exception | None = None
         self.emitted = False
-        # What most payloads have no use for is made when it is asked for: one is made per frame.
+        self.in_flight: object | None = None
+        self.receipts = Receipts()
+        self.serial = next(_serials)
+        # Most payloads have no use for them, and one is made per frame: made when asked for.
         self._headers = headers
-        self._delivered: list[Callable[[], None]] | None = None
-        self._processed: dict[int, list[Callable[[], None]]] | None = None
-        self._retries: set[str] | None = None
+        _unclaimed.add(self)
 
     @property
     def headers(self) -> MutableMapping[str, str]:
@@ -77,7 +144,7 @@ class Payload:
     @property
     def retries(self) -> Collection[str]:
         """The ids of the inbound replies that `retry` was asked for."""
-        return set() if self._retries is None else self._retries
+        return self.receipts.retries
 
     def __repr__(self) -> str:
         # Channels only: data and ext are the user's, and may hold credentials.
@@ -86,21 +153,22 @@ class Payload:
         return f"<Payload of {len(self.messages)}: {channels}{more}>"
 
     def on_delivered(self, callback: Callable[[], None]) -> None:
-        """Have a callback called once all messages of this inbound payload were delivered."""
-        if self._delivered is None:
-            self._delivered = []
-        self._delivered.append(callback)
+        """Have a callback called once all messages of this inbound payload were delivered.
+
+        A message that an extension drops counts as delivered.
+        """
+        self.receipts.delivered += (callback,)
 
     def on_processed(self, message: Message, callback: Callable[[], None]) -> None:
         """Have a callback called once an event message was delivered and processed.
 
         Processed means: every observer's ``on_next`` returned, and the buffers and
         asynchronous operators of rx_cometd that took the message in are done with it.
-        Messages need not be processed in order.
+        Messages need not be processed in order. A message that an extension drops counts as
+        processed.
         """
-        if self._processed is None:
-            self._processed = {}
-        self._processed.setdefault(id(message), []).append(callback)
+        processed = self.receipts.processed
+        processed[id(message)] = (*processed.get(id(message), ()), callback)
 
     def retry(self, reply: Message) -> None:
         """Have the request of a failed inbound reply sent again, instead of failing it.
@@ -112,16 +180,31 @@ class Payload:
                 request fails.
         """
         if "id" in reply:
-            self._retries = {*self.retries, str(reply["id"])}
+            self.receipts.retries |= {str(reply["id"])}
 
     def delivered(self) -> None:
         """Say that all messages were delivered (for the session)."""
-        for callback in self._delivered or ():
+        for callback in self.receipts.delivered:
             callback()
 
-    def processed_callbacks(self) -> Mapping[int, list[Callable[[], None]]]:
+    def processed_callbacks(self) -> Mapping[int, Sequence[Callable[[], None]]]:
         """Give the callbacks of `on_processed` by ``id(message)`` (for the session)."""
-        return {} if self._processed is None else self._processed
+        return self.receipts.processed
+
+
+_serials = count()
+#: Payloads that no pipeline knows: an operator has made them and not emitted them yet.
+_unclaimed: WeakSet[Payload] = WeakSet()
+
+
+def claim(payload: Payload) -> None:
+    """Take note that a pipeline knows a payload (for the session)."""
+    _unclaimed.discard(payload)
+
+
+def has_unclaimed(serial: int) -> bool:
+    """Tell whether there are payloads that no pipeline knows, made since a serial number."""
+    return bool(_unclaimed) and any(payload.serial > serial for payload in _unclaimed)
 
 
 PayloadOperator: TypeAlias = Callable[[Observable[Payload]], Observable[Payload]]

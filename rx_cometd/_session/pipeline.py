@@ -1,14 +1,11 @@
 """The pipelines: payloads through the operators of the extensions, one way each.
 
 A pipeline is a source, the operators after it, and an observer at the end. Synchronous
-operators let a payload out before `Pipeline.push` returns, so they cost no turn of the event
-loop, no timer and no bookkeeping; asynchronous ones let it out later, in order. A pipeline that
-fails, completes or is stuck is made anew, and what was in it is given back; so is
-a payload that does not come out in time.
-
-An operator may let out another payload than went in (``map`` to a new one), or several. They
-stand for the one with which they have a message in common, the same object or one with the same
-``id``; a payload that has none of anybody's is the extension's own.
+operators emit a payload before `Pipeline.push` returns, so they cost no turn of the event loop
+and no timer; asynchronous ones emit it later, in order. After each operator the pipeline looks at
+what was emitted, so that it knows which payload that is made of (`InFlight`). A payload that no
+operator holds any more was dropped, which is told at once; one that is held for too long is given
+back. A pipeline whose operators fail or complete is made anew, and what was in it is given back.
 """
 
 from __future__ import annotations
@@ -17,13 +14,14 @@ import asyncio
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
-from weakref import ref
 
 from reactivex import Observable
+from reactivex import operators as ops
 from reactivex.disposable import Disposable
 
+from rx_cometd._session.in_flight import InFlight
 from rx_cometd.exceptions import ExtensionError
-from rx_cometd.extension import Payload
+from rx_cometd.extension import Payload, claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,10 +48,11 @@ class Pipeline(Generic[_Owner]):
 
     Args:
         operators: The operators, in the order in which payloads pass them.
-        passed: Called with the owner (``None`` for what is not, or no more, waited for), the
-            payload that came out, and the ids of the replies that are missing in it.
-        lost: Called with the owner, the payload that does not come out (``None`` where an
-            extension let go of it, as ``filter`` does), the ids of the replies in it, and why.
+        emitted: Called with the owners (none for what is not, or no more, waited for; several
+            where payloads were merged), the payload that came out, and the ids of the replies
+            that are missing in it.
+        failed: Called with the owners, the payload that does not come out (``None`` where an
+            extension dropped it, as ``filter`` does), the ids of the replies in it, and why.
         timeout: Seconds that a payload may be inside.
         scheduler: What operators that take time run on.
     """
@@ -61,28 +60,29 @@ class Pipeline(Generic[_Owner]):
     def __init__(
         self,
         operators: Sequence[PayloadOperator],
-        passed: Callable[[_Owner | None, Payload, tuple[str, ...]], None],
-        lost: Callable[[_Owner | None, Payload | None, tuple[str, ...], ExtensionError], None],
+        emitted: Callable[[tuple[_Owner, ...], Payload, tuple[str, ...]], None],
+        failed: Callable[
+            [tuple[_Owner, ...], Payload | None, tuple[str, ...], ExtensionError], None
+        ],
         timeout: float,
         scheduler: abc.SchedulerBase | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._operators = tuple(operators)
-        self._passed = passed
-        self._lost = lost
+        self._emitted = emitted
+        self._failed = failed
         self._timeout = timeout
         self._scheduler = scheduler
         self._source: _Source | None = None
         self._subscription: abc.DisposableBase | None = None
-        #: What is pushed at this moment: it is inside only if it does not come out at once.
-        self._pushed: tuple[Payload, _Owner | None, tuple[str, ...]] | None = None
-        self._inside: dict[_InFlight[_Owner], None] = {}
-        self._abandoned: deque[_InFlight[_Owner]] = deque(maxlen=_REMEMBERED)
-        #: For the oldest inside; what is inside got in in the order of its deadlines.
+        #: In the order in which they entered, which is that of their deadlines.
+        self._in_flight: dict[InFlight[_Owner], None] = {}
+        self._abandoned: deque[InFlight[_Owner]] = deque(maxlen=_REMEMBERED)
+        #: For the oldest in flight.
         self._timer: asyncio.TimerHandle | None = None
         self._disposed = False
-        #: When something that had been inside for a while last came out, by the loop's clock.
-        self._last_out = 0.0
+        #: When something that was waited for last came out, by the loop's clock.
+        self._last_emission = 0.0
         #: Whether the operators are being subscribed to.
         self._connecting = False
         # Now, not with the first payload: operators may subscribe a turn later (``merge`` does).
@@ -91,14 +91,16 @@ class Pipeline(Generic[_Owner]):
     # -- in ------------------------------------------------------------------------------------
 
     def push(self, payload: Payload, owner: _Owner | None, replies: tuple[str, ...] = ()) -> None:
-        """Let a payload in. It comes out through ``passed``, perhaps before this returns.
+        """Let a payload enter. It comes out through ``emitted``, perhaps before this returns.
 
         Args:
             payload: The payload.
             owner: Who waits for it, ``None`` if nobody does.
             replies: The ids of the replies in it.
         """
-        outer, self._pushed = self._pushed, (payload, owner, replies)
+        claim(payload)
+        entry = InFlight(payload, owner, replies, self._loop.time() + self._timeout)
+        self._in_flight[entry] = None
         try:
             if self._source is None:
                 self._connect()
@@ -107,31 +109,34 @@ class Pipeline(Generic[_Owner]):
                     observer.on_next(payload)
         except (Exception, asyncio.CancelledError) as error:
             # Nobody can cancel what does not wait: the cancellation is one that an operator met.
-            self._broken(error)
-        self._enter()
-        self._pushed = outer
+            self._fail_all(error)
+        del payload  # else it would be held here
+        if entry in self._in_flight:
+            self._wait_for(entry)
 
     def dispose(self) -> None:
         """End the pipeline; what is in it stays in it."""
         self._disposed = True
-        self._inside.clear()
+        self._in_flight.clear()
         self._disconnect()
         if self._timer is not None:
             self._timer.cancel()
 
     def holds(self, reply: str) -> bool:
         """Tell whether a reply is inside."""
-        return any(reply in entry.replies for entry in self._inside)
+        return any(reply in entry.replies for entry in self._in_flight)
 
     def _connect(self) -> None:
         source = self._source = _Source()
         stream: Observable[Payload] = source
         self._connecting = True
         try:
-            for operator in self._operators:
-                stream = operator(stream)
+            for place, operator in enumerate(self._operators):
+                # What the last one emits is looked at where it is taken.
+                between = stream.pipe(ops.do_action(self._look_at)) if place else stream
+                stream = operator(between)
             subscription = stream.subscribe(
-                self._out, self._broken, self._completed, scheduler=self._scheduler
+                self._take, self._fail_all, self._completed, scheduler=self._scheduler
             )
         finally:
             self._connecting = False
@@ -146,103 +151,179 @@ class Pipeline(Generic[_Owner]):
         if subscription is not None:
             subscription.dispose()
 
-    def _enter(self) -> None:
-        """Wait for what is being pushed, if it is not out yet."""
-        if self._pushed is None:
-            return
-        payload, owner, replies = self._pushed
-        self._pushed = None
-        self._forget_if_dropped(next(reversed(self._inside), None))
-        entry = _InFlight(payload, owner, replies, self._loop.time() + self._timeout)
-        self._inside[entry] = None
+    def _wait_for(self, entry: InFlight[_Owner]) -> None:
+        """Wait for what did not come out, unless an extension dropped it."""
+        entry.waited_for = True
+        entry.on_released(lambda _: self._released(entry))
+        if not entry.may_come():
+            self._released(entry)
         if self._timer is None:
             self._timer = self._loop.call_at(entry.deadline, self._expire)
 
+    # -- what operators emit -------------------------------------------------------------------
+
+    def _look_at(self, payload: Any) -> None:
+        """Take note of what an operator emitted to the next one."""
+        if isinstance(payload, Payload) and not payload.emitted:
+            try:
+                self._entry_of(payload)
+            except Exception as error:
+                payload.failure = _malformed(error)
+
+    def _entry_of(self, payload: Payload) -> InFlight[_Owner] | None:
+        """Find what a payload was made of, ``None`` if it is an extension's own."""
+        known: Any = payload.in_flight
+        entry: InFlight[_Owner] | None = known if known in self._in_flight else None
+        if entry is None:
+            entry = self._adopt(payload)
+        elif len(self._in_flight) > 1 and len(payload.messages) > entry.size:
+            self._merge(entry, [other for other in self._sharing(payload) if other is not entry])
+        if entry is not None:
+            entry.follow(payload)
+        return entry
+
+    def _adopt(self, payload: Payload) -> InFlight[_Owner] | None:
+        """Have a new payload belong to what its messages came from."""
+        sharing = self._sharing(payload)
+        if not sharing and self._is_late(payload):
+            return None
+        if not sharing:
+            sharing = [other for other in self._in_flight if other.resembles(payload)][:1]
+        if not sharing:
+            return None
+        entry, *others = sharing
+        self._merge(entry, others)
+        claim(payload)
+        entry.adopt(payload)
+        return entry
+
+    def _is_late(self, payload: Payload) -> bool:
+        return any(
+            entry is payload.in_flight or entry.shares_with(payload) for entry in self._abandoned
+        )
+
+    def _sharing(self, payload: Payload) -> list[InFlight[_Owner]]:
+        found: list[InFlight[_Owner]] = []
+        left = len(payload.messages)
+        for entry in self._in_flight:
+            shared = entry.shares_with(payload)
+            if shared:
+                found.append(entry)
+                left -= shared
+            if left <= 0:
+                break
+        return found
+
+    def _merge(self, entry: InFlight[_Owner], others: Sequence[InFlight[_Owner]]) -> None:
+        for other in others:
+            del self._in_flight[other]
+            entry.merge(other)
+
     # -- out -----------------------------------------------------------------------------------
 
-    def _out(self, payload: Payload) -> None:
-        pushed = self._pushed
-        if pushed is None or pushed[0] is not payload:
-            self._out_later(payload)
-            return
-        self._pushed = None
-        _, owner, replies = pushed
-        self._hand_on(owner, payload, replies)
-
-    def _out_later(self, payload: Any) -> None:
-        """Take out what was inside, or something that an operator made of it."""
+    def _take(self, payload: Any) -> None:
+        """Take what the last operator emitted."""
         if self._connecting:
-            _log.warning("dropped %r, which an extension made up before there was any", payload)
+            _log.warning("dropped %r: an extension emitted it before any was received", payload)
             return
-        self._enter()
-        self._last_out = self._loop.time()
         if not isinstance(payload, Payload):
             kind = type(payload).__name__
-            self._broken(ExtensionError(f"an extension let out a {kind}, not a Payload"))
+            self._fail_all(ExtensionError(f"an extension emitted a {kind} instead of a Payload"))
             return
         if payload.emitted:
-            # Let out twice: delivered twice, but its callbacks are not called again.
+            # Emitted twice: delivered twice, but its receipts are given once.
             payload = Payload(payload.messages, payload.headers)
+            payload.emitted = True
+        known = payload.in_flight
         try:
-            entry = next((p for p in self._inside if p.payload() is payload), None)
-            entry = entry or next((p for p in self._inside if p.shares_with(payload)), None)
-            late = entry is None and any(p.shares_with(payload) for p in self._abandoned)
+            entry = None if payload.emitted else self._entry_of(payload)
+            late = entry is None and not payload.emitted and self._is_late(payload)
+            if entry is not None:
+                entry.emit(payload)
         except Exception as error:
-            self._broken(_nonsense(error))
+            self._fail_malformed(known, error)
             return
-        if entry is not None:
-            self._out_of(entry, payload)
-        elif late:
-            _log.warning("dropped %r, which an extension let out too late", payload)
-        else:
-            self._hand_on(None, payload, ())
-
-    def _out_of(self, entry: _InFlight[_Owner], payload: Payload) -> None:
-        """Take a payload out that is inside, or stands for one that is."""
-        if entry.payload() is not payload:
-            missing = _missing(entry.replies, payload)
-            if missing:
-                entry.replies = missing  # further pieces are to come
-                self._hand_on(None, payload, ())
-                return
-        del self._inside[entry]
-        self._hand_on(entry.owner, payload, entry.replies)
-
-    def _hand_on(self, owner: _Owner | None, payload: Payload, replies: tuple[str, ...]) -> None:
+        claim(payload)
         payload.emitted = True
-        if payload.failure is not None:
+        if entry is not None:
+            self._hand_on(entry, payload)
+        elif late:
+            _log.warning("dropped %r: an extension emitted it too late", payload)
+        else:
+            self._emitted((), payload, ())
+
+    def _hand_on(self, entry: InFlight[_Owner], payload: Payload) -> None:
+        if entry.waited_for:
+            self._last_emission = self._loop.time()
+        replies, owners = entry.replies, entry.owners
+        missing = _missing(replies, payload)
+        if missing and not entry.complete and entry.may_come() and payload.failure is None:
+            # Part of the payload: who waits for it is told when the last reply is out.
+            owners, entry.replies, missing = (), missing, ()
+        else:
+            entry.owners, entry.replies = (), ()
+        if entry.complete or not (entry.owners or entry.receipts):
+            del self._in_flight[entry]
+        if payload.failure is None:
+            self._emitted(owners, payload, missing)
+        else:
             _log.error("an extension failed with %r", payload, exc_info=payload.failure)
-            self._lost(owner, payload, replies, _failure(payload.failure))
-            return
-        try:
-            missing = _missing(replies, payload) if replies else ()
-        except Exception as error:
-            _log.exception("an extension made nonsense of a payload")
-            self._lost(owner, None, replies, _nonsense(error))
-            return
-        self._passed(owner, payload, missing)
+            self._failed(owners, payload, replies, _failure(payload.failure))
 
     # -- not out -------------------------------------------------------------------------------
 
-    def _completed(self) -> None:
-        self._broken(ExtensionError("an extension completed its stream of payloads"))
+    def _released(self, entry: InFlight[_Owner]) -> None:
+        if entry in self._in_flight and not self._loop.is_closed():
+            # In the next turn: an operator may have its failure told by then.
+            self._loop.call_soon(self._drop_if_released, entry)
 
-    def _broken(self, error: BaseException) -> None:
+    def _drop_if_released(self, entry: InFlight[_Owner]) -> None:
+        if entry in self._in_flight and not entry.may_come():
+            self._drop(entry)
+
+    def _drop(self, entry: InFlight[_Owner]) -> None:
+        """Settle what an extension dropped: nothing of it can come out any more."""
+        del self._in_flight[entry]
+        if entry.owners or entry.replies:
+            error = ExtensionError(
+                "an extension dropped the payload: an operator emitted nothing for it, and holds "
+                "neither the payload nor another one with its messages"
+            )
+            _log.error("%s", error)
+            self._abandoned.append(entry)
+            self._failed(entry.owners, None, entry.replies, error)
+        entry.receipts.settle()
+
+    def _completed(self) -> None:
+        self._fail_all(ExtensionError("an extension completed its stream of payloads"))
+
+    def _fail_malformed(self, known: object, error: Exception) -> None:
+        """Fail what an extension made unreadable: that payload alone, if it is known which."""
+        failure = _malformed(error)
+        for entry in self._in_flight:
+            if entry is known:
+                _log.error("%s", failure, exc_info=error)
+                del self._in_flight[entry]
+                self._failed(entry.owners, None, entry.replies, failure)
+                return
+        self._fail_all(failure)
+
+    def _fail_all(self, error: BaseException) -> None:
         """Begin anew after a failure, and give back what was inside."""
         if self._disposed:
             return
         _log.error("an extension failed; its pipeline is made anew", exc_info=error)
-        self._enter()
         # Held from here on: what the operators lose by being disposed of was not dropped by them.
-        inside = [(entry, entry.payload()) for entry in self._inside]
-        self._inside.clear()
+        inside = list(self._in_flight)
+        held = [entry.payloads() for entry in inside]
+        self._in_flight.clear()
         self._disconnect()
         if inside and not self._connecting:
             # Else the next payload tries it: operators that fail by themselves must not spin.
             self._connect_anew()
-        for entry, payload in inside:
-            given = entry.restored() if payload is None else payload
-            self._lost(entry.owner, given, entry.replies, _failure(error))
+        for entry in inside:
+            self._give_back(entry, _failure(error))
+        del held
 
     def _connect_anew(self) -> None:
         try:
@@ -251,43 +332,44 @@ class Pipeline(Generic[_Owner]):
             self._disconnect()
             _log.exception("an extension cannot be made anew")
 
+    def _give_back(self, entry: InFlight[_Owner], error: ExtensionError) -> None:
+        try:
+            rest = entry.rest()
+        except Exception:
+            _log.exception("an extension left a payload whose messages are no dictionaries")
+            self._failed(entry.owners, None, entry.replies, error)
+        else:
+            self._failed(entry.owners, rest, entry.replies, error)
+
     def _expire(self) -> None:
         """Give back what was inside for too long."""
         self._timer = None
         now = self._loop.time()
-        while (entry := next(iter(self._inside), None)) is not None:
+        while (entry := next(iter(self._in_flight), None)) is not None:
             if entry.deadline > now:
                 self._timer = self._loop.call_at(entry.deadline, self._expire)
                 return
-            if not self._forget_if_dropped(entry):
+            if entry.payloads():
                 self._abandon(entry)
+            else:
+                self._drop(entry)
 
-    def _abandon(self, entry: _InFlight[_Owner]) -> None:
+    def _abandon(self, entry: InFlight[_Owner]) -> None:
         """Give a payload back, or all of them where nothing has come out for a while."""
-        payload = entry.payload()
-        if payload is None:
-            error = ExtensionError("an extension dropped a payload that somebody waits for")
-        else:
-            error = ExtensionError("an extension did not let a payload out in time")
-            if self._last_out < entry.deadline - self._timeout / 2:
-                self._broken(error)
-                return
+        error = ExtensionError(
+            f"an extension did not emit a payload in time, within {self._timeout} s"
+        )
+        if self._last_emission < entry.deadline - self._timeout / 2:
+            self._fail_all(error)
+            return
         _log.error("%s", error)
-        del self._inside[entry]
+        del self._in_flight[entry]
         self._abandoned.append(entry)
-        self._lost(entry.owner, payload, entry.replies, error)
-
-    def _forget_if_dropped(self, entry: _InFlight[_Owner] | None) -> bool:
-        """Let go of a payload that an extension let go of, if nobody waits for it."""
-        if entry is None or entry.owner is not None or entry.payload() is not None:
-            return False
-        _log.debug("an extension dropped, or replaced, %d messages", len(entry.messages))
-        del self._inside[entry]
-        return True
+        self._give_back(entry, error)
 
 
 class _Source(Observable[Payload]):
-    """Where payloads are let in: a subject without its lock, as all happens on the loop.
+    """Where payloads enter: a subject without its lock, as all happens on the loop.
 
     Attributes:
         observers: The first operator; several where it subscribes more than once.
@@ -310,51 +392,17 @@ class _Source(Observable[Payload]):
         return Disposable(dispose)
 
 
-class _InFlight(Generic[_Owner]):
-    """A payload inside a pipeline.
-
-    Attributes:
-        payload: Gives the payload, as long as anybody else holds it: one that all operators let
-            go of cannot come out any more. That is what tells a dropped payload from one that
-            is stuck.
-        messages: Its messages.
-        owner: Who waits for it.
-        replies: The ids of the replies in it that are not out yet.
-        deadline: When it should be out, by the loop's clock.
-    """
-
-    __slots__ = ("deadline", "messages", "owner", "payload", "replies")
-
-    def __init__(
-        self, payload: Payload, owner: _Owner | None, replies: tuple[str, ...], deadline: float
-    ) -> None:
-        self.payload = ref(payload)
-        self.messages = payload.messages
-        self.owner = owner
-        self.replies = replies
-        self.deadline = deadline
-
-    def shares_with(self, payload: Payload) -> bool:
-        """Tell whether a payload has one of the messages that went in."""
-        ours = {id(message) for message in self.messages}
-        ids = {str(message["id"]) for message in self.messages if "id" in message}
-        return any(
-            id(message) in ours or ("id" in message and str(message["id"]) in ids)
-            for message in payload.messages
-        )
-
-    def restored(self) -> Payload:
-        """Give the payload once more, for what operators let go of before they failed."""
-        return Payload(self.messages)
-
-
 def _missing(replies: tuple[str, ...], payload: Payload) -> tuple[str, ...]:
+    if not replies:
+        return ()
     there = {str(message.get("id")) for message in payload.messages}
     return tuple(reply for reply in replies if reply not in there)
 
 
-def _nonsense(error: Exception) -> ExtensionError:
-    failure = ExtensionError("an extension made nonsense of a payload")
+def _malformed(error: Exception) -> ExtensionError:
+    failure = ExtensionError(
+        "an extension emitted a payload whose messages are not a list of dictionaries"
+    )
     failure.__cause__ = error
     return failure
 

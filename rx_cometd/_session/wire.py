@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from itertools import count
+from itertools import chain, count
 from typing import TYPE_CHECKING, Protocol
 
 from multidict import CIMultiDict
@@ -96,12 +96,16 @@ class Wire:
         self._largest_sent = 0
         inbound, outbound = _operators(settings)
         self._inbound: Pipeline[Exchange] | None = None
-        self._outbound: Pipeline[asyncio.Future[Payload]] | None = None
+        self._outbound: Pipeline[_Outbound] | None = None
         timeout, scheduler = settings.max_network_delay, self._scheduler
         if inbound:
-            self._inbound = Pipeline(inbound, self._arrived, self._lost_inbound, timeout, scheduler)
+            self._inbound = Pipeline(
+                inbound, self._passed_inbound, self._failed_inbound, timeout, scheduler
+            )
         if outbound:
-            self._outbound = Pipeline(outbound, self._left, self._lost_outbound, timeout, scheduler)
+            self._outbound = Pipeline(
+                outbound, self._passed_outbound, self._failed_outbound, timeout, scheduler
+            )
         #: Numbers the messages that extensions add.
         self._added = count(1)
         #: When something last came, by the loop's clock.
@@ -191,22 +195,23 @@ class Wire:
             if isinstance(message.get("ext"), dict):
                 # The user's own, perhaps, or sent again: it is not for extensions to change.
                 message["ext"] = message["ext"].copy()
-        ids = {id(message): message.get("id", "") for message in messages}
         # The messages are held here, so that nothing that is new can be taken for one of them;
         # the payload is not, so that the pipeline can tell whether an extension holds it.
-        future: asyncio.Future[Payload] = asyncio.get_running_loop().create_future()
-        self._outbound.push(Payload(list(messages), headers), future)
+        waiting = _Outbound(messages, asyncio.get_running_loop().create_future())
+        self._outbound.push(Payload(messages, headers), waiting)
+        future = waiting.passed
         passed = future.result() if future.done() else await future
         try:
-            self._restore_ids(passed.messages, ids)
+            self._restore_ids(passed.messages, waiting.ids)
             kept = {message.get("id") for message in passed.messages}
             headers = CIMultiDict((name, str(value)) for name, value in passed.headers.items())
         except Exception as error:
-            raise ExtensionError("an extension made nonsense of a payload") from error
-        dropped = tuple(request_id for request_id in ids.values() if request_id not in kept)
+            raise _malformed(error) from error
+        dropped = tuple(i for i in waiting.ids.values() if i not in kept)
         if dropped:
-            self._handlers.failed(dropped, ExtensionError("an extension dropped the message"))
-        return passed.messages, headers
+            text = "an extension dropped the message from its payload, so that it was not sent"
+            self._handlers.failed(dropped, ExtensionError(text))
+        return list(passed.messages), headers
 
     def _restore_ids(self, messages: list[Message], ids: Mapping[int, str]) -> None:
         """Give messages their ids back, and those that extensions added ids of their own.
@@ -224,23 +229,28 @@ class Wire:
             if given not in known and (not given or given.isdecimal()):
                 message["id"] = f"extension-{next(self._added)}"
 
-    def _left(
-        self, future: asyncio.Future[Payload] | None, payload: Payload, _: tuple[str, ...]
+    def _passed_outbound(
+        self, waiting: tuple[_Outbound, ...], payload: Payload, _: tuple[str, ...]
     ) -> None:
-        if future is None:
-            _log.warning("dropped %r, which an extension made up", payload)
-        elif not future.done():
-            future.set_result(payload)
+        if not waiting:
+            _log.warning("did not send %r: an extension made it, not the client", payload)
+        elif len(waiting) == 1:
+            waiting[0].emit(payload)
+        else:
+            # Merged payloads are sent one by one all the same: each has its own reply to wait for.
+            for one in waiting:
+                own = [message for message in payload.messages if one.has(message)]
+                one.emit(Payload(own, payload.headers))
 
-    def _lost_outbound(
+    def _failed_outbound(
         self,
-        future: asyncio.Future[Payload] | None,
+        waiting: tuple[_Outbound, ...],
         _payload: Payload | None,
         _replies: Exchange,
         error: ExtensionError,
     ) -> None:
-        if future is not None and not future.done():
-            future.set_exception(error)
+        for one in waiting:
+            one.fail(error)
 
     # -- inbound -------------------------------------------------------------------------------
 
@@ -263,33 +273,34 @@ class Wire:
             owner = exchange if exchange or replies else None
             self._inbound.push(Payload(messages, headers), owner, replies)
 
-    def _arrived(
-        self, exchange: Exchange | None, payload: Payload, missing: tuple[str, ...]
+    def _passed_inbound(
+        self, exchanges: tuple[Exchange, ...], payload: Payload, missing: tuple[str, ...]
     ) -> None:
+        exchange = tuple(chain.from_iterable(exchanges))
         if missing:
-            self._handlers.failed(missing, ExtensionError("an extension dropped the reply"))
+            dropped = ExtensionError("an extension dropped the reply from its payload")
+            self._handlers.failed(missing, dropped)
         try:
-            self._handlers.received(payload.messages, exchange or (), payload)
+            self._handlers.received(payload.messages, exchange, payload)
         except Exception as error:
             # Only what is no list of messages, and no longer what came, gets us here.
-            _log.exception("an extension made nonsense of a payload")
-            failure = ExtensionError("an extension made nonsense of a payload")
-            failure.__cause__ = error
-            self._handlers.failed(exchange or (), failure)
+            failure = _malformed(error)
+            _log.exception("%s", failure)
+            self._handlers.failed(exchange, failure)
 
-    def _lost_inbound(
+    def _failed_inbound(
         self,
-        exchange: Exchange | None,
+        exchanges: tuple[Exchange, ...],
         payload: Payload | None,
         replies: Exchange,
         error: ExtensionError,
     ) -> None:
-        """Deliver what a failed extension did not see through, but fail its requests.
+        """Deliver the events of a payload that an extension failed on, but fail its requests.
 
         Event messages are never lost in silence; replies that an extension did not finish
         with cannot be trusted. What an extension dropped on purpose stays dropped.
         """
-        self._handlers.failed((*(exchange or ()), *replies), error)
+        self._handlers.failed((*chain.from_iterable(exchanges), *replies), error)
         messages = [] if payload is None else payload.messages
         events = [m for m in messages if "data" in m]
         if payload is not None and events:
@@ -319,6 +330,39 @@ class Wire:
             if pipeline is not None:
                 pipeline.dispose()
         await self._link.close()
+
+
+class _Outbound:
+    """Messages on their way through the extensions, and who waits for them.
+
+    Attributes:
+        ids: Their ids, by ``id(message)``.
+        passed: The payload, once it is past the extensions.
+    """
+
+    def __init__(self, messages: list[Message], passed: asyncio.Future[Payload]) -> None:
+        self.ids = {id(message): message.get("id", "") for message in messages}
+        self.passed = passed
+
+    def has(self, message: Message) -> bool:
+        return id(message) in self.ids or message.get("id") in self.ids.values()
+
+    def emit(self, payload: Payload) -> None:
+        if not self.passed.done():
+            self.passed.set_result(payload)
+
+    def fail(self, error: ExtensionError) -> None:
+        if not self.passed.done():
+            self.passed.set_exception(error)
+
+
+def _malformed(error: Exception) -> ExtensionError:
+    failure = ExtensionError(
+        "an extension emitted a payload whose messages or headers cannot be read: messages are a "
+        "list of dictionaries, headers a mapping of texts"
+    )
+    failure.__cause__ = error
+    return failure
 
 
 _SMALLEST_LIMIT = 8 * 1024

@@ -40,19 +40,23 @@ class Line:
             AsyncIOScheduler(asyncio.get_running_loop()),
         )
 
-    def _passed(self, owner: str | None, payload: Payload, missing: tuple[str, ...]) -> None:
+    def _passed(self, owners: tuple[str, ...], payload: Payload, missing: tuple[str, ...]) -> None:
         self.payloads.append(payload)
-        self.passed.append((owner, _ids(payload), missing))
+        payload.delivered()
+        for message in payload.messages:
+            for callback in payload.processed_callbacks().get(id(message), ()):
+                callback()
+        self.passed.append((" ".join(owners) or None, _ids(payload), missing))
         self._told.set()
 
     def _lost(
         self,
-        owner: str | None,
+        owners: tuple[str, ...],
         payload: Payload | None,
         replies: tuple[str, ...],
         error: ExtensionError,
     ) -> None:
-        self.lost.append((owner, None if payload is None else _ids(payload), replies))
+        self.lost.append((" ".join(owners) or None, None if payload is None else _ids(payload), replies))
         self.errors.append(error)
         self._told.set()
 
@@ -80,7 +84,7 @@ def fail(_: object) -> Any:
 
 
 def nonsense(source: Observable[Payload]) -> Any:
-    """Let out what is no payload."""
+    """Emit what is no payload."""
     return source.pipe(ops.map(_ids))
 
 
@@ -108,7 +112,7 @@ async def test_operators_run_in_their_order() -> None:
     assert line.payloads[0].headers["X"] == "abc"
 
 
-async def test_a_new_payload_stands_for_the_one_it_was_made_of() -> None:
+async def test_a_new_payload_has_the_owner_of_the_one_it_was_made_of() -> None:
     line = Line(ops.map(lambda p: Payload(list(reversed(p.messages)))))
     line.push("x", "1", "2")
     line.push("y", "3")
@@ -164,15 +168,13 @@ async def test_a_payload_in_pieces() -> None:
     line.pipeline.dispose()
 
 
-async def test_a_payload_let_out_twice_calls_its_callbacks_once() -> None:
+async def test_a_payload_emitted_twice_calls_its_callbacks_once() -> None:
     line = Line(ops.flat_map(lambda p: rx.of(p, p)))
     calls: list[int] = []
     payload = payload_of("1")
     payload.on_delivered(lambda: calls.append(1))
     line.pipeline.push(payload, "x")
     await line.until(lambda: len(line.passed) == 2)
-    for passed in line.payloads:
-        passed.delivered()
     assert [ids for _, ids, _ in line.passed] == [["1"], ["1"]]
     assert calls == [1]
     line.pipeline.dispose()
