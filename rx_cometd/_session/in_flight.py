@@ -9,9 +9,10 @@ asked for receipts of its messages, is kept here and not by the payload object.
 
 from __future__ import annotations
 
+from collections import deque
 from itertools import chain
 from operator import is_
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import ref
 
 from rx_cometd.extension import Payload, claim, has_unclaimed
@@ -50,6 +51,7 @@ class InFlight(Generic[_Owner]):
         "_messages",
         "_original",
         "_released",
+        "_stages",
         "deadline",
         "owners",
         "receipts",
@@ -68,6 +70,8 @@ class InFlight(Generic[_Owner]):
         self._entered = payload.serial
         #: Its messages as they are now; ``None`` in the place of those that are out.
         self._messages: list[Message | None] = list(payload.messages)
+        #: How many operators each of them has passed.
+        self._stages = [0] * len(payload.messages)
         # Held by an operator that works on the messages alone, and makes a payload of them later.
         payload.messages = messages = _Messages(payload.messages)
         self._list: Callable[[], object | None] = ref(messages)
@@ -88,15 +92,22 @@ class InFlight(Generic[_Owner]):
     def shares_with(self, payload: Payload) -> int:
         """Count the messages of a payload that are of this one, by identity or ``id``."""
         mine = {id(message) for message in self._messages}
-        ids = {_key(message) for message in self._messages if message and "id" in message}
+        ids = {_identifier(message) for message in self._messages if message and "id" in message}
         return sum(
-            id(message) in mine or ("id" in message and _key(message) in ids)
+            id(message) in mine or ("id" in message and _identifier(message) in ids)
             for message in payload.messages
         )
 
-    def resembles(self, payload: Payload) -> bool:
-        """Tell whether a payload may be of copies: without ``id``, on the same channel."""
-        channels = [m.get("channel") for m in self._messages if m and "id" not in m]
+    def resembles(self, payload: Payload, stage: int) -> bool:
+        """Tell whether a payload may be of copies of messages that have no ``id``.
+
+        They are on the same channels, and are those that the operator was to emit next.
+        """
+        channels = [
+            message.get("channel")
+            for message, passed in zip(self._messages, self._stages, strict=True)
+            if message and "id" not in message and passed < stage
+        ]
         return any("id" not in m and m.get("channel") in channels for m in payload.messages)
 
     def adopt(self, payload: Payload) -> None:
@@ -112,44 +123,65 @@ class InFlight(Generic[_Owner]):
         self.replies += other.replies
         self.receipts.add(other.receipts)
         self._messages += other._messages
+        self._stages += other._stages
         for payload in other.payloads():
             payload.receipts = self.receipts
             payload.in_flight = self
             self._holders.append(ref(payload, self._released))
 
-    def follow(self, payload: Payload) -> None:
-        """Take note of messages that were replaced by others."""
+    def follow(self, payload: Payload, stage: int) -> None:
+        """Take note of messages that passed an operator, and of those that replaced others."""
         messages = payload.messages
         if len(messages) == len(self._messages) and all(map(is_, messages, self._messages)):
+            self._stages = [stage] * len(messages)
             return
         places = {id(m): place for place, m in enumerate(self._messages) if m is not None}
-        new = [m for m in messages if places.pop(id(m), None) is None]
+        new: list[Message] = []
+        for message in messages:
+            place = places.pop(id(message), None)
+            if place is None:
+                new.append(message)
+            else:
+                self._stages[place] = stage
         if not new:
             return
-        places = {p: m for p in places.values() if (m := self._messages[p]) is not None}
-        new = self._replace(new, places, _key)
-        new = self._replace(new, places, _channel)
-        if payload is self._original() and len(new) == len(places):
+        left = list(places.values())
+        new = self._replace(new, left, stage, _identifier)
+        left = [place for place in left if self._stages[place] < stage]
+        new = self._replace(new, left, stage, _channel)
+        left = [place for place in left if self._stages[place] < stage]
+        if payload is self._original() and len(new) == len(left):
             # The payload itself, so that they are the same messages, however they were changed.
-            self._replace(new, places, lambda _: None)
+            self._replace(new, left, stage, _nothing)
 
     def _replace(
-        self, new: list[Message], places: dict[int, Message], key: Callable[[Message], object]
+        self,
+        new: list[Message],
+        places: list[int],
+        stage: int,
+        key: Callable[[Message], object],
     ) -> list[Message]:
         """Put messages into the first places with the same key; give those that have none."""
-        by_key: dict[object, list[int]] = {}
-        for place, message in places.items():
-            by_key.setdefault(key(message), []).append(place)
+        by_key: dict[object, deque[int]] = {}
+        for place in places:
+            old = self._messages[place]
+            if old is not None:
+                by_key.setdefault(key(old), deque()).append(place)
         left: list[Message] = []
         for message in new:
             found = by_key.get(key(message))
             if found:
-                place = found.pop(0)
-                self.receipts.move(places.pop(place), message)
-                self._messages[place] = message
+                self._put(found.popleft(), message, stage)
             else:
                 left.append(message)
         return left
+
+    def _put(self, place: int, message: Message, stage: int) -> None:
+        old = self._messages[place]
+        if old is not None:
+            self.receipts.move(old, message)
+        self._messages[place] = message
+        self._stages[place] = stage
 
     # -- out ---------------------------------------------------------------------------------------
 
@@ -164,6 +196,7 @@ class InFlight(Generic[_Owner]):
         payload.emitted = True
         if len(messages) == len(self._messages) and all(map(is_, messages, self._messages)):
             self._messages = []
+            self._stages = []
             payload.receipts = self.receipts
             return
         out = {id(message) for message in messages}
@@ -213,19 +246,17 @@ class InFlight(Generic[_Owner]):
         return payload
 
 
-def _key(message: Message) -> object:
-    """Give what a message is known by: a reply may have the ``id`` of somebody's event."""
-    if "id" not in message:
-        return _NO_ID, message.get("channel")
-    return "data" in message, str(message["id"])
+def _identifier(message: Message) -> object:
+    """Give what a message is known by: a reply may have the ``id`` of somebody's event.
+
+    One without is known by nothing, and equals no other.
+    """
+    return ("data" in message, str(message["id"])) if "id" in message else object()
 
 
 def _channel(message: Message) -> object:
     return message.get("channel")
 
 
-_NO_ID: Any = object()
-
-
-def _nothing() -> None:
-    """Stand in for a reference to what is out."""
+def _nothing(_: object = None) -> None:
+    """Tell nothing: no message from another; and stand in for a reference to what is out."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from reactivex import Observable
@@ -131,10 +132,10 @@ class Pipeline(Generic[_Owner]):
         stream: Observable[Payload] = source
         self._connecting = True
         try:
-            for place, operator in enumerate(self._operators):
-                # What the last one emits is looked at where it is taken.
-                between = stream.pipe(ops.do_action(self._look_at)) if place else stream
-                stream = operator(between)
+            for stage, operator in enumerate(self._operators):
+                if stage:  # what the last one emits is looked at where it is taken
+                    stream = stream.pipe(ops.do_action(partial(self._look_at, stage)))
+                stream = operator(stream)
             subscription = stream.subscribe(
                 self._take, self._fail_all, self._completed, scheduler=self._scheduler
             )
@@ -162,33 +163,38 @@ class Pipeline(Generic[_Owner]):
 
     # -- what operators emit -------------------------------------------------------------------
 
-    def _look_at(self, payload: Any) -> None:
+    def _look_at(self, stage: int, payload: Any) -> None:
         """Take note of what an operator emitted to the next one."""
         if isinstance(payload, Payload) and not payload.emitted:
             try:
-                self._entry_of(payload)
+                self._entry_of(payload, stage)
             except Exception as error:
                 payload.failure = _malformed(error)
 
-    def _entry_of(self, payload: Payload) -> InFlight[_Owner] | None:
-        """Find what a payload was made of, ``None`` if it is an extension's own."""
+    def _entry_of(self, payload: Payload, stage: int) -> InFlight[_Owner] | None:
+        """Find what a payload was made of, ``None`` if it is an extension's own.
+
+        Args:
+            payload: The payload.
+            stage: How many operators it has passed.
+        """
         known: Any = payload.in_flight
         entry: InFlight[_Owner] | None = known if known in self._in_flight else None
         if entry is None:
-            entry = self._adopt(payload)
+            entry = self._adopt(payload, stage)
         elif len(self._in_flight) > 1 and len(payload.messages) > entry.size:
             self._merge(entry, [other for other in self._sharing(payload) if other is not entry])
         if entry is not None:
-            entry.follow(payload)
+            entry.follow(payload, stage)
         return entry
 
-    def _adopt(self, payload: Payload) -> InFlight[_Owner] | None:
+    def _adopt(self, payload: Payload, stage: int) -> InFlight[_Owner] | None:
         """Have a new payload belong to what its messages came from."""
         sharing = self._sharing(payload)
         if not sharing and self._is_late(payload):
             return None
         if not sharing:
-            sharing = [other for other in self._in_flight if other.resembles(payload)][:1]
+            sharing = [other for other in self._in_flight if other.resembles(payload, stage)][:1]
         if not sharing:
             return None
         entry, *others = sharing
@@ -236,7 +242,7 @@ class Pipeline(Generic[_Owner]):
             payload.emitted = True
         known = payload.in_flight
         try:
-            entry = None if payload.emitted else self._entry_of(payload)
+            entry = None if payload.emitted else self._entry_of(payload, len(self._operators))
             late = entry is None and not payload.emitted and self._is_late(payload)
             if entry is not None:
                 entry.emit(payload)
@@ -264,6 +270,8 @@ class Pipeline(Generic[_Owner]):
             entry.owners, entry.replies = (), ()
         if entry.complete or not (entry.owners or entry.receipts):
             del self._in_flight[entry]
+        elif entry.waited_for:
+            self._released(entry)  # what is missing may have been dropped
         if payload.failure is None:
             self._emitted(owners, payload, missing)
         else:

@@ -22,8 +22,8 @@ from rx_cometd import (
     TransportError,
     TransportTimeoutError,
 )
-from rx_cometd.extensions import ack
-from rx_cometd.testing import BayeuxServer, ServiceRequest
+from rx_cometd.extensions import MemoryStore, ack, replay
+from rx_cometd.testing import BayeuxServer, ReplayLog, ServiceRequest
 from tests.integration.client_driver import BOTH, Recorder, client_of, held, requests, subscribed
 from tests.integration.extensions.driver import Witness
 
@@ -378,7 +378,7 @@ async def test_what_comes_out_twice_is_sent_once(
         await client.publish("/a", 1)
         await client.publish("/a", 2)
         assert [m["data"] for m in requests(server, "/a")] == [1, 2]
-    assert "made up" in caplog.text
+    assert "an extension made it" in caplog.text
 
 
 @BOTH
@@ -410,7 +410,7 @@ async def test_a_payload_taken_to_pieces_outbound_is_not_half_sent_in_silence(
         assert not isinstance(results[0], BaseException)
         assert isinstance(results[1], ExtensionError)
         assert [m["data"] for m in requests(server, "/a")] == [1]
-    assert "made up" in caplog.text
+    assert "an extension made it" in caplog.text
 
 
 @BOTH
@@ -539,7 +539,7 @@ async def test_payloads_made_up_at_the_start(
     ):
         assert (await client.publish("/a", 1))["successful"] is True
         assert requests(server, "/made") == []
-    assert "made up" in caplog.text
+    assert "an extension made it" in caplog.text
 
 
 # Inbound
@@ -789,6 +789,129 @@ async def test_headers_that_are_no_text(kind: ConnectionType) -> None:
     ):
         pass
     assert set(witness.of("X-Number")) == {"7"}
+
+
+# Receipts: ack and replay, whatever comes after them
+
+
+def anew(payload: Payload) -> Payload:
+    return Payload([message.copy() for message in payload.messages], payload.headers)
+
+
+def replacing(payload: Payload) -> Payload:
+    payload.messages[:] = [message.copy() for message in payload.messages]
+    return payload
+
+
+def single(payload: Payload) -> Observable[Payload]:
+    return rx.from_iterable([Payload([message.copy()]) for message in payload.messages])
+
+
+def reordered(payload: Payload) -> Payload:
+    return Payload(payload.messages[::-1], payload.headers)
+
+
+def without_noise(payload: Payload) -> Payload:
+    return Payload([m for m in payload.messages if m.get("data") != "noise"], payload.headers)
+
+
+REPLACING: dict[str, PayloadOperator] = {
+    "a new payload": ops.map(anew),
+    "a new payload, later": rx.compose(ops.map(anew), ops.delay(0.005)),
+    "other dictionaries": ops.map(replacing),
+    "split": ops.flat_map(single),
+    "reordered": ops.map(reordered),
+    "dropped messages": ops.map(without_noise),
+}
+ANY_REPLACING = pytest.mark.parametrize("name", list(REPLACING))
+
+
+@BOTH
+@ANY_REPLACING
+@pytest.mark.parametrize("behind", [True, False], ids=["ack first", "ack last"])
+async def test_ack_acknowledges_what_an_extension_replaced(
+    kind: ConnectionType, name: str, behind: bool
+) -> None:
+    other = Extension.of(inbound=REPLACING[name])
+    extensions = [ack(), other] if behind else [other, ack()]
+    async with (
+        BayeuxServer(timeout=1) as server,
+        client_of(server, kind, extensions=extensions) as client,
+    ):
+        seen = Recorder(client.channel("/a"))
+        await subscribed(server, "/a")
+        for n in range(5):
+            await server.publish("/a", n)
+        await server.publish("/a", "noise")
+        await server.publish("/a", "last")
+        await seen.until(lambda: "last" in seen.data)
+        [session] = server.sessions.values()
+        acknowledgements = session.acknowledgements
+        assert acknowledgements is not None
+        await server.until(lambda: not acknowledgements.unacknowledged)
+        assert sorted(d for d in seen.data if isinstance(d, int)) == [0, 1, 2, 3, 4]
+        assert seen.data.count("last") == 1
+        # It is not sent again, and so the connects do not spin.
+        assert len(requests(server, "/meta/connect")) < 30
+
+
+@BOTH
+@ANY_REPLACING
+async def test_the_marker_moves_past_what_an_extension_replaced(
+    kind: ConnectionType, name: str
+) -> None:
+    store = MemoryStore()
+    log = ReplayLog()
+    extensions = [replay(store), Extension.of(inbound=REPLACING[name])]
+    async with (
+        BayeuxServer(timeout=1, replay=log) as server,
+        client_of(server, kind, extensions=extensions) as client,
+    ):
+        seen = Recorder(client.channel("/a"))
+        await subscribed(server, "/a")
+        for n in range(5):
+            await server.publish("/a", {"n": n})
+        await seen.until(lambda: len(seen.items) >= 5)
+        last = max(data["event"]["replayId"] for data in seen.data)
+        await server.until(lambda: store.load("/a") == last)
+
+
+@BOTH
+@pytest.mark.parametrize("then", [ops.map(anew), ops.delay(0.001)], ids=["new", "delay"])
+async def test_a_dropped_publish_fails_at_once_and_blocks_nobody(
+    kind: ConnectionType, then: PayloadOperator
+) -> None:
+    extension = Extension.of(outbound=rx.compose(then, filtering("/bad")))
+    async with (
+        BayeuxServer() as server,
+        client_of(server, kind, extensions=[extension], max_network_delay=60.0) as client,
+    ):
+        publishes = [client.publish("/bad", n) for n in range(3)]
+        async with asyncio.timeout(15):
+            for publish in publishes:
+                with pytest.raises(ExtensionError, match="dropped"):
+                    await publish
+                assert (await client.publish("/good", 1))["successful"] is True
+
+
+@BOTH
+async def test_payloads_merged_on_the_way_out_are_sent_one_by_one(kind: ConnectionType) -> None:
+    def together(payloads: list[Payload]) -> Payload:
+        return Payload([m for payload in payloads for m in payload.messages])
+
+    def gathering(source: Observable[Payload]) -> Observable[Payload]:
+        lists: Observable[Any] = source.pipe(ops.buffer_with_time_or_count(0.02, 100))
+        return lists.pipe(ops.filter(bool), ops.map(together))
+
+    async with (
+        BayeuxServer(timeout=0.02) as server,  # connects are on their way all the time
+        client_of(server, kind, extensions=[Extension.of(outbound=gathering)]) as client,
+    ):
+        for n in range(5):
+            assert (await client.publish("/a", n))["successful"] is True
+        assert [m["data"] for m in requests(server, "/a")] == list(range(5))
+        ids = [m["id"] for _, payload in server.received for m in payload]
+        assert len(set(ids)) == len(ids)
 
 
 # With other things

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import reactivex as rx
@@ -31,6 +31,7 @@ class Line:
         self.lost: list[tuple[str | None, list[str] | None, tuple[str, ...]]] = []
         self.errors: list[ExtensionError] = []
         self.payloads: list[Payload] = []
+        self.given: list[Payload | None] = []
         self._told = asyncio.Event()
         self.pipeline: Pipeline[str] = Pipeline(
             operators,
@@ -56,7 +57,10 @@ class Line:
         replies: tuple[str, ...],
         error: ExtensionError,
     ) -> None:
-        self.lost.append((" ".join(owners) or None, None if payload is None else _ids(payload), replies))
+        self.given.append(payload)
+        self.lost.append(
+            (" ".join(owners) or None, None if payload is None else _ids(payload), replies)
+        )
         self.errors.append(error)
         self._told.set()
 
@@ -249,3 +253,212 @@ async def test_disposing_ends_it() -> None:
     await asyncio.sleep(0.03)
     assert not line.passed
     assert not line.lost
+
+
+# Receipts
+
+
+def event(n: int, channel: str = "/a", **fields: Any) -> Message:
+    return cast("Message", {"channel": channel, "data": n, **fields})
+
+
+def asking(told: list[Any]) -> PayloadOperator:
+    """Ask for every receipt there is."""
+
+    def ask(payload: Payload) -> None:
+        payload.on_delivered(lambda: told.append("all"))
+        for message in payload.messages:
+            n = message.get("data")
+            payload.on_processed(message, lambda n=n: told.append(n))  # type: ignore[misc]
+
+    return ops.do_action(ask)
+
+
+def copied(payload: Payload) -> Payload:
+    return Payload([message.copy() for message in payload.messages], payload.headers)
+
+
+def replaced(payload: Payload) -> Payload:
+    payload.messages[:] = [message.copy() for message in payload.messages]
+    return payload
+
+
+def renamed(payload: Payload) -> Payload:
+    messages: Any = [{**message, "channel": "/renamed"} for message in payload.messages]
+    payload.messages = messages
+    return payload
+
+
+def pieces(payload: Payload) -> Observable[Payload]:
+    return rx.from_iterable([Payload([message.copy()]) for message in payload.messages])
+
+
+CHANGES: dict[str, PayloadOperator] = {
+    "a new payload": ops.map(lambda p: Payload(p.messages, p.headers)),
+    "copies in a new payload": ops.map(copied),
+    "copies in the payload": ops.map(replaced),
+    "other channels": ops.map(renamed),
+    "reordered": ops.map(lambda p: Payload(p.messages[::-1])),
+    "split": ops.flat_map(pieces),
+    "later": ops.delay(0.001),
+}
+
+
+def both(name: str, other: str) -> PayloadOperator:
+    return rx.compose(CHANGES[name], CHANGES[other])
+
+
+@pytest.mark.parametrize("ids", [True, False], ids=["with ids", "without ids"])
+@pytest.mark.parametrize("then", [None, "later", "copies in a new payload", "split"])
+@pytest.mark.parametrize("name", list(CHANGES))
+async def test_receipts_follow_the_messages(name: str, then: str | None, ids: bool) -> None:
+    told: list[Any] = []
+    operators = [CHANGES[name]] if then is None else [CHANGES[name], CHANGES[then]]
+    line = Line(asking(told), *operators)
+    for first in (0, 3):
+        numbers = range(first, first + 3)
+        messages = [event(n, **({"id": str(n)} if ids else {})) for n in numbers]
+        line.pipeline.push(Payload(messages), None)
+    await line.until(lambda: told.count("all") == 2)
+    assert sorted(t for t in told if t != "all") == [0, 1, 2, 3, 4, 5]
+    line.pipeline.dispose()
+
+
+async def test_receipts_asked_for_on_a_payload_that_is_replaced_in_its_turn() -> None:
+    told: list[Any] = []
+    line = Line(ops.map(copied), asking(told), ops.map(copied), ops.map(copied))
+    line.pipeline.push(Payload([event(0), event(1)]), None)
+    assert told == ["all", 0, 1]
+    line.pipeline.dispose()
+
+
+async def test_receipts_are_of_the_message_and_not_of_its_place() -> None:
+    told: list[Any] = []
+    line = Line(asking(told), ops.map(lambda p: Payload([p.messages[1].copy()])))
+    line.pipeline.push(Payload([event(0, id="x"), event(1, id="y")]), None)
+    assert told == [1]  # the rest was dropped, which is known in the next turn
+    await asyncio.sleep(0)
+    assert told == [1, "all", 0]
+    line.pipeline.dispose()
+
+
+@pytest.mark.parametrize("later", [False, True])
+async def test_what_an_extension_drops_counts_as_delivered_and_processed(later: bool) -> None:
+    def drop_first(payload: Payload) -> None:
+        del payload.messages[0]
+
+    told: list[Any] = []
+    line = Line(asking(told), *([ops.delay(0.001)] if later else []), ops.do_action(drop_first))
+    line.pipeline.push(Payload([event(0), event(1)]), None)
+    await line.until(lambda: line.passed)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert told == [1, "all", 0]
+    line.pipeline.dispose()
+
+
+async def test_a_payload_that_an_extension_drops_counts_as_processed() -> None:
+    told: list[Any] = []
+    line = Line(asking(told), ops.filter(lambda _: False))
+    line.pipeline.push(Payload([event(0), event(1)]), None)
+    await asyncio.sleep(0)
+    assert told == ["all", 0, 1]
+    line.pipeline.dispose()
+
+
+async def test_pieces_are_delivered_with_the_last_of_them() -> None:
+    def one_by_one(payload: Payload) -> Observable[Payload]:
+        made = [Payload([message]) for message in payload.messages]
+        return rx.from_iterable(made).pipe(ops.concat_map(slowly))
+
+    def slowly(payload: Payload) -> Observable[Payload]:
+        return rx.of(payload).pipe(ops.delay(0.001))
+
+    told: list[Any] = []
+    line = Line(asking(told), ops.concat_map(one_by_one))
+    line.pipeline.push(Payload([event(n) for n in range(3)]), None)
+    await line.until(lambda: len(line.passed) == 1)
+    assert told == [0]
+    await line.until(lambda: len(line.passed) == 3)
+    assert told == [0, 1, "all", 2]
+    line.pipeline.dispose()
+
+
+async def test_merged_payloads_have_the_owners_and_the_receipts_of_all() -> None:
+    def together(payloads: list[Payload]) -> Payload:
+        return Payload([m for payload in payloads for m in payload.messages])
+
+    told: list[Any] = []
+
+    def merging(source: Observable[Payload]) -> Observable[Payload]:
+        pairs: Observable[Any] = source.pipe(ops.buffer_with_count(2))
+        return pairs.pipe(ops.map(together))
+
+    line = Line(asking(told), merging)
+    line.push("x", "1", replies=("1",))
+    assert line.pipeline.holds("1")
+    line.push("y", "2", replies=("2",))
+    assert line.passed == [("x y", ["1", "2"], ())]
+    assert told == ["all", "all", None, None]
+    assert not line.pipeline.holds("1")
+    line.pipeline.dispose()
+
+
+async def test_receipts_of_a_payload_that_is_given_back() -> None:
+    told: list[Any] = []
+    line = Line(asking(told), ops.map(copied), ops.do_action(fail))
+    line.push("x", "1")
+    [given] = line.given
+    assert given is not None
+    assert len(given.processed_callbacks()) == 1
+    given.delivered()
+    assert told == ["all"]
+    line.pipeline.dispose()
+
+
+# Dropped at once
+
+
+@pytest.mark.parametrize("change", [ops.map(copied), ops.map(replaced), ops.delay(0.001)])
+async def test_a_dropped_payload_fails_at_once(change: PayloadOperator) -> None:
+    line = Line(change, ops.filter(lambda _: False), timeout=60.0)
+    line.push("x", "1")
+    await line.until(lambda: line.lost)
+    assert line.lost == [("x", None, ())]
+    assert "dropped" in str(line.errors[0])
+    line.pipeline.dispose()
+
+
+def signed(messages: list[Message]) -> Any:
+    async def sign() -> Payload:
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return Payload(messages)
+
+    return asyncio.ensure_future(sign())
+
+
+SLOW: dict[str, PayloadOperator] = {
+    "holds copies": rx.compose(ops.map(copied), ops.delay(0.005)),
+    "holds copies of copies": rx.compose(ops.map(copied), ops.map(copied), ops.delay(0.005)),
+    "holds the messages": ops.flat_map(lambda p: rx.from_future(signed(p.messages))),
+}
+
+
+@pytest.mark.parametrize("name", list(SLOW))
+async def test_what_an_operator_holds_is_not_dropped(name: str) -> None:
+    line = Line(SLOW[name], ops.map(lambda p: p))
+    line.push("x", "1")
+    await line.until(lambda: line.passed or line.lost)
+    assert line.passed == [("x", ["1"], ())]
+    line.pipeline.dispose()
+
+
+async def test_a_new_payload_that_is_held_by_somebody_else_delays_the_verdict_only() -> None:
+    kept: list[Payload] = []
+    line = Line(ops.do_action(lambda p: kept.append(copied(p))), ops.filter(lambda _: False))
+    line.push("x", "1")
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not line.lost
+    line.pipeline.dispose()
