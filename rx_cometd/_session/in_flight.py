@@ -15,7 +15,7 @@ from operator import is_
 from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import ref
 
-from rx_cometd.extension import Payload, claim, has_unclaimed
+from rx_cometd._flow.payload import Payload, claim, has_unclaimed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

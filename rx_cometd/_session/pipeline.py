@@ -20,9 +20,9 @@ from reactivex import Observable
 from reactivex import operators as ops
 from reactivex.disposable import Disposable
 
+from rx_cometd._flow.payload import Payload, claim
 from rx_cometd._session.in_flight import InFlight
 from rx_cometd.exceptions import ExtensionError
-from rx_cometd.extension import Payload, claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Protocol
 from multidict import CIMultiDict
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
+from rx_cometd._flow.payload import Payload
 from rx_cometd._session.pipeline import Pipeline
 from rx_cometd._session.settings import Settings, provided
 from rx_cometd._transports.link import Link
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.exceptions import ClientError, CometDError, ExtensionError, ProtocolError
-from rx_cometd.extension import Payload
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
