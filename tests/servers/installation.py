@@ -25,8 +25,8 @@ Kind = Literal["java", "node", "faye", "clients"]
 _SOURCES: Final = Path(__file__).parent
 _BUILD_SECONDS: Final = 900
 
-_MAVEN: Final = ("mvn", "-q", "-B", "package")
-_NPM: Final = (
+MAVEN: Final = ("mvn", "-q", "-B", "package")
+NPM: Final = (
     *("npm", "install", "--no-package-lock", "--no-audit", "--no-fund"),
     *("--omit=dev", "--loglevel=error"),
 )
@@ -37,19 +37,19 @@ class UnavailableError(Exception):
 
 
 @dataclass(frozen=True)
-class _Recipe:
+class Recipe:
     """Which folders are put together, what builds them, what runs the outcome."""
 
-    folders: tuple[str, ...]
+    folders: tuple[Path, ...]
     build: tuple[str, ...]
     runtime: str
 
 
-_RECIPES: Final[dict[Kind, _Recipe]] = {
-    "java": _Recipe(("java",), _MAVEN, "java"),
-    "node": _Recipe(("node", "shared"), _NPM, "node"),
-    "faye": _Recipe(("faye", "shared"), _NPM, "node"),
-    "clients": _Recipe(("clients",), _NPM, "node"),
+_RECIPES: Final[dict[Kind, Recipe]] = {
+    "java": Recipe((_SOURCES / "java",), MAVEN, "java"),
+    "node": Recipe((_SOURCES / "node", _SOURCES / "shared"), NPM, "node"),
+    "faye": Recipe((_SOURCES / "faye", _SOURCES / "shared"), NPM, "node"),
+    "clients": Recipe((_SOURCES / "clients",), NPM, "node"),
 }
 
 KINDS: Final = tuple(_RECIPES)
@@ -62,10 +62,18 @@ def installed(kind: Kind) -> Path:
     Raises:
         UnavailableError: A tool is missing or the build failed.
     """
-    recipe = _RECIPES[kind]
+    return install(kind, _RECIPES[kind])
+
+
+def install(name: str, recipe: Recipe) -> Path:
+    """The directory of an installation by a recipe, made now if there is none.
+
+    Raises:
+        UnavailableError: A tool is missing or the build failed.
+    """
     _require_tool(recipe.runtime)
-    target = _cache() / f"{kind}-{_fingerprint(recipe)}"
-    with _locked(_cache() / f"{kind}.lock"):
+    target = _cache() / f"{name}-{_fingerprint(recipe)}"
+    with _locked(_cache() / f"{name}.lock"):
         if not target.exists():
             _require_tool(recipe.build[0])
             _build(recipe, target)
@@ -106,17 +114,16 @@ def _require_tool(name: str) -> None:
         raise UnavailableError(f"no {name} on this machine")
 
 
-def _files(recipe: _Recipe) -> Iterator[tuple[Path, Path]]:
+def _files(recipe: Recipe) -> Iterator[tuple[Path, Path]]:
     """Every source file, with its place in the installation."""
-    for folder in recipe.folders:
-        root = _SOURCES / folder
+    for root in recipe.folders:
         for path in sorted(root.rglob("*")):
             place = path.relative_to(root)
             if path.is_file() and not {"node_modules", "target"} & set(place.parts):
                 yield path, place
 
 
-def _fingerprint(recipe: _Recipe) -> str:
+def _fingerprint(recipe: Recipe) -> str:
     digest = hashlib.sha256(" ".join(recipe.build).encode())
     for path, place in _files(recipe):
         content = path.read_bytes()
@@ -133,10 +140,11 @@ def _locked(path: Path) -> Generator[None]:
         yield
 
 
-def _build(recipe: _Recipe, target: Path) -> None:
+def _build(recipe: Recipe, target: Path) -> None:
     """Builds beside the target and moves it there: what exists is complete."""
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{target.name}.") as name:
         directory = Path(name) / "build"
+        directory.mkdir()
         for path, place in _files(recipe):
             copy = directory / place
             copy.parent.mkdir(parents=True, exist_ok=True)

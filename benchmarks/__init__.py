@@ -1,0 +1,1 @@
+"""What rx_cometd costs, measured beside others: ``python -m benchmarks``."""

@@ -1,0 +1,145 @@
+"""Operators of ours, and those of reactivex that come nearest to them.
+
+Messages come in bursts, as from payloads, and the consumer empties the buffer after each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import reactivex
+from reactivex import operators as ops
+from reactivex.scheduler.eventloop import AsyncIOScheduler
+from reactivex.subject import Subject
+
+from benchmarks.peers.task import Stopwatch, Task, perform
+from rx_cometd import operators as cometd_ops
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Operator = Callable[[Any], Any]
+
+BURST: Final = 100
+MESSAGE: Final = {"channel": "/stock/acme", "data": {"price": 101.5}}
+
+
+class Quote(msgspec.Struct):
+    """What the data of the message is decoded to."""
+
+    price: float
+
+
+async def queue(task: Task) -> dict[str, float]:
+    """Hand over by `asyncio.Queue`."""
+    pending: asyncio.Queue[Any] = asyncio.Queue(BURST)
+
+    async def produce() -> None:
+        for _ in range(task.messages // BURST):
+            for _ in range(BURST):
+                pending.put_nowait(MESSAGE)
+            await asyncio.sleep(0)
+
+    stopwatch = Stopwatch()
+    producing = asyncio.create_task(produce())
+    for _ in range(task.messages):
+        await pending.get()
+    await producing
+    return stopwatch.stop(task.messages)
+
+
+async def to_async_iterable(task: Task) -> dict[str, float]:
+    """Hand over to ``async for``."""
+    source = Subject[Any]()
+
+    async def produce() -> None:
+        for _ in range(task.messages // BURST):
+            for _ in range(BURST):
+                source.on_next(MESSAGE)
+            await asyncio.sleep(0)
+        source.on_completed()
+
+    iterator = aiter(source.pipe(cometd_ops.to_async_iterable()))
+    stopwatch = Stopwatch()
+    producing = asyncio.create_task(produce())
+    async for _ in iterator:
+        pass
+    await producing
+    return stopwatch.stop(task.messages)
+
+
+def through(
+    *operators: Callable[[], Operator],
+) -> Callable[[Task], Awaitable[dict[str, float]]]:
+    """Measure operators between a subject and an observer that counts."""
+
+    async def run(task: Task) -> dict[str, float]:
+        source = Subject[Any]()
+        left = BURST
+        emptied = asyncio.Event()
+
+        def on_next(_: Any) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                emptied.set()
+
+        source.pipe(*(operator() for operator in operators)).subscribe(on_next, _fail)
+        stopwatch = Stopwatch()
+        for _ in range(task.messages // BURST):
+            left = BURST
+            emptied.clear()
+            for _ in range(BURST):
+                source.on_next(MESSAGE)
+            await emptied.wait()
+        return stopwatch.stop(task.messages)
+
+    return run
+
+
+def _fail(error: Exception) -> None:
+    raise error
+
+
+async def work(message: Any) -> Any:
+    """Do work that never waits: what remains is the cost of the operator."""
+    return message
+
+
+def _future(message: Any) -> Any:
+    return reactivex.from_future(asyncio.ensure_future(work(message)))
+
+
+def _observe_on() -> Operator:
+    return ops.observe_on(AsyncIOScheduler(asyncio.get_running_loop()))
+
+
+def _data(message: Any) -> Any:
+    return message["data"]
+
+
+def _convert(message: Any) -> Quote:
+    return msgspec.convert(message["data"], Quote)
+
+
+KINDS: Final = {
+    "subject": through(),
+    "queue": queue,
+    "to_async_iterable": to_async_iterable,
+    "bounded_buffer": through(cometd_ops.bounded_buffer),
+    "observe_on": through(_observe_on),
+    "data": through(cometd_ops.data),
+    "map_data": through(lambda: ops.map(_data)),
+    "decode": through(cometd_ops.data, lambda: cometd_ops.decode(Quote)),
+    "map_convert": through(lambda: ops.map(_convert)),
+    "map_async": through(lambda: cometd_ops.map_async(work)),
+    "concat_map_future": through(lambda: ops.concat_map(_future)),
+    "map_async_16": through(lambda: cometd_ops.map_async(work, max_concurrency=16)),
+    "merge_map_future": through(lambda: ops.flat_map(_future)),
+    "conflate": through(lambda: cometd_ops.conflate(lambda _: object())),
+}
+
+if __name__ == "__main__":
+    perform(KINDS)
