@@ -33,7 +33,7 @@ class ClientState(Enum):
     UNCONNECTED = "unconnected"
     """The last connect failed; the session may still live, and is sought to be resumed."""
     DISCONNECTING = "disconnecting"
-    """The client said goodbye and waits for the answer."""
+    """The client sent a disconnect and waits for the answer."""
 
 
 _S = ClientState

@@ -6,8 +6,10 @@ working session; and connects that a server answers at once, with nothing, witho
 
 from __future__ import annotations
 
+import logging
+import math
 import random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from rx_cometd._protocol.advice import Advice
 
 __all__ = ["Backoff", "Pace", "UnproductiveConnects", "exponential"]
+
+_log = logging.getLogger("rx_cometd.protocol")
 
 
 def exponential(
@@ -44,8 +48,10 @@ class Backoff:
     """The delays of one run of failures, begun anew by `reset`.
 
     Args:
-        delays: Gives an iterator of delays in seconds for each run of failures. Where it ends,
-            its last delay is repeated.
+        delays: The user's: gives an iterator of delays in seconds for each run of failures.
+            Where it ends, its last delay is repeated; a negative delay is none. Where it raises,
+            or gives what is no number of seconds, that is logged, and the default delays are
+            used for the rest of the run: a client never stops trying for it.
     """
 
     def __init__(self, delays: Callable[[], Iterator[float]] = exponential) -> None:
@@ -55,14 +61,31 @@ class Backoff:
 
     def next_delay(self) -> float:
         """Give the next delay, in seconds."""
-        if self._delays is None:
-            self._delays = iter(self._make())
-        self._last = max(0.0, next(self._delays, self._last))
+        try:
+            if self._delays is None:
+                self._delays = iter(self._make())
+            self._last = _seconds(next(self._delays, self._last))
+        except Exception:  # the user's function
+            _log.exception("`backoff` gave no delay; the default delays are used instead")
+            self._delays = exponential()
+            self._last = next(self._delays)
         return self._last
 
     def reset(self) -> None:
         """Forget the failures: an attempt succeeded."""
         self._delays = None
+
+
+def _seconds(delay: object) -> float:
+    """Check a delay.
+
+    Raises:
+        ValueError: It is no number of seconds.
+    """
+    seconds = math.nan if isinstance(delay, str | bytes) else float(cast("float", delay))
+    if not math.isfinite(seconds):
+        raise ValueError(f"not a number of seconds: {delay!r}")
+    return max(0.0, seconds)
 
 
 #: A connect answered sooner than this, in seconds, without a message, was not held at all.

@@ -62,14 +62,18 @@ class Codec:
         try:
             decoded = self._loads(data)
         except Exception as error:
-            raise ProtocolError(f"what came is no JSON: {_excerpt(data)}") from error
+            text = f"the server sent a payload that is not JSON: {_excerpt(data)}"
+            raise ProtocolError(text) from error
         # All dictionaries is the one case that matters for speed: decided without a Python loop.
         if type(decoded) is list and set(map(type, cast("list[object]", decoded))) <= _ONLY_DICT:
             return cast("list[Message]", decoded)
         if isinstance(decoded, dict):
             return [cast("Message", decoded)]
         if not isinstance(decoded, list):
-            raise ProtocolError(f"what came is JSON but no Bayeux: {_excerpt(data)}")
+            raise ProtocolError(
+                f"the server sent JSON that is no Bayeux payload, neither object nor list: "
+                f"{_excerpt(data)}"
+            )
         return _objects(cast("list[object]", decoded))
 
 
@@ -93,9 +97,10 @@ def _objects(decoded: list[object]) -> list[Message]:
             pending.pop()
     if skipped:
         # One line a payload: garbage may have a million of them.
-        _log.warning("skipped %d that are no messages, at first %.80r", len(skipped), skipped[0])
+        text = "skipped %d elements of a payload that are no messages, the first: %.80r"
+        _log.warning(text, len(skipped), skipped[0])
     if not messages:
-        raise ProtocolError("what came is a list without a single message")
+        raise ProtocolError("the server sent a list that holds no message")
     return messages
 
 

@@ -8,7 +8,7 @@ in one of four ways: a step is `Due`, new credentials are asked for, the session
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rx_cometd import messages as m
 from rx_cometd._protocol.advice import Advice, Reconnect, reconnect_of
@@ -18,6 +18,7 @@ from rx_cometd._protocol.outcomes import Changed, Due, Outcome, Step
 from rx_cometd._protocol.refusals import (
     as_authentication_error,
     authentication_failed,
+    cause_text,
     reached_server,
     unknown_client,
     unsupported,
@@ -61,7 +62,10 @@ class ConnectionCycle:
     Attributes:
         state: The state.
         client_id: The server's name for the session, ``None`` while there is none.
-        connection_type: The transport in use, ``None`` before the first is tried.
+        acknowledges: Whether the acknowledged messages extension is in force in the session: the
+            client asked for it, and the server agreed. (Older servers of CometD say that they
+            have it to every client, asked or not.)
+        advice: What the server advised.
         due: The step that is due, ``None`` while one is under way.
         over: Whether the session is over.
         error: Why, ``None`` where it was closed in order.
@@ -81,26 +85,30 @@ class ConnectionCycle:
         self._outcomes = outcomes
         self.state = ClientState.DISCONNECTED
         self.client_id: str | None = None
-        self.connection_type: ConnectionType | None = None
+        self.acknowledges = False
         self.due: Step | None = None
         self.over = False
         self.error: Exception | None = None
         self.awaits_credentials = False
         self._awaited_messages = 0
         self.advice = Advice()
-        self.negotiation = Negotiation(preferences)
+        self._negotiation = Negotiation(preferences)
         self._pace = Pace(backoff)
         self._max_network_delay = max_network_delay
         self._resume_timeout = min(resume_timeout, max_network_delay)
         self._credentials = credentials
-        #: Whether the request that failed went out before the credentials were last renewed.
-        self.outdated = False
         self._auth_tried = False
         self._step_after_auth = Step.HANDSHAKE
         self._listed: object = None
         self._resumable = False
+        self._acks_asked = False
 
     # -- the state -------------------------------------------------------------------------
+
+    @property
+    def connection_type(self) -> ConnectionType | None:
+        """The transport in use, ``None`` before the first is tried."""
+        return self._negotiation.current
 
     def begin(self, step: Step) -> bool:
         """Take a step, if it is the one that is due: a timer may be late, and one too many."""
@@ -152,13 +160,19 @@ class ConnectionCycle:
         Advice is cleared here: a successful reply may carry none, and what was known belongs
         to the old session (``cometd.js``, ``_handshake``).
         """
-        self.negotiation.begin()
-        self.connection_type = self.negotiation.current
+        self._negotiation.begin()
         self.advice = Advice()
         self.client_id = None
+        self.acknowledges = False
+        self._acks_asked = False
         self._resumable = False
         self._awaited_messages = 0
-        return m.handshake(fields, [t.value for t in self.negotiation.preferences])
+        return m.handshake(fields, [t.value for t in self._negotiation.preferences])
+
+    def handshake_leaves(self, message: Message) -> None:
+        """Look at a handshake as it goes out, past the extensions: whether it asks for acks."""
+        ext: object = message.get("ext")
+        self._acks_asked = isinstance(ext, dict) and bool(cast("dict[str, object]", ext).get("ack"))
 
     @property
     def handshake_timeout(self) -> float:
@@ -166,7 +180,9 @@ class ConnectionCycle:
 
         Less where another transport is still to be tried within the same resume_timeout.
         """
-        return self._resume_timeout if self.negotiation.has_alternative else self._max_network_delay
+        return (
+            self._resume_timeout if self._negotiation.has_alternative else self._max_network_delay
+        )
 
     def connect(self, now: float) -> tuple[Message, float]:
         """Make a connect, and say how many seconds its reply may take.
@@ -184,7 +200,7 @@ class ConnectionCycle:
         return message, self._resume_timeout if resumes else self._max_network_delay
 
     def disconnect(self) -> bool:
-        """Begin to say goodbye. Tells whether there is a session, and a link, to say it on."""
+        """Begin to end the session. Tells whether there is one, and a link to end it over."""
         if self.state in (ClientState.CONNECTING, ClientState.CONNECTED):
             self.due = None
             self._awaited_messages = 0
@@ -202,16 +218,16 @@ class ConnectionCycle:
             self.handshake_failed(ProtocolError("a handshake reply without a clientId"))
             return False
         self._listed = reply.get("supportedConnectionTypes")
-        if not self.negotiation.choose(self._listed):
-            self.end(ClientError(f"the server speaks none of {self._preferred()}"))
+        if not self._negotiation.choose(self._listed):
+            self.end(self._nothing_in_common())
             return False
-        self.connection_type = self.negotiation.current
         self.client_id = client_id
         self.advice = self.advice.merge(reply.get("advice"))
         if reconnect_of(reply.get("advice")) is Reconnect.NONE:
             self.end(ServerError("the server advised against connecting", reply))
             return False
         self._pace.link_up()
+        self.acknowledges = self._acks_asked and _acknowledges(reply)
         self._become(ClientState.CONNECTING)
         self._await_messages(reply)
         return True
@@ -245,11 +261,16 @@ class ConnectionCycle:
             if self._awaited_messages <= 0:
                 self._due(Step.CONNECT, self.advice.interval)
 
-    def handshake_failed(self, error: Exception) -> None:
-        """Take a handshake that was refused, or lost, or could not even be made."""
+    def handshake_failed(self, error: Exception, *, outdated: bool = False) -> None:
+        """Take a handshake that was refused, or lost, or could not even be made.
+
+        Args:
+            error: What happened.
+            outdated: Whether it went out before the credentials were last renewed.
+        """
         if self.over:
             return
-        if self._authenticate(error, Step.HANDSHAKE):
+        if self._authenticate(error, Step.HANDSHAKE, outdated=outdated):
             return
         if isinstance(error, ServerError):
             self._handshake_refused(error)
@@ -261,7 +282,7 @@ class ConnectionCycle:
     def _handshake_refused(self, error: ServerError) -> None:
         self.advice = self.advice.merge(error.advice)
         advised = reconnect_of(error.advice)
-        # Without advice, and without new credentials, it is no use to knock again.
+        # Without advice, and without new credentials, it is no use to try again.
         if advised is Reconnect.NONE or (advised is None and authentication_failed(error)):
             self.end(error)
         else:
@@ -269,13 +290,13 @@ class ConnectionCycle:
             self._due(Step.HANDSHAKE, self._pace.after_failure(self.advice))
 
     def _handshake_lost(self, error: Exception) -> None:
-        tried = self.negotiation.current
         if reached_server(error):
-            self.negotiation.failed(unsupported=unsupported(error))
-        if not self.negotiation.begin():
-            self.end(_chained(ClientError(f"the server speaks none of {self._preferred()}"), error))
+            self._negotiation.failed(unsupported=unsupported(error))
+        upcoming = self._negotiation.upcoming()
+        if upcoming is None:
+            self.end(self._no_way_left(error))
             return
-        fallback = self.negotiation.follows(tried)
+        fallback = self._negotiation.falls_back(upcoming)
         self._become(ClientState.REHANDSHAKING, error)
         self._due(Step.HANDSHAKE, 0.0 if fallback else self._pace.after_failure(self.advice))
 
@@ -284,7 +305,7 @@ class ConnectionCycle:
         if self.state in _LEAVING:
             return
         self.advice = self.advice.merge(reply.get("advice"))
-        self.negotiation.worked()
+        self._negotiation.worked()
         self._pace.link_up()
         self._auth_tried = False
         resumed = self._resumable
@@ -298,25 +319,31 @@ class ConnectionCycle:
         else:
             self._due(Step.CONNECT, self._pace.after_connect(self.advice, now))
 
-    def connect_failed(self, error: Exception, now: float) -> None:
-        """Take a connect that was refused, or that the network or the HTTP swallowed."""
+    def connect_failed(self, error: Exception, now: float, *, outdated: bool = False) -> None:
+        """Take a connect that was refused, or that the network or the HTTP swallowed.
+
+        Args:
+            error: What happened.
+            now: The time, in seconds.
+            outdated: Whether it went out before the credentials were last renewed.
+        """
         if self.state in _LEAVING:
             return
         if isinstance(error, ServerError):
-            self._connect_refused(error, now)
-        elif self._authenticate(error, Step.CONNECT):
+            self._connect_refused(error, now, outdated=outdated)
+        elif self._authenticate(error, Step.CONNECT, outdated=outdated):
             return
         elif authentication_failed(error):
             self.end(as_authentication_error(error))
         else:
             self._connect_lost(error, now)
 
-    def _connect_refused(self, error: ServerError, now: float) -> None:
+    def _connect_refused(self, error: ServerError, now: float, *, outdated: bool) -> None:
         known = self.advice.reconnect
         self.advice = self.advice.merge(error.advice)
         advised = reconnect_of(error.advice)
         step = Step.CONNECT if advised in (None, Reconnect.RETRY) else Step.HANDSHAKE
-        if self._authenticate(error, step):
+        if self._authenticate(error, step, outdated=outdated):
             return
         if advised is None and authentication_failed(error):
             advised = Reconnect.NONE
@@ -333,9 +360,8 @@ class ConnectionCycle:
         resuming = self.state is ClientState.UNCONNECTED
         if reached_server(error):
             # The handshake came through: a 404 now is a passing trouble (a redeployment).
-            self.negotiation.failed(unsupported=False)
-            self.negotiation.choose(self._listed)
-            self.connection_type = self.negotiation.current
+            self._negotiation.failed(unsupported=False)
+            self._negotiation.choose(self._listed)
         if resuming and isinstance(error, TransportTimeoutError):
             # A live server answers a resuming connect at once. Faye does not while it still
             # holds the one of the dead link; a new session is the way out.
@@ -362,11 +388,11 @@ class ConnectionCycle:
 
     # -- decisions -------------------------------------------------------------------------
 
-    def _authenticate(self, error: Exception, step: Step) -> bool:
+    def _authenticate(self, error: Exception, step: Step, *, outdated: bool) -> bool:
         """Ask for new credentials if they might help. Tells whether that settles the matter."""
         if not self._credentials.might_help(error):
             return False
-        if self._auth_tried and not self.outdated:
+        if self._auth_tried and not outdated:
             self.end(as_authentication_error(error))
             return True
         self._auth_tried = True
@@ -374,7 +400,7 @@ class ConnectionCycle:
         self.awaits_credentials = True
         if self.state not in (ClientState.HANDSHAKING, ClientState.REHANDSHAKING):
             self._become(ClientState.UNCONNECTED, error)
-        if self.outdated:
+        if outdated:
             self.authenticated()
         else:
             self._credentials.ask(error)
@@ -383,7 +409,7 @@ class ConnectionCycle:
     def _rehandshake(self, error: Exception | None) -> None:
         """Seek a new session."""
         if not isinstance(error, TransportError):
-            self.negotiation.renew()
+            self._negotiation.renew()
         self._become(ClientState.REHANDSHAKING, error)
         self._due(Step.HANDSHAKE, self._pace.before_new_session(self.advice))
 
@@ -396,10 +422,30 @@ class ConnectionCycle:
             self._become(ClientState.UNCONNECTED, error)
             self._due(Step.CONNECT, delay)
 
+    def _nothing_in_common(self) -> ClientError:
+        listed = ", ".join(map(str, self._listed)) if isinstance(self._listed, list) else ""
+        return ClientError(
+            f"no connection type in common: the server lists {listed or 'none'}, "
+            f"this client may use {self._preferred()}: give one that the server lists"
+        )
+
+    def _no_way_left(self, error: Exception) -> ClientError:
+        failure = ClientError(
+            f"the server answers a handshake over none of the connection types that this client "
+            f"may use ({self._preferred()}): is there a Bayeux server at this address? "
+            f"Last: {cause_text(error)}"
+        )
+        failure.__cause__ = error
+        return failure
+
     def _preferred(self) -> str:
-        return ", ".join(t.value for t in self.negotiation.preferences)
+        return ", ".join(t.value for t in self._negotiation.preferences)
 
 
-def _chained(error: Exception, cause: Exception) -> Exception:
-    error.__cause__ = cause
-    return error
+def _acknowledges(reply: Message) -> bool:
+    """Tell whether a handshake reply grants acknowledged messages: ``true``, or ``enabled``."""
+    ext: object = reply.get("ext")
+    granted: object = cast("dict[str, object]", ext).get("ack") if isinstance(ext, dict) else None
+    if isinstance(granted, dict):
+        return cast("dict[str, object]", granted).get("enabled") is True
+    return granted is True

@@ -30,7 +30,7 @@ class Negotiation:
 
     Attributes:
         preferences: The same.
-        current: The type in use, or the one to be tried next.
+        current: The type in use, ``None`` before the first is tried.
 
     Raises:
         ClientError: There is no preference.
@@ -40,35 +40,45 @@ class Negotiation:
         if not preferences:
             raise ClientError("no connection type is given")
         self.preferences = tuple(preferences)
-        self.current = self.preferences[0]
+        self.current: ConnectionType | None = None
         self._unsupported: set[ConnectionType] = set()
         self._doubtful: set[ConnectionType] = set()
         self._proven: set[ConnectionType] = set()
 
     def begin(self) -> bool:
         """Take the type for the next handshake as current. Tells whether there is one."""
+        upcoming = self.upcoming()
+        if upcoming is not None:
+            self.current = upcoming
+        return upcoming is not None
+
+    def upcoming(self) -> ConnectionType | None:
+        """Give the type for the next handshake, ``None`` where all proved not to work."""
         usable = [t for t in self.preferences if t not in self._unsupported]
         trusted = [t for t in usable if t not in self._doubtful]
         if not trusted:
             # All were tried: the next round begins with the first preference.
             self._doubtful.clear()
             trusted = usable
-        if not trusted:
-            return False
-        self.current = trusted[0]
-        return True
+        return trusted[0] if trusted else None
 
-    def follows(self, tried: ConnectionType) -> bool:
-        """Tell whether the current type is a later preference than the one that was tried."""
-        return self.preferences.index(self.current) > self.preferences.index(tried)
+    def falls_back(self, upcoming: ConnectionType) -> bool:
+        """Tell whether a type is a later preference than the current one."""
+        return upcoming in self._later
 
     @property
     def has_alternative(self) -> bool:
         """Whether a later preference could be tried, should the current type fail."""
-        later = self.preferences[self.preferences.index(self.current) + 1 :]
         return self.current not in self._proven and any(
-            t not in self._unsupported | self._doubtful for t in later
+            t not in self._unsupported | self._doubtful for t in self._later
         )
+
+    @property
+    def _later(self) -> tuple[ConnectionType, ...]:
+        """The preferences after the current one."""
+        if self.current is None:
+            return ()
+        return self.preferences[self.preferences.index(self.current) + 1 :]
 
     def choose(self, listed: object) -> bool:
         """Take one of the types that a handshake reply lists. Tells whether there is overlap.
@@ -87,8 +97,9 @@ class Negotiation:
 
     def worked(self) -> None:
         """Note that a connect succeeded over the current type: it is trusted from now on."""
-        self._proven.add(self.current)
-        self._doubtful.discard(self.current)
+        if self.current is not None:
+            self._proven.add(self.current)
+            self._doubtful.discard(self.current)
 
     def failed(self, *, unsupported: bool) -> None:
         """Note that the server, or something on the way to it, does not let the type through.
@@ -96,7 +107,7 @@ class Negotiation:
         Args:
             unsupported: Whether the failure says that the server does not speak it at all.
         """
-        if self.current not in self._proven:
+        if self.current is not None and self.current not in self._proven:
             (self._unsupported if unsupported else self._doubtful).add(self.current)
 
     def renew(self) -> None:

@@ -1,6 +1,6 @@
 """What is to be sent: payloads that are made up, and what waits for the next ordinary one.
 
-Ordinary requests are made up into a payload as late as can be: what was wished for and given up
+Ordinary requests are made up into a payload as late as can be: what was asked for and taken back
 within one turn of the event loop cancels out, and all the rest travels together.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rx_cometd._protocol.outcomes import Lane, Outgoing
-from rx_cometd._protocol.requests import Kind, Request, Requests
+from rx_cometd._protocol.requests import Kind, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["Outbox"]
 
 
+_RECONCILING = (Kind.SUBSCRIBE, Kind.UNSUBSCRIBE)
+
+
 class Outbox:
     """Makes up payloads.
 
     Args:
         cycle: Knows the identifier of the session.
-        requests: Knows what was cancelled meanwhile.
         reconciliation: Makes the subscribes and unsubscribes.
         credentials: What is sent is sent with those of now.
         timeout: Seconds that a reply may take, unless said otherwise.
@@ -36,13 +38,11 @@ class Outbox:
     def __init__(
         self,
         cycle: ConnectionCycle,
-        requests: Requests,
         reconciliation: Reconciliation,
         credentials: Credentials,
         timeout: float,
     ) -> None:
         self._cycle = cycle
-        self._requests = requests
         self._reconciliation = reconciliation
         self._credentials = credentials
         self._timeout = timeout
@@ -60,7 +60,7 @@ class Outbox:
         self._ordinary += entries
 
     def remove(self, request: Request) -> None:
-        """Let go of a request that waits, if it does: an outage may be long."""
+        """Forget a request that waits, if it does: it was cancelled."""
         if request in self._ordinary:
             self._ordinary.remove(request)
 
@@ -82,13 +82,26 @@ class Outbox:
         requests = [ask(entry) if isinstance(entry, str) else entry for entry in entries]
         self.put(Lane.ORDINARY, requests)
 
+    def put_resubscribe(self) -> None:
+        """Make up the payload that asks a new session for all channels that are desired.
+
+        What still waits to be asked of the old one is asked with it.
+        """
+        requests = self._reconciliation.ask_all()
+        self._ordinary = [
+            entry
+            for entry in self._ordinary
+            if isinstance(entry, str) or entry.kind not in _RECONCILING
+        ]
+        self.put(Lane.RESUBSCRIBE, requests)
+
     def put(
         self, lane: Lane, requests: Iterable[Request | None], timeout: float | None = None
     ) -> None:
-        """Make up a payload of requests, but for those cancelled meanwhile."""
+        """Make up a payload of requests; ``None`` stands for what need not be asked."""
         messages: list[Message] = []
         for request in requests:
-            if request is None or request.id not in self._requests:
+            if request is None:
                 continue
             self._credentials.stamp(request)
             request.sent = True

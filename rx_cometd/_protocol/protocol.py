@@ -1,9 +1,11 @@
 """The Bayeux protocol, client side, without I/O.
 
 Everything that decides what a client does next lives here and in `connection_cycle`, and
-nothing here waits, sends, reads a clock or calls back: messages and failures go in, `take` and
-`outcomes` give (and clear) what is to be sent and what became of it, and delays are returned as
-`Due` outcomes, never slept.
+nothing here waits, sends or reads a clock: messages and failures go in, `take` and `outcomes`
+give (and clear) what is to be sent and what became of it, and delays are returned as `Due`
+outcomes, never slept. Two functions of the user are called here, where what they give is needed:
+the ``fields`` of a subscribe and the ``backoff``; one that raises fails its observers, or is
+replaced.
 
 The law of this file, after the Bayeux specification and the reference clients:
 
@@ -27,7 +29,7 @@ from rx_cometd._protocol.credentials import Credentials
 from rx_cometd._protocol.outbox import Outbox
 from rx_cometd._protocol.outcomes import Ended, Lane, Outcome, Outgoing, Settled, Step
 from rx_cometd._protocol.replies import Replies
-from rx_cometd._protocol.requests import Kind, Requests
+from rx_cometd._protocol.requests import Kind, Request, Requests
 from rx_cometd._protocol.subscriptions import Reconciliation
 from rx_cometd.exceptions import TransportConnectionClosed
 from rx_cometd.states import ClientState
@@ -35,6 +37,7 @@ from rx_cometd.states import ClientState
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+    from rx_cometd._protocol.advice import Advice
     from rx_cometd._protocol.subscriptions import Fields
     from rx_cometd.connection_types import ConnectionType
     from rx_cometd.messages import Message
@@ -69,7 +72,7 @@ class Protocol:
     ) -> None:
         self._outcomes: list[Outcome] = []
         self._credentials = Credentials(self._outcomes, renewable=authenticates)
-        self.cycle = ConnectionCycle(
+        self._cycle = ConnectionCycle(
             connection_types,
             backoff=Backoff(backoff),
             max_network_delay=max_network_delay,
@@ -77,25 +80,99 @@ class Protocol:
             credentials=self._credentials,
             outcomes=self._outcomes,
         )
-        self.requests = Requests()
-        self._reconciliation = Reconciliation(self.requests, Backoff(backoff), self._outcomes)
-        self.subscriptions = self._reconciliation.subscriptions
+        self._requests = Requests()
+        self._reconciliation = Reconciliation(self._requests, Backoff(backoff), self._outcomes)
+        self._subscriptions = self._reconciliation.subscriptions
         self._outbox = Outbox(
-            self.cycle,
-            self.requests,
+            self._cycle,
             self._reconciliation,
             self._credentials,
             max_network_delay,
         )
         self._replies = Replies(
-            cycle=self.cycle,
-            requests=self.requests,
+            cycle=self._cycle,
+            requests=self._requests,
             reconciliation=self._reconciliation,
             outbox=self._outbox,
             credentials=self._credentials,
             outcomes=self._outcomes,
         )
         self._ended = False
+
+    # -- what is known -------------------------------------------------------------------------
+
+    @property
+    def state(self) -> ClientState:
+        """Where the session is in its life."""
+        return self._cycle.state
+
+    @property
+    def over(self) -> bool:
+        """Whether the session is over."""
+        return self._cycle.over
+
+    @property
+    def due(self) -> Step | None:
+        """The step that is due, ``None`` while one is under way."""
+        return self._cycle.due
+
+    @property
+    def client_id(self) -> str | None:
+        """The server's name for the session, ``None`` while there is none."""
+        return self._cycle.client_id
+
+    @property
+    def connection_type(self) -> ConnectionType | None:
+        """The transport in use, ``None`` before the first is tried."""
+        return self._cycle.connection_type
+
+    @property
+    def acknowledges(self) -> bool:
+        """Whether both sides agreed on acknowledged messages in this session."""
+        return self._cycle.acknowledges
+
+    @property
+    def advice(self) -> Advice:
+        """What the server advised."""
+        return self._cycle.advice
+
+    @property
+    def first_event_at(self) -> float | None:
+        """When the first event message came since the last connect went out, if any did."""
+        return self._cycle.first_event_at
+
+    @property
+    def has_calls(self) -> bool:
+        """Whether a call waits for its answer."""
+        return bool(self._requests.calls)
+
+    @property
+    def awaits_replies(self) -> bool:
+        """Whether replies are to come to anything sent but handshakes and connects."""
+        return any(
+            request.kind not in (Kind.HANDSHAKE, Kind.CONNECT) and not request.acknowledged
+            for request in self._requests.sent()
+        )
+
+    def requests(self) -> list[Request]:
+        """Give the requests that were not answered yet, sent or not, in order."""
+        return self._requests.all()
+
+    def waiting(self, request_ids: Iterable[str]) -> list[Request]:
+        """Give those of some requests that were sent, and still wait for their replies."""
+        return self._requests.waiting(request_ids)
+
+    def subscribed(self) -> frozenset[str]:
+        """Give the channels that the server has confirmed."""
+        return self._subscriptions.confirmed()
+
+    def is_subscribed(self, channel: str) -> bool:
+        """Tell whether the server has confirmed a channel."""
+        return self._subscriptions.is_confirmed(channel)
+
+    def is_known(self, channel: str) -> bool:
+        """Tell whether anything is desired of a channel, or asked of the server about it."""
+        return channel in self._subscriptions
 
     # -- what is to be done --------------------------------------------------------------------
 
@@ -109,7 +186,7 @@ class Protocol:
     @property
     def has_ordinary(self) -> bool:
         """Whether `take` would now give an ordinary payload, were it not held back."""
-        return self._outbox.has_ordinary and self.cycle.state in _LINK_UP
+        return self._outbox.has_ordinary and self._cycle.state in _LINK_UP
 
     def take(self, *, ordinary: bool = True) -> list[Outgoing]:
         """Take and clear the payloads to send, in order.
@@ -126,7 +203,7 @@ class Protocol:
 
     def open(self) -> None:
         """Begin a session: a handshake is due."""
-        self.cycle.open()
+        self._cycle.open()
 
     def handshake(self, fields: Mapping[str, Any]) -> None:
         """Take the step `Step.HANDSHAKE`; where that is not due (any more), do nothing.
@@ -134,14 +211,15 @@ class Protocol:
         Args:
             fields: Extra fields of the message, ``ext`` for instance.
         """
-        if self.cycle.begin(Step.HANDSHAKE):
-            request = self.requests.add(Kind.HANDSHAKE, self.cycle.handshake(fields))
-            self._outbox.put(Lane.HANDSHAKE, [request], self.cycle.handshake_timeout)
+        if self._cycle.begin(Step.HANDSHAKE):
+            self._replies.lose_calls()
+            request = self._requests.add(Kind.HANDSHAKE, self._cycle.handshake(fields))
+            self._outbox.put(Lane.HANDSHAKE, [request], self._cycle.handshake_timeout)
 
     def handshake_unready(self, error: Exception) -> None:
         """Take the failure to make up a handshake: the user's fields could not be had."""
-        if self.cycle.begin(Step.HANDSHAKE):
-            self.cycle.handshake_failed(error)
+        if self._cycle.begin(Step.HANDSHAKE):
+            self._cycle.handshake_failed(error)
 
     def connect(self, now: float) -> None:
         """Take the step `Step.CONNECT`; where that is not due (any more), do nothing.
@@ -149,25 +227,25 @@ class Protocol:
         Args:
             now: The time, in seconds of any steady clock.
         """
-        if self.cycle.begin(Step.CONNECT):
-            message, timeout = self.cycle.connect(now)
-            request = self.requests.add(Kind.CONNECT, message)
+        if self._cycle.begin(Step.CONNECT):
+            message, timeout = self._cycle.connect(now)
+            request = self._requests.add(Kind.CONNECT, message)
             self._outbox.put(Lane.CONNECT, [request], timeout)
 
     def disconnect(self) -> None:
         """End the session in order: a disconnect goes out if there is a link, or it just ends."""
-        if self.cycle.over or self.cycle.state is ClientState.DISCONNECTING:
+        if self._cycle.over or self._cycle.state is ClientState.DISCONNECTING:
             return
-        if self.cycle.disconnect():
+        if self._cycle.disconnect():
             self._outbox.put_ordinary()
-            request = self.requests.add(Kind.DISCONNECT, {"channel": m.DISCONNECT})
+            request = self._requests.add(Kind.DISCONNECT, {"channel": m.DISCONNECT})
             self._outbox.put(Lane.DISCONNECT, [request])
         else:
             self._conclude()
 
     def end(self, error: Exception | None) -> None:
         """End the session at once: nothing goes out any more."""
-        self.cycle.end(error)
+        self._cycle.end(error)
         self._conclude()
 
     # -- the user's requests -------------------------------------------------------------------
@@ -177,18 +255,18 @@ class Protocol:
     ) -> str:
         """Have a message published, or a service called. Gives the identifier of the request."""
         message: Any = {**fields, "channel": channel, "data": data}
-        request = self.requests.add(Kind.CALL if call else Kind.PUBLISH, message)
+        request = self._requests.add(Kind.CALL if call else Kind.PUBLISH, message)
         self._outbox.add(request)
         return request.id
 
     def subscribe(self, channel: str, fields: Fields = None) -> None:
-        """Wish for a channel, in this session and all that follow."""
-        self.subscriptions.desire(channel, fields)
+        """Have a channel subscribed to, in this session and all that follow."""
+        self._subscriptions.desire(channel, fields)
         self._outbox.add(channel)
 
     def unsubscribe(self, channel: str) -> None:
-        """Wish for a channel no longer."""
-        self.subscriptions.undesire(channel)
+        """Have a channel unsubscribed from."""
+        self._subscriptions.undesire(channel)
         self._outbox.add(channel)
 
     # -- what came -----------------------------------------------------------------------------
@@ -223,21 +301,39 @@ class Protocol:
         """Take the end of an HTTP response: what it did not answer never will be."""
         self._replies.finish(request_ids, now)
 
+    def leaving(self, messages: list[Message], request_ids: Collection[str]) -> list[Message]:
+        """Take note of messages that go out now, past the extensions.
+
+        Args:
+            messages: The messages; extensions may have added some.
+            request_ids: The requests among them.
+
+        Returns:
+            The messages but for the requests that were cancelled, or failed, since they were
+            made up.
+        """
+        for message in messages:
+            if message.get("channel") == m.HANDSHAKE:
+                self._cycle.handshake_leaves(message)
+        waiting = {request.id for request in self._requests.waiting(request_ids)}
+        gone = set(request_ids) - waiting
+        return [m for m in messages if m.get("id") not in gone] if gone else messages
+
     def is_stale(self, outgoing: Outgoing) -> bool:
         """Tell whether an ordinary payload came too late: the link, or its session, is lost."""
         if outgoing.lane not in (Lane.ORDINARY, Lane.RESUBSCRIBE):
             return False
-        client_id = self.cycle.client_id
+        client_id = self._cycle.client_id
         stale = any(message.get("clientId") != client_id for message in outgoing.messages)
-        return stale or self.cycle.state not in _LINK_UP_OR_LEAVING
+        return stale or self._cycle.state not in _LINK_UP_OR_LEAVING
 
     def postpone(self, request_ids: Iterable[str], now: float) -> None:
         """Have requests travel later that were made up, but never sent.
 
-        Wishes for channels are made up anew; what the user published is not.
+        Subscribes and unsubscribes are made up anew; what the user published is not.
         """
         lost = TransportConnectionClosed("the link was lost before the request was sent")
-        for request in self.requests.waiting(request_ids):
+        for request in self._requests.waiting(request_ids):
             if request.kind in (Kind.PUBLISH, Kind.CALL):
                 self._outbox.postpone(request)
             else:
@@ -245,9 +341,9 @@ class Protocol:
 
     def cancel(self, request_id: str) -> None:
         """Forget a request whose caller no longer waits; unsent, it is not sent at all."""
-        request = self.requests.get(request_id)
+        request = self._requests.get(request_id)
         if request is not None:
-            self.requests.settle(request)
+            self._requests.settle(request)
             self._outbox.remove(request)
 
     def resend(self) -> None:
@@ -266,10 +362,10 @@ class Protocol:
 
     def _conclude(self) -> None:
         """Fail what still waits when the session is over, and say so, once."""
-        if not self.cycle.over:
+        if not self._cycle.over:
             return
-        error = self.cycle.error
-        for request in self.requests.take_all():
+        error = self._cycle.error
+        for request in self._requests.take_all():
             if request.kind in (Kind.PUBLISH, Kind.CALL):
                 lost = error or TransportConnectionClosed("the client was closed")
                 self._outcomes.append(Settled(request.id, None, lost))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "as_authentication_error",
     "authentication_failed",
+    "cause_text",
     "is_lost",
     "reached_server",
     "refusal",
@@ -82,9 +83,14 @@ def as_authentication_error(error: Exception) -> Exception:
     """Give an authentication failure, however it was told, as an `AuthenticationError`."""
     if isinstance(error, AuthenticationError):
         return error
-    failure = AuthenticationError(f"the server wants other credentials: {error}")
+    failure = AuthenticationError(f"the server wants other credentials: {cause_text(error)}")
     failure.__cause__ = error
     return failure
+
+
+def cause_text(error: BaseException) -> str:
+    """Give the text of a cause, for the text of the error that it led to."""
+    return str(error) or type(error).__name__
 
 
 def is_lost(error: Exception) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rx_cometd import messages as m
 from rx_cometd._protocol.advice import Reconnect, reconnect_of
-from rx_cometd._protocol.outcomes import Lane, Outcome, Settled
+from rx_cometd._protocol.outcomes import Outcome, Settled
 from rx_cometd._protocol.refusals import (
     as_authentication_error,
     authentication_failed,
@@ -21,7 +21,7 @@ from rx_cometd._protocol.refusals import (
     unknown_client,
 )
 from rx_cometd._protocol.requests import Kind, Request, Requests
-from rx_cometd.exceptions import ProtocolError, ServerError
+from rx_cometd.exceptions import ProtocolError, ServerError, TransportConnectionClosed
 from rx_cometd.states import ClientState
 
 if TYPE_CHECKING:
@@ -132,12 +132,22 @@ class Replies:
             if not request.acknowledged:
                 self._fail(request, error, now)
 
+    def lose_calls(self) -> None:
+        """Fail the calls whose answer was to come in the session that is given up now."""
+        for request in list(self._requests.calls.values()):
+            if request.acknowledged:
+                error = TransportConnectionClosed(
+                    f"the session was lost before the answer came from {request.channel}"
+                )
+                self._settle_failed(request, error)
+
     # -- credentials ---------------------------------------------------------------------------
 
     def authenticated(self) -> None:
         """Send again, once, what failed for want of the credentials that are there now."""
         for request in self._credentials.renewed():
-            self._outbox.resend(request)
+            if request.id in self._requests:
+                self._outbox.resend(request)
         if self._new_session_needed:
             self._new_session_needed = False
             # The connect that is held belongs to the old session; nobody waits for it any more.
@@ -206,7 +216,7 @@ class Replies:
             self._refused(request, reply, now, ())
 
     def _unrequested(self, reply: Message) -> None:
-        """Take what answers no request: a goodbye of the server, or a stale or foreign reply."""
+        """Take what answers no request: a disconnect by the server, or a stale or foreign reply."""
         if reply.get("channel") == m.DISCONNECT:
             # Acted upon after the rest of the payload: Salesforce says why in what follows.
             self._server_disconnect = ServerError("the server ended the session", reply)
@@ -233,7 +243,7 @@ class Replies:
     def _cycle_succeeded(self, kind: Kind, reply: Message, now: float) -> None:
         if kind is Kind.HANDSHAKE:
             if self._cycle.handshaken(reply):
-                self._outbox.put(Lane.RESUBSCRIBE, self._reconciliation.ask_all())
+                self._outbox.put_resubscribe()
         elif kind is Kind.CONNECT:
             was_up = self._cycle.state is ClientState.CONNECTED
             self._cycle.connected(reply, now)
@@ -274,13 +284,13 @@ class Replies:
     def _cycle_failed(self, request: Request, error: Exception, now: float) -> None:
         """Hand a refused or failed handshake, connect or disconnect to the cycle."""
         self._requests.settle(request)
-        self._cycle.outdated = self._credentials.are_newer_than(request)
+        outdated = self._credentials.are_newer_than(request)
         if request.kind is Kind.DISCONNECT:
             self._cycle.end(None)
         elif request.kind is Kind.HANDSHAKE:
-            self._cycle.handshake_failed(error)
+            self._cycle.handshake_failed(error, outdated=outdated)
         else:
-            self._cycle.connect_failed(error, now)
+            self._cycle.connect_failed(error, now, outdated=outdated)
 
     def _lose(self, request: Request) -> None:
         self._requests.settle(request)

@@ -89,16 +89,20 @@ class Requests:
         return self._waiting.get(request_id)
 
     def settle(self, request: Request) -> None:
-        """Let go of a request: it was answered, or never will be."""
+        """Forget a request: it was answered, or never will be."""
         self._waiting.pop(request.id, None)
         self.calls.pop(request.id, None)
 
     def take_all(self) -> list[Request]:
-        """Let go of every request, and give them."""
+        """Forget every request, and give them."""
         requests = list(self._waiting.values())
         self._waiting.clear()
         self.calls.clear()
         return requests
+
+    def all(self) -> list[Request]:
+        """Give the waiting requests."""
+        return list(self._waiting.values())
 
     def sent(self) -> list[Request]:
         """Give the waiting requests that were sent."""

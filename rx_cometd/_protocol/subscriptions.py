@@ -1,6 +1,6 @@
 """Which channels are desired, which the server has, and the requests that bring the two together.
 
-A subscription is a wish that outlives sessions: what is *wanted* is set by `desire` and
+A subscription is desired beyond a session: what is *desired* is set by `desire` and
 `undesire`, what the server *has* by its replies, and `next_request` tells what to ask of the
 server so that the two agree. Asking late therefore costs nothing: a dispose and a subscribe
 within one turn of the event loop cancel out. `Reconciliation` makes those requests, in this session
@@ -57,7 +57,7 @@ class Subscription:
     Attributes:
         channel: Its name.
         fields: Extra fields of its subscribe requests.
-        wanted: Whether anybody observes it.
+        desired: Whether anybody observes it.
         known: What the server knows of it.
         request_id: The request under way; replies to earlier ones no longer count.
     """
@@ -87,11 +87,11 @@ class Subscriptions:
         return subscription is not None and subscription.known is _Known.SUBSCRIBED
 
     def desired(self) -> list[str]:
-        """Give the channels that are wanted, in the order in which they first were."""
+        """Give the channels that are desired, in the order in which they first were."""
         return [s.channel for s in self._by_channel.values() if s.desired]
 
     def desire(self, channel: str, fields: Fields) -> None:
-        """Wish for a channel."""
+        """Desire a channel: somebody observes it."""
         subscription = self._by_channel.get(channel)
         if subscription is None:
             self._by_channel[channel] = Subscription(channel, fields)
@@ -100,20 +100,20 @@ class Subscriptions:
             subscription.fields = fields
 
     def undesire(self, channel: str) -> None:
-        """Wish for a channel no longer."""
+        """Desire a channel no longer."""
         subscription = self._by_channel.get(channel)
         if subscription is not None:
             subscription.desired = False
             self._forget_if_idle(subscription)
 
     def new_session(self) -> list[str]:
-        """Note that the server knows nothing any more. Gives what it need not hear of now."""
+        """Note that the server knows nothing any more. Gives the channels no longer desired."""
         for subscription in self._by_channel.values():
             subscription.known = _Known.ABSENT
-        unwanted = [s.channel for s in self._by_channel.values() if not s.desired]
-        for channel in unwanted:
+        undesired = [s.channel for s in self._by_channel.values() if not s.desired]
+        for channel in undesired:
             del self._by_channel[channel]
-        return unwanted
+        return undesired
 
     def __contains__(self, channel: object) -> bool:
         return channel in self._by_channel
@@ -145,7 +145,7 @@ class Subscriptions:
     def refused(self, kind: Kind, channel: str, request_id: str) -> bool:
         """Note a refusal. Tells whether it still counts.
 
-        A refused subscribe ends the wish; a refused unsubscribe leaves the server as it was.
+        A refused subscribe is desired no longer; a refused unsubscribe leaves the server as it was.
         """
         subscription = self._current(channel, request_id)
         if subscription is None:
@@ -159,8 +159,8 @@ class Subscriptions:
     def lost(self, channel: str, request_id: str) -> bool:
         """Note that no reply will come, so that the server must be asked again.
 
-        Subscribing is idempotent, which is why the wish may be repeated and a publish may not.
-        What is asked then is what is wanted by then: the server may know of the channel though
+        Subscribing is idempotent, which is why a subscribe may be repeated and a publish may not.
+        What is asked then is what is desired by then: the server may know of the channel though
         its reply was lost. Tells whether the request still counted.
         """
         subscription = self._current(channel, request_id)
@@ -189,7 +189,7 @@ class Reconciliation:
         outcomes: Where what happened is put.
 
     Attributes:
-        subscriptions: What is wanted, and what the server has.
+        subscriptions: What is desired, and what the server has.
     """
 
     def __init__(self, requests: Requests, backoff: Backoff, outcomes: list[Outcome]) -> None:
@@ -201,13 +201,13 @@ class Reconciliation:
         self._lost: list[str] = []
 
     def ask(self, channel: str) -> Request | None:
-        """Make the request for what is wanted of a channel, if the server does not know."""
-        wish = self.subscriptions.next_request(channel)
-        if wish is None:
+        """Make the request for what is desired of a channel, if the server does not know."""
+        needed = self.subscriptions.next_request(channel)
+        if needed is None:
             if channel not in self.subscriptions:
                 self._outcomes.append(Unsubscribed(channel))
             return None
-        kind, subscription = wish
+        kind, subscription = needed
         try:
             fields = fields_of(subscription.fields) if kind is Kind.SUBSCRIBE else {}
         except Exception as error:  # the user's function; its observers are told

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from rx_cometd import messages as m
 from rx_cometd._protocol.requests import Kind
 from rx_cometd._session.deadlines import Deadline, Deadlines
 from rx_cometd._session.lanes import Lanes
@@ -54,8 +53,6 @@ class Exchanges:
         self._wire = Wire(settings, self, counters)
         self.lanes = Lanes(self._send)
         self._deadlines = Deadlines(self._expired)
-        #: Whether the ack extension is in force in this session.
-        self.acknowledges = False
         self._stopped = False
         #: Set once nothing is under way, if that is waited for.
         self._idle: asyncio.Future[None] | None = None
@@ -63,28 +60,26 @@ class Exchanges:
     # -- sending -------------------------------------------------------------------------------
 
     async def _send(self, outgoing: Outgoing) -> None:
-        """Send a payload, but for the requests that were cancelled meanwhile."""
-        requests = self._protocol.requests
-        messages = [message for message in outgoing.messages if message.get("id") in requests]
-        connection_type = self._protocol.cycle.connection_type
-        if not messages or connection_type is None:
+        """Send a payload; what is too late for its session travels in the next one."""
+        connection_type = self._protocol.connection_type
+        if connection_type is None:
             return
-        exchange = tuple(message.get("id", "") for message in messages)
+        exchange = tuple(message.get("id", "") for message in outgoing.messages)
         if self._protocol.is_stale(outgoing):
             self._protocol.postpone(exchange, self._loop.time())
             self._act()
             return
         try:
-            await self._wire.send(connection_type, messages, outgoing.timeout)
+            await self._wire.send(connection_type, outgoing.messages, outgoing.timeout)
         except Exception as error:
             self.failed(exchange, error)
 
-    def leaving(self, exchange: Exchange, timeout: float) -> list[str]:
-        """Take note of requests that go out now, past the extensions; give those that wait."""
-        waiting = [request.id for request in self._protocol.requests.waiting(exchange)]
-        if waiting and self._protocol.cycle.connection_type is ConnectionType.WEBSOCKET:
-            self._deadlines.add(tuple(waiting), timeout)
-        return waiting
+    def leaving(self, messages: list[Message], exchange: Exchange, timeout: float) -> list[Message]:
+        """Take note of messages that go out now; give them but for what was cancelled."""
+        messages = self._protocol.leaving(messages, exchange)
+        if messages and self._protocol.connection_type is ConnectionType.WEBSOCKET:
+            self._deadlines.add(exchange, timeout)
+        return messages
 
     def _expired(self, deadline: Deadline) -> None:
         """Act on replies that are late over the WebSocket.
@@ -94,7 +89,7 @@ class Exchanges:
         long (a big batch may clog the link). So whatever was heard before an outage, it is
         found within ``advice.timeout + max_network_delay``.
         """
-        waiting = self._protocol.requests.waiting(deadline.request_ids)
+        waiting = self._protocol.waiting(deadline.request_ids)
         held = tuple(request.id for request in waiting if self._wire.holds(request.id))
         if held:  # the reply is here, and an extension has its own time
             self._deadlines.add(held, self._settings.max_network_delay)
@@ -113,7 +108,7 @@ class Exchanges:
         self._act()
 
     def drop_websocket(self) -> None:
-        """Let go of the WebSocket: another transport is used from now on."""
+        """Drop the WebSocket: another transport is used from now on."""
         self._wire.drop()
 
     async def renew_upgrade(self) -> None:
@@ -124,25 +119,19 @@ class Exchanges:
         """
         if not self._wire.upgraded_with_credentials:
             return
-        if self._under_way():
+        if self._protocol.awaits_replies:
             self._idle = self._loop.create_future()
             await asyncio.wait([self._idle], timeout=self._settings.max_network_delay)
             self._idle = None
-        if self._protocol.cycle.connection_type is ConnectionType.WEBSOCKET:
+        if self._protocol.connection_type is ConnectionType.WEBSOCKET:
             self._wire.drop()
             closed = TransportConnectionClosed("the WebSocket is opened anew, with new credentials")
             self._protocol.lose(closed, self._loop.time())
 
-    def _under_way(self) -> bool:
-        """Tell whether replies to ordinary requests are still to come."""
-        return any(
-            request.kind not in (Kind.HANDSHAKE, Kind.CONNECT) and not request.acknowledged
-            for request in self._protocol.requests.sent()
-        )
-
     def _note_idle(self) -> None:
-        if self._idle is not None and not self._idle.done() and not self._under_way():
-            self._idle.set_result(None)
+        idle = self._idle
+        if idle is not None and not idle.done() and not self._protocol.awaits_replies:
+            idle.set_result(None)
 
     # -- receiving -----------------------------------------------------------------------------
 
@@ -152,9 +141,7 @@ class Exchanges:
         """Take messages: replies to the protocol, events to the observers."""
         if self._stopped:
             return
-        handshaking = self._protocol.cycle.client_id is None
-        if handshaking:
-            self._note_ack(messages)
+        handshaking = self._protocol.client_id is None
         retries = () if payload is None else payload.retries
         events = self._protocol.receive(messages, self._loop.time(), exchange, retries)
         if handshaking:
@@ -171,13 +158,6 @@ class Exchanges:
             payload.delivered()
         self._act()
         self._note_idle()
-
-    def _note_ack(self, messages: list[Message]) -> None:
-        """See whether the ack extension is in force: both forms of its reply are truthy."""
-        for message in messages:
-            if message.get("channel") == m.HANDSHAKE:
-                ext: object = message.get("ext")
-                self.acknowledges = isinstance(ext, dict) and bool(ext.get("ack"))
 
     def failed(self, exchange: Exchange, error: Exception) -> None:
         """Take the failure of requests."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.exceptions import ClientError
@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from rx_cometd.statistics import Counters
 
 __all__ = ["FlowControl"]
+
+
+class Negotiated(Protocol):
+    """What client and server agreed on in the handshake."""
+
+    @property
+    def connection_type(self) -> ConnectionType | None:
+        """How the messages travel."""
+        ...
+
+    @property
+    def acknowledges(self) -> bool:
+        """Whether the ack extension binds the delivery of messages to connects."""
+        ...
 
 
 class FlowControl:
@@ -33,12 +47,23 @@ class FlowControl:
         self._counters = counters
         self._buffers: dict[Buffer, None] = {}
         self._suspending: dict[Buffer, None] = {}
-        #: How the messages travel now, ``None`` while there is no session.
-        self.connection_type: ConnectionType | None = None
-        #: Whether the ack extension binds the delivery of messages to connects.
-        self.acknowledges = False
-        #: Called when no buffer wants the connect held back any more.
-        self.resumed: Callable[[], None] | None = None
+        self._session: Negotiated | None = None
+        self._resumed: Callable[[], None] | None = None
+
+    def begin_session(self, session: Negotiated, resumed: Callable[[], None]) -> None:
+        """Ask a session, from its handshake on, how its messages travel.
+
+        Args:
+            session: The session.
+            resumed: Called when no buffer wants the connect held back any more.
+        """
+        self._session = session
+        self._resumed = resumed
+
+    def end_session(self) -> None:
+        """Ask nobody: there is no session, or not yet a new one."""
+        self._session = None
+        self._resumed = None
 
     @property
     def max_pending_count(self) -> int:
@@ -68,13 +93,14 @@ class FlowControl:
         pushed at once, unless the ack extension binds them to connects
         (AcknowledgedMessagesExtension.java sets the session to meta-connect delivery only).
         """
-        if self.connection_type is ConnectionType.WEBSOCKET:
-            return self.acknowledges
-        return self.connection_type is ConnectionType.LONG_POLLING
+        session = self._session
+        if session is None:
+            return False
+        return session.acknowledges or session.connection_type is ConnectionType.LONG_POLLING
 
     def refusal(self) -> ClientError | None:
         """Say why ``SUSPEND`` cannot work on the present connection."""
-        if self.connection_type is None or self.lossless:
+        if self._session is None or self.lossless:
             return None
         return ClientError(
             "SUSPEND needs a server that keeps messages back: over websocket use the extension "
@@ -100,8 +126,8 @@ class FlowControl:
         """Let connects go again, unless another buffer is still full."""
         if self._suspending.pop(buffer, _ABSENT) is _ABSENT:
             return
-        if not self._suspending and self.resumed is not None:
-            self.resumed()
+        if not self._suspending and self._resumed is not None:
+            self._resumed()
 
     def dropped(self, count: int) -> None:
         """Count messages that a buffer dropped."""

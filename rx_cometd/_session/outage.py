@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from rx_cometd._protocol.refusals import cause_text
 from rx_cometd.exceptions import TransportTimeoutError
 from rx_cometd.states import ClientState, StateChange
 
@@ -70,6 +71,7 @@ class Outage:
 
     def _pass(self, timeout: float) -> None:
         self._timer = None
-        error = TransportTimeoutError(f"there was no link to the server for {timeout} s")
+        last = "" if self._cause is None else f"; last: {cause_text(self._cause)}"
+        error = TransportTimeoutError(f"no link for {timeout} s{last}")
         error.__cause__ = self._cause
         self._give_up(error)

@@ -48,7 +48,7 @@ __all__ = ["Session", "SessionListener"]
 
 _log = logging.getLogger("rx_cometd.session")
 
-#: Seconds that closing may wait for the server's goodbye, at most.
+#: Seconds that closing may wait for the reply to the disconnect, at most.
 _CLOSE_TIMEOUT: Final = 1.0
 
 
@@ -113,22 +113,22 @@ class Session:
     @property
     def state(self) -> ClientState:
         """Where the session is in its life."""
-        return self._protocol.cycle.state
+        return self._protocol.state
 
     @property
     def client_id(self) -> str | None:
         """The server's name for the session."""
-        return self._protocol.cycle.client_id
+        return self._protocol.client_id
 
     @property
     def connection_type(self) -> ConnectionType | None:
         """The transport in use."""
-        return self._protocol.cycle.connection_type
+        return self._protocol.connection_type
 
     @property
     def subscriptions(self) -> frozenset[str]:
         """The channels that the server has confirmed."""
-        return self._protocol.subscriptions.confirmed()
+        return self._protocol.subscribed()
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -149,7 +149,7 @@ class Session:
             await self._confirmations.wait(_OPENED)
 
     async def close(self) -> None:
-        """End the session in order, within a second, and let go of everything."""
+        """End the session in order, within a second, and release everything."""
         if not self.ended:
             self._protocol.disconnect()
             self._act()
@@ -159,13 +159,13 @@ class Session:
                 async with asyncio.timeout(timeout):
                     await self._confirmations.wait(_ENDED)
             except TimeoutError:
-                _log.info("the server did not say goodbye within %s s", timeout)
+                _log.info("the server did not answer the disconnect within %s s", timeout)
             finally:
                 self.end(None)
         await self.closed()
 
     async def closed(self) -> None:
-        """Wait until everything is let go of, after the session ended."""
+        """Wait until everything is released, after the session ended."""
         if self._teardown is not None:
             await asyncio.shield(self._teardown)
 
@@ -199,13 +199,13 @@ class Session:
             self._protocol.cancel(request_id)
 
     def subscribe(self, channel: str, fields: Fields = None) -> None:
-        """Wish for a channel; an unsubscribe not sent yet is settled by it."""
+        """Have a channel subscribed to; an unsubscribe not sent yet is settled by it."""
         self._confirmations.settle(_without(channel), None)
         self._protocol.subscribe(channel, fields)
         self.flush_soon()
 
     def unsubscribe(self, channel: str) -> None:
-        """Wish for a channel no longer."""
+        """Have a channel unsubscribed from."""
         if not self.ended:
             self._protocol.unsubscribe(channel)
             self.flush_soon()
@@ -216,7 +216,7 @@ class Session:
         Raises:
             ServerError: It refused.
         """
-        if not self._protocol.subscriptions.is_confirmed(channel):
+        if not self._protocol.is_subscribed(channel):
             await self._confirmations.wait(channel)
 
     async def unsubscribed(self, channel: str) -> None:
@@ -232,7 +232,7 @@ class Session:
         self._batches += 1
 
     def release_batch(self) -> None:
-        """Let ordinary payloads go, if no other batch holds them back."""
+        """Send ordinary payloads again, if no other batch holds them back."""
         self._batches -= 1
         self.flush_soon()
 
@@ -298,7 +298,7 @@ class Session:
     def _unsubscribed(self, channel: str, error: Exception | None) -> None:
         if error is None:
             self._confirmations.settle(_without(channel), None)
-            if channel not in self._protocol.subscriptions:
+            if not self._protocol.is_known(channel):
                 # Who still waits for the subscribe that was taken back would do so for ever.
                 gone = ClientInvalidOperation(f"{channel} was unsubscribed from meanwhile")
                 self._confirmations.fail(channel, gone)
@@ -320,11 +320,10 @@ class Session:
             if change.connection_type is not ConnectionType.WEBSOCKET:
                 self._exchanges.drop_websocket()
             # Known before the first messages come: those of the handshake, or the first connect.
-            self._flow.acknowledges = self._exchanges.acknowledges
-            self._flow.connection_type = change.connection_type
+            self._flow.begin_session(self._protocol, self._steps.resume)
+        elif change.state is ClientState.REHANDSHAKING:
+            self._flow.end_session()
         elif change.state is ClientState.CONNECTED:
-            self._flow.connection_type = change.connection_type
-            self._flow.resumed = self._steps.resume
             self._confirmations.settle(_OPENED, None)
         self._listener.session_changed(self, change)
 
@@ -339,8 +338,7 @@ class Session:
     def _end(self, error: Exception | None) -> None:
         self.ended = True
         self.error = error
-        self._flow.connection_type = None
-        self._flow.resumed = None
+        self._flow.end_session()
         self._exchanges.stop()
         self._steps.cancel()
         self._outage.cancel()
@@ -351,10 +349,10 @@ class Session:
         closed = error or ClientInvalidOperation("the client was closed")
         self._confirmations.fail_all(closed)
         self._replies.fail_all(closed)
-        self._teardown = self._loop.create_task(self._let_go(), name="rx_cometd.session.close")
+        self._teardown = self._loop.create_task(self._release(), name="rx_cometd.session.close")
         self._listener.session_ended(self, error)
 
-    async def _let_go(self) -> None:
+    async def _release(self) -> None:
         await self._exchanges.close()
         extensions = (*self._settings.extensions, self._settings.auth)
         for extension in extensions:

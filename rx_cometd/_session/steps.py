@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from rx_cometd._protocol.outcomes import Step
+from rx_cometd._protocol.refusals import cause_text
 from rx_cometd._session.settings import Settings, provided
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.exceptions import AuthenticationError
@@ -56,6 +57,11 @@ class Steps:
 
     def schedule(self, step: Step, delay: float) -> None:
         """Take a step after a delay in seconds, instead of the one that was due."""
+        # A connect that was held back for a buffer is no longer the next step.
+        self._held_since = None
+        self._start_timer(step, delay)
+
+    def _start_timer(self, step: Step, delay: float) -> None:
         self.cancel()
         self._timer = self._loop.call_later(delay, self._take, step)
 
@@ -81,7 +87,6 @@ class Steps:
         except Exception as error:
             self._protocol.handshake_unready(error)
         else:
-            self._exchanges.acknowledges = False
             self._protocol.handshake(fields)
         self._act()
 
@@ -95,35 +100,35 @@ class Steps:
         service takes its time.
         """
         protocol = self._protocol
-        connected = protocol.cycle.state is ClientState.CONNECTED
-        if not (self._flow.suspended and connected) or protocol.requests.calls:
+        connected = protocol.state is ClientState.CONNECTED
+        if not (self._flow.suspended and connected) or protocol.has_calls:
             self._held_since = None
             return False
         now = self._loop.time()
         if self._held_since is None:
             self._held_since = self._answered_at(now)
-        lifetime = protocol.cycle.advice.max_interval
+        lifetime = protocol.advice.max_interval
         # A fifth is kept for the connect to reach the server.
         limit = self._settings.max_suspension if lifetime is None else lifetime * 0.8
         left = self._held_since + limit - now
         if left <= 0:
             self._held_since = None
             return False
-        self.schedule(Step.CONNECT, left)
+        self._start_timer(Step.CONNECT, left)
         return True
 
     def _answered_at(self, now: float) -> float:
-        """Tell when, at the latest, the server began to count the session's days.
+        """Tell when, at the latest, the server began to count the session's idle time.
 
         Over a WebSocket that is when the first messages came: they are on their way in frames of
         their own before the reply is, and in great numbers they take their time.
         """
-        began = self._protocol.cycle.first_event_at
-        over_websocket = self._flow.connection_type is ConnectionType.WEBSOCKET
+        began = self._protocol.first_event_at
+        over_websocket = self._protocol.connection_type is ConnectionType.WEBSOCKET
         return began if over_websocket and began is not None else now
 
     def resume(self) -> None:
-        """Let a connect go that was held back."""
+        """Send a connect that was held back."""
         if self._held_since is not None:
             self._held_since = None
             self.schedule(Step.CONNECT, 0.0)
@@ -142,7 +147,9 @@ class Steps:
             if auth is not None:
                 await auth.authenticate()
         except Exception as error:
-            failure = AuthenticationError("no new credentials could be had")
+            failure = AuthenticationError(
+                f"authenticate() failed, so there are no new credentials: {cause_text(error)}"
+            )
             failure.__cause__ = error
             self._protocol.authentication_failed(failure)
         else:

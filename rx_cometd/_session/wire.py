@@ -25,7 +25,7 @@ from rx_cometd.connection_types import ConnectionType
 from rx_cometd.exceptions import ClientError, CometDError, ExtensionError, ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     from rx_cometd._transports import Received
     from rx_cometd.extension import PayloadOperator
@@ -58,15 +58,16 @@ class Handlers(Protocol):
         """Take the failure of requests."""
         ...
 
-    def leaving(self, exchange: Exchange, timeout: float) -> Collection[str]:
-        """Take note of requests that go out now, past the extensions.
+    def leaving(self, messages: list[Message], exchange: Exchange, timeout: float) -> list[Message]:
+        """Take note of messages that go out now, past the extensions.
 
         Args:
-            exchange: The requests.
+            messages: The messages.
+            exchange: The requests among them.
             timeout: Seconds that their replies may take.
 
         Returns:
-            Those that are still waited for; the others are not sent.
+            The messages but for the requests that were cancelled meanwhile.
         """
         ...
 
@@ -140,9 +141,7 @@ class Wire:
             renewable = callable(self._settings.headers) and bool(given)
             self.upgraded_with_credentials = renewable or headers != given
         # Extensions and headers may have taken their time.
-        gone = set(exchange).difference(self._handlers.leaving(exchange, timeout))
-        if gone:
-            messages = [message for message in messages if message.get("id") not in gone]
+        messages = self._handlers.leaving(messages, exchange, timeout)
         if messages:
             await self._send(connection_type, messages, headers, timeout)
 

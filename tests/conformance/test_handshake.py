@@ -99,7 +99,7 @@ async def test_nothing_in_common(server: Server, make_client: MakeClient) -> Non
     goes out."""
     listed = {"supportedConnectionTypes": ["callback-polling", "eventsource"]}
     faults_of(server).rewrite("/meta/handshake", listed)
-    with pytest.raises(ClientError, match="speaks none of"):
+    with pytest.raises(ClientError, match="the server lists callback-polling"):
         await make_client(server).open()
     counters = await server.counters()
     assert (counters["handshakes"], counters["connects"]) == (1, 0)
@@ -172,7 +172,7 @@ async def test_no_fallback_wanted(
     """Scenario 14: a client that speaks only WebSocket is told; the HTTP status (9) as well."""
     server = await start_server(**target.differences.only_long_polling or {})
     client = make_client(server, connection_types=WEBSOCKET)
-    with pytest.raises(ClientError, match="speaks none of websocket") as caught:
+    with pytest.raises(ClientError, match=r"may use \(websocket\)") as caught:
         await client.open()
     assert isinstance(caught.value.__cause__, TransportError)
     assert caught.value.__cause__.http_status in range(400, 500)
@@ -187,7 +187,7 @@ async def test_only_websocket(
     server = await start_server(**target.differences.only_websocket or {})
     async with make_client(server, connection_types=[LONG_POLLING, WEBSOCKET]) as client:
         assert client.connection_type is WEBSOCKET
-    with pytest.raises(ClientError, match="speaks none of long-polling") as caught:
+    with pytest.raises(ClientError, match=r"may use \(long-polling\)") as caught:
         await make_client(server, connection_types=LONG_POLLING).open()
     assert isinstance(caught.value.__cause__, TransportError)
     assert caught.value.__cause__.http_status is not None

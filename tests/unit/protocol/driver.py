@@ -30,6 +30,7 @@ from rx_cometd.exceptions import TransportError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from rx_cometd._protocol.requests import Request
     from rx_cometd._protocol.subscriptions import Fields
     from rx_cometd.messages import Message
     from rx_cometd.states import ClientState
@@ -153,7 +154,7 @@ class Driver:
 
     def connected(self, **fields: Any) -> Driver:
         """Come to CONNECTED, by a handshake if need be; the next connect is due."""
-        if self.protocol.cycle.client_id is None:
+        if self.protocol.client_id is None:
             self.handshaken()
         self.answer(self.take_step(), **fields)
         return self
@@ -162,7 +163,16 @@ class Driver:
 
     @property
     def state(self) -> ClientState:
-        return self.protocol.cycle.state
+        return self.protocol.state
+
+    @property
+    def outstanding(self) -> list[Request]:
+        """The requests that were sent and not answered."""
+        return [request for request in self.protocol.requests() if request.sent]
+
+    def waits_for(self, request_id: str) -> bool:
+        """Tell whether a request was not answered yet."""
+        return any(request.id == request_id for request in self.protocol.requests())
 
     def messages(self, channel: str) -> list[dict[str, Any]]:
         """Give the messages just sent on a channel."""
@@ -184,7 +194,7 @@ class Driver:
         dues = self.of(Due)
         assert dues, f"nothing became due, but {self.happened}"
         assert dues[-1] == Due(step, delay)
-        assert self.protocol.cycle.due is step
+        assert self.protocol.due is step
 
     def assert_nothing_due(self) -> None:
         assert not self.of(Due)
@@ -240,7 +250,7 @@ class Driver:
     def assert_ended(self, error: type[Exception] | None) -> Exception | None:
         """Check that the last action ended the session, once."""
         (ended,) = self.of(Ended)
-        assert self.protocol.cycle.over
+        assert self.protocol.over
         if error is None:
             assert ended.error is None
         else:
@@ -249,7 +259,7 @@ class Driver:
 
     def assert_goes_on(self) -> None:
         assert not self.of(Ended)
-        assert not self.protocol.cycle.over
+        assert not self.protocol.over
 
 
 def reply_to(request: dict[str, Any], **fields: Any) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def test_a_late_handshake_reply_is_dropped() -> None:
     driver.handshaken(clientId="new")
     driver.answer(late, clientId="late")
     assert driver.happened == []
-    assert driver.protocol.cycle.client_id == "new"
+    assert driver.protocol.client_id == "new"
 
 
 def test_a_second_reply_to_the_same_handshake_is_dropped() -> None:
@@ -124,7 +124,7 @@ def test_a_second_reply_to_the_same_handshake_is_dropped() -> None:
     driver.open()
     request = driver.take_step()
     driver.receive(reply_to(request, clientId="first"), reply_to(request, clientId="second"))
-    assert driver.protocol.cycle.client_id == "first"
+    assert driver.protocol.client_id == "first"
     driver.assert_states(S.CONNECTING)
 
 
@@ -171,7 +171,7 @@ def test_a_handshake_that_got_lost_is_repeated_over_the_same_transport(error: Ex
         driver.fail(driver.take_step(), error=error)
         driver.assert_states(S.REHANDSHAKING)
         driver.assert_due(Step.HANDSHAKE, delay)
-        assert driver.protocol.cycle.connection_type is WS
+        assert driver.protocol.connection_type is WS
 
 
 def test_a_handshake_that_could_not_be_made_is_tried_again() -> None:
@@ -209,7 +209,7 @@ def test_advice_of_the_old_session_is_forgotten_at_the_handshake() -> None:
     driver.assert_due(Step.CONNECT, 1.0)
     driver.take_step()
     assert driver.sent[0].timeout == 5.0
-    assert driver.protocol.cycle.advice.timeout == 60.0
+    assert driver.protocol.advice.timeout == 60.0
 
 
 # -- messages that the handshake delivers --------------------------------------------------------
@@ -652,7 +652,7 @@ def test_a_server_without_the_first_preference_gets_the_next_one_at_once() -> No
     driver.fail(driver.take_step(), error=NOT_FOUND)
     driver.assert_due(Step.HANDSHAKE, 0.0)
     driver.take_step()
-    assert driver.protocol.cycle.connection_type is LP
+    assert driver.protocol.connection_type is LP
 
 
 @pytest.mark.parametrize(
@@ -670,7 +670,7 @@ def test_a_transport_that_may_be_blocked_gives_way_but_is_tried_again(error: Exc
     delays: list[float] = []
     for _ in range(4):
         request = driver.take_step()
-        tried.append(driver.protocol.cycle.connection_type)
+        tried.append(driver.protocol.connection_type)
         driver.fail(request, error=error)
         delays += [due.delay for due in driver.of(Due)]
     assert tried == [WS, LP, WS, LP]
@@ -737,10 +737,10 @@ def test_where_the_server_wants_a_new_session_the_first_preference_is_tried_agai
     driver.open()
     driver.fail(driver.take_step(), error=TransportTimeoutError("silence"))
     driver.handshaken().connected()
-    assert driver.protocol.cycle.connection_type is LP
+    assert driver.protocol.connection_type is LP
     driver.refuse(driver.take_step(), "402::session_unknown", advice=HANDSHAKE)
     driver.take_step()
-    assert driver.protocol.cycle.connection_type is WS
+    assert driver.protocol.connection_type is WS
 
 
 # -- disconnect and end --------------------------------------------------------------------------
@@ -857,14 +857,14 @@ def test_an_end_is_told_once_from_any_state(state: S) -> None:
     assert driver.state is S.DISCONNECTED
     driver.do(lambda: driver.protocol.end(ValueError("again")))
     assert driver.happened == []
-    assert driver.protocol.cycle.error is error
+    assert driver.protocol._cycle.error is error  # pyright: ignore[reportPrivateUsage]
 
 
 @pytest.mark.parametrize("state", list(S))
 def test_after_the_end_nothing_is_sent_whatever_comes(state: S) -> None:
     driver = in_state(state)
     requests: list[Any] = [
-        {"channel": r.channel, "id": r.id, "clientId": "x"} for r in driver.protocol.requests.sent()
+        {"channel": r.channel, "id": r.id, "clientId": "x"} for r in driver.outstanding
     ]
     driver.protocol.end(None)
     driver.protocol.handshake({})
@@ -957,7 +957,7 @@ def test_a_goodbye_of_the_server_is_final_though_the_connect_succeeds() -> None:
     driver = Driver().connected()
     driver.receive({"channel": "/meta/disconnect"}, reply_to(driver.take_step()))
     driver.assert_ended(ServerError)
-    assert driver.protocol.cycle.due is None
+    assert driver.protocol.due is None
 
 
 # -- credentials ---------------------------------------------------------------------------------

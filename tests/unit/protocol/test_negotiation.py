@@ -68,9 +68,10 @@ def test_a_server_that_lists_nothing_leaves_the_type_that_works(listed: object) 
 def test_where_a_type_fails_the_next_one_is_tried(*, unsupported: bool) -> None:
     negotiation = begun(WS, LP)
     negotiation.failed(unsupported=unsupported)
+    assert negotiation.falls_back(LP)
+    assert negotiation.current is WS
     assert negotiation.begin()
     assert negotiation.current is LP
-    assert negotiation.follows(WS)
 
 
 def test_a_type_that_the_server_does_not_speak_is_not_tried_again() -> None:
@@ -80,7 +81,16 @@ def test_a_type_that_the_server_does_not_speak_is_not_tried_again() -> None:
     negotiation.failed(unsupported=False)
     assert negotiation.begin()
     assert negotiation.current is LP
-    assert not negotiation.follows(LP)
+    assert not negotiation.falls_back(LP)
+
+
+def test_before_the_first_handshake_no_type_is_in_use() -> None:
+    negotiation = Negotiation([WS, LP])
+    assert negotiation.current is None
+    assert not negotiation.has_alternative
+    assert not negotiation.falls_back(WS)
+    negotiation.failed(unsupported=True)
+    assert negotiation.upcoming() is WS
 
 
 def test_a_server_that_speaks_no_type_has_none() -> None:
@@ -93,7 +103,7 @@ def test_a_server_that_speaks_no_type_has_none() -> None:
 
 def test_once_all_are_doubted_the_next_round_begins_with_the_first() -> None:
     negotiation = begun(WS, LP)
-    tried: list[ConnectionType] = []
+    tried: list[ConnectionType | None] = []
     for _ in range(5):
         tried.append(negotiation.current)
         negotiation.failed(unsupported=False)

@@ -31,7 +31,7 @@ class Sending:
         self.control.client_id = "me"
         self.requests = Requests()
         self.asking = Reconciliation(self.requests, Backoff(), outcomes)
-        self.box = Outbox(self.control, self.requests, self.asking, self.credentials, 7.0)
+        self.box = Outbox(self.control, self.asking, self.credentials, 7.0)
 
     def request(self, channel: str = "/a", kind: Kind = Kind.PUBLISH) -> Request:
         return self.requests.add(kind, cast("Any", {"channel": channel}))
@@ -49,7 +49,7 @@ def sending() -> Sending:
     return Sending()
 
 
-def test_a_payload_is_given_once_with_its_allowance(sending: Sending) -> None:
+def test_a_payload_is_given_once_with_its_timeout(sending: Sending) -> None:
     sending.box.put(Lane.CONNECT, [sending.request()], 3.0)
     sending.box.put(Lane.ORDINARY, [sending.request()])
     assert [payload.timeout for payload in sending.box.take()] == [3.0, 7.0]
@@ -72,8 +72,9 @@ def test_what_is_sent_is_marked_so_and_with_the_credentials_of_now(sending: Send
 
 def test_a_payload_of_nothing_is_none(sending: Sending) -> None:
     cancelled = sending.request()
-    sending.requests.settle(cancelled)
-    sending.box.put(Lane.ORDINARY, [None, cancelled])
+    sending.box.add(cancelled)
+    sending.box.remove(cancelled)
+    sending.box.put(Lane.ORDINARY, [None])
     sending.box.put_ordinary()
     assert sending.taken() == []
     assert not cancelled.sent

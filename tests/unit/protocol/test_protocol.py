@@ -60,7 +60,7 @@ def down(driver: Driver) -> None:
 
 def forget_session(driver: Driver) -> None:
     """Have the server forget the session, and come to a new one. ``sent`` resubscribes."""
-    (connect,) = (r for r in driver.protocol.requests.sent() if r.channel == "/meta/connect")
+    (connect,) = (r for r in driver.outstanding if r.channel == "/meta/connect")
     driver.refuse({"channel": connect.channel, "id": connect.id}, advice=HANDSHAKE)
     driver.handshaken()
 
@@ -147,8 +147,8 @@ def test_garbage_changes_nothing(driver: Driver, garbage: dict[str, Any]) -> Non
     driver.receive(garbage, exchange=[request_id])
     assert driver.happened == []
     assert driver.events == []
-    assert driver.protocol.cycle.client_id == "client-1"
-    assert request_id in driver.protocol.requests
+    assert driver.protocol.client_id == "client-1"
+    assert driver.waits_for(request_id)
 
 
 def test_a_message_without_channel_is_reported_in_the_log(
@@ -222,7 +222,7 @@ def test_a_lost_publish_fails_and_is_never_sent_again(driver: Driver, error: Exc
 
 
 def test_a_request_named_twice_fails_once(driver: Driver) -> None:
-    (connect,) = driver.protocol.requests.sent()
+    (connect,) = driver.outstanding
     request_id = driver.publish()
     named = [{"id": request_id}, {"id": connect.id}] * 2
     driver.fail(*named)
@@ -293,7 +293,7 @@ def test_a_cancelled_request_is_not_sent(driver: Driver) -> None:
     def turn() -> None:
         kept = driver.protocol.publish("/a", 1, {})
         driver.protocol.cancel(driver.protocol.publish("/b", 2, {}))
-        assert kept in driver.protocol.requests
+        assert driver.waits_for(kept)
 
     driver.do(turn)
     driver.assert_sent(Lane.ORDINARY, "/a")
@@ -304,7 +304,7 @@ def test_a_request_cancelled_while_the_link_is_down_is_not_kept(driver: Driver) 
     driver.protocol.cancel(driver.publish())
     driver.answer(driver.take_step())
     assert not driver.protocol.has_ordinary
-    assert len(driver.protocol.requests) == 0
+    assert driver.protocol.requests() == []
 
 
 def test_a_request_cancelled_after_it_was_sent_is_forgotten(driver: Driver) -> None:
@@ -383,7 +383,7 @@ def test_a_bare_error_is_for_all_requests_of_its_response(driver: Driver) -> Non
     driver.receive(bare, exchange=[publish["id"], subscribe["id"]])
     driver.assert_failed(publish["id"], ServerError)
     driver.assert_subscription_failed("/b", ServerError)
-    assert other in driver.protocol.requests
+    assert driver.waits_for(other)
 
 
 def test_a_bare_error_may_refuse_a_connect() -> None:
@@ -511,7 +511,7 @@ def test_a_subscribe_is_sent_once_and_confirmed(driver: Driver) -> None:
     driver.assert_nothing_sent()
     driver.answer(request)
     driver.assert_subscribed("/a")
-    assert driver.protocol.subscriptions.confirmed() == {"/a"}
+    assert driver.protocol.subscribed() == {"/a"}
     driver.subscribe("/a")
     driver.assert_nothing_sent()
 
@@ -522,7 +522,7 @@ def test_an_unsubscribe_is_sent_and_confirmed(driver: Driver) -> None:
     (request,) = driver.assert_sent(Lane.ORDINARY, "/meta/unsubscribe")
     driver.answer(request)
     driver.assert_unsubscribed("/a")
-    assert driver.protocol.subscriptions.confirmed() == frozenset()
+    assert driver.protocol.subscribed() == frozenset()
 
 
 def test_a_refused_unsubscribe_is_told_and_leaves_the_subscription(driver: Driver) -> None:
@@ -531,7 +531,7 @@ def test_a_refused_unsubscribe_is_told_and_leaves_the_subscription(driver: Drive
     driver.refuse(driver.message("/meta/unsubscribe"))
     (outcome,) = driver.of(Unsubscribed)
     assert isinstance(outcome.error, ServerError)
-    assert driver.protocol.subscriptions.confirmed() == {"/a"}
+    assert driver.protocol.subscribed() == {"/a"}
 
 
 def test_a_refused_subscribe_is_told_and_may_be_asked_for_again(driver: Driver) -> None:
@@ -625,7 +625,7 @@ def test_a_new_session_is_resubscribed_in_one_payload_before_its_first_connect(
     messages = driver.assert_sent(Lane.RESUBSCRIBE, *["/meta/subscribe"] * 3)
     assert [message["subscription"] for message in messages] == ["/a", "/b/*", "/c/**"]
     assert {message["clientId"] for message in messages} == {"client-2"}
-    assert driver.protocol.subscriptions.confirmed() == frozenset()
+    assert driver.protocol.subscribed() == frozenset()
     driver.receive(*[reply_to(message) for message in messages])
     driver.assert_subscribed("/a", "/b/*", "/c/**")
 
@@ -635,7 +635,7 @@ def test_a_resumed_session_is_not_resubscribed(driver: Driver) -> None:
     down(driver)
     driver.answer(driver.take_step())
     driver.assert_nothing_sent()
-    assert driver.protocol.subscriptions.confirmed() == {"/a"}
+    assert driver.protocol.subscribed() == {"/a"}
 
 
 def test_ten_thousand_channels_are_resubscribed_in_one_payload(driver: Driver) -> None:
@@ -646,7 +646,7 @@ def test_ten_thousand_channels_are_resubscribed_in_one_payload(driver: Driver) -
     assert payload.lane is Lane.RESUBSCRIBE
     assert [message.get("subscription") for message in payload.messages] == channels
     driver.receive(*[reply_to(dict(message)) for message in payload.messages])
-    assert driver.protocol.subscriptions.confirmed() == set(channels)
+    assert driver.protocol.subscribed() == set(channels)
 
 
 def test_a_refused_resubscribe_is_told_for_that_channel_alone(driver: Driver) -> None:
@@ -842,7 +842,7 @@ def test_the_loss_of_a_socket_is_the_loss_of_all_that_it_carried(driver: Driver)
     driver.assert_failed(call, TransportError)
     driver.assert_resend_due(1.0)
     driver.assert_due(Step.CONNECT, 1.0)
-    assert waiting in driver.protocol.requests
+    assert driver.waits_for(waiting)
     driver.answer(driver.take_step())
     driver.assert_sent(Lane.ORDINARY, "/later", "/meta/subscribe")
 
@@ -909,7 +909,7 @@ def test_a_request_refused_for_its_credentials_is_sent_again_with_new_ones(
 
 
 def test_however_many_requests_fail_credentials_are_asked_for_once(renewing: Driver) -> None:
-    (connect,) = renewing.protocol.requests.sent()
+    (connect,) = renewing.outstanding
 
     def turn() -> None:
         renewing.protocol.publish("/a", 1, {})
@@ -1019,7 +1019,7 @@ def test_the_end_fails_all_that_waits_exactly_once(error: Exception | None) -> N
 
 def test_replies_that_come_with_the_end_count_before_it(driver: Driver) -> None:
     answered, unanswered = driver.publish("/a"), driver.publish("/b")
-    (connect, *_) = driver.protocol.requests.sent()
+    (connect, *_) = driver.outstanding
     end = {"channel": "/meta/connect", "id": connect.id, "successful": True, "advice": NONE}
     driver.receive(end, {"channel": "/a", "id": answered, "successful": True})
     assert [settled.request_id for settled in driver.of(Settled)] == [answered, unanswered]
@@ -1030,7 +1030,7 @@ def test_replies_that_come_with_the_end_count_before_it(driver: Driver) -> None:
 def test_a_want_of_credentials_at_the_end_is_not_asked_for(renewing: Driver) -> None:
     request_id = renewing.publish()
     reply = refusal_of(renewing.message("/chat"), "401::expired")
-    (connect, *_) = renewing.protocol.requests.sent()
+    (connect, *_) = renewing.outstanding
     end = {"channel": "/meta/connect", "id": connect.id, "successful": False, "advice": NONE}
     renewing.receive(end, reply)
     assert not renewing.of(Unauthorized)
@@ -1079,7 +1079,7 @@ def test_outcomes_are_given_once_and_in_order(driver: Driver) -> None:
     driver.subscribe("/a")
     request_id = driver.publish()
     a = {"channel": "/meta/subscribe", "id": str(int(request_id) - 1), "successful": True}
-    (connect, *_) = driver.protocol.requests.sent()
+    (connect, *_) = driver.outstanding
     driver.receive(
         {"channel": "/chat", "id": request_id, "successful": True},
         a,
@@ -1116,7 +1116,7 @@ def test_what_was_made_up_for_a_lost_session_travels_in_the_next(driver: Driver)
 def test_while_the_link_is_down_a_payload_is_stale(driver: Driver) -> None:
     driver.publish()
     (payload,) = driver.sent
-    (connect,) = (r for r in driver.protocol.requests.sent() if r.channel == "/meta/connect")
+    (connect,) = (r for r in driver.outstanding if r.channel == "/meta/connect")
     driver.do(lambda: driver.protocol.fail([connect.id], DOWN, driver.now))
     assert driver.state is S.UNCONNECTED
     assert driver.protocol.is_stale(payload)

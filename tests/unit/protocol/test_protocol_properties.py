@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from rx_cometd._protocol.outcomes import Due, Ended, Lane, ResendDue, Settled, Step, Unauthorized
 from rx_cometd._protocol.protocol import Protocol
-from rx_cometd._protocol.requests import Kind
+from rx_cometd._protocol.requests import Kind, Request
 from rx_cometd.exceptions import (
     AuthenticationError,
     ExtensionError,
@@ -117,7 +117,7 @@ class ProtocolLife(RuleBasedStateMachine):
 
     def do(self, action: Callable[[], object]) -> None:
         """Act, then look at all that came of it."""
-        was_over = self.protocol.cycle.over
+        was_over = self.protocol.over
         action()
         for _ in range(2):
             for payload in self.protocol.take():
@@ -133,7 +133,7 @@ class ProtocolLife(RuleBasedStateMachine):
         if lane is Lane.HANDSHAKE:
             assert "clientId" not in message
         else:
-            assert message["clientId"] == self.protocol.cycle.client_id
+            assert message["clientId"] == self.protocol.client_id
         self.known.append(dict(message))
         self.times_sent[message["id"]] += 1
         allowed = 2 if message["id"] in self.refused else 1
@@ -153,6 +153,14 @@ class ProtocolLife(RuleBasedStateMachine):
             assert not self.asked, "credentials are asked for twice at a time"
             self.asked += 1
 
+    def outstanding(self) -> list[Request]:
+        """Give the requests that were sent and not answered."""
+        return [request for request in self.protocol.requests() if request.sent]
+
+    def of(self, *kinds: Kind) -> list[Request]:
+        """Give the requests of some kinds that were not answered."""
+        return [request for request in self.protocol.requests() if request.kind in kinds]
+
     # -- the user, and time --------------------------------------------------------------------
 
     @rule(step=st.sampled_from(Step), passed=st.floats(0, 100))
@@ -166,8 +174,8 @@ class ProtocolLife(RuleBasedStateMachine):
 
     @rule()
     def take_due_step(self) -> None:
-        if self.protocol.cycle.due is not None:
-            self.take_step(self.protocol.cycle.due, 1.0)
+        if self.protocol.due is not None:
+            self.take_step(self.protocol.due, 1.0)
 
     @rule(channel=st.sampled_from(CHANNELS), call=st.booleans(), data=JSON)
     def publish(self, channel: str, data: object, *, call: bool) -> None:
@@ -223,13 +231,13 @@ class ProtocolLife(RuleBasedStateMachine):
         retries = [request["id"]] if retry else []
         self.do(lambda: self.protocol.receive([reply], self.now, (), retries))
 
-    @precondition(lambda self: self.protocol.requests.sent())
+    @precondition(lambda self: self.outstanding())
     @rule(advice=st.none() | ADVICE)
     def answer_all(self, advice: dict[str, Any] | None) -> None:
         """Answer all that is outstanding with success."""
         replies: list[Any] = [
             {"channel": r.channel, "id": r.id, "successful": True, "clientId": "x"}
-            for r in self.protocol.requests.sent()
+            for r in self.outstanding()
         ]
         if advice is not None:
             replies[0]["advice"] = advice
@@ -263,7 +271,7 @@ class ProtocolLife(RuleBasedStateMachine):
     @rule(error=FAILURES)
     def lose(self, error: Exception) -> None:
         if getattr(error, "http_status", None) == 401:
-            self.refused.update(request.id for request in self.protocol.requests.sent())
+            self.refused.update(request.id for request in self.outstanding())
         self.do(lambda: self.protocol.lose(error, self.now))
 
     # -- what holds ----------------------------------------------------------------------------
@@ -271,8 +279,8 @@ class ProtocolLife(RuleBasedStateMachine):
     @invariant()
     def one_handshake_or_connect_is_outstanding_or_due(self) -> None:
         """Never two of them, and never none: the cycle neither forks nor stalls."""
-        control = self.protocol.cycle
-        outstanding = self.protocol.requests.of(Kind.HANDSHAKE, Kind.CONNECT)
+        control = self.protocol._cycle  # pyright: ignore[reportPrivateUsage]
+        outstanding = self.of(Kind.HANDSHAKE, Kind.CONNECT)
         if control.over:
             assert outstanding == []
             assert control.due is None
@@ -280,7 +288,7 @@ class ProtocolLife(RuleBasedStateMachine):
         elif control.state is ClientState.DISCONNECTING:
             assert len(outstanding) <= 1
             assert control.due is None
-            assert len(self.protocol.requests.of(Kind.DISCONNECT)) == 1
+            assert len(self.of(Kind.DISCONNECT)) == 1
         else:
             ways_on = (control.due is not None, bool(outstanding), control.awaits_credentials)
             assert sum(ways_on) == 1
@@ -288,13 +296,13 @@ class ProtocolLife(RuleBasedStateMachine):
 
     @invariant()
     def the_end_is_told_once(self) -> None:
-        assert self.endings == self.protocol.cycle.over
+        assert self.endings == self.protocol.over
 
     def teardown(self) -> None:
         """End it: everything that was waited for has been settled exactly once."""
         self.do(lambda: self.protocol.end(None))
         assert self.wanted_reply <= set(self.settled)
-        assert len(self.protocol.requests) == 0
+        assert self.protocol.requests() == []
 
 
 TestProtocolLife = ProtocolLife.TestCase

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 
 from rx_cometd import ClientError, ConnectionType, Overflow
@@ -14,6 +16,14 @@ class FullBuffer:
 
     def __init__(self, pending_count: int) -> None:
         self.pending_count = pending_count
+
+
+@dataclass
+class Agreed:
+    """What a handshake led to."""
+
+    connection_type: ConnectionType | None
+    acknowledges: bool = False
 
 
 def make(overflow: Overflow | None = None) -> tuple[FlowControl, Counters]:
@@ -55,7 +65,8 @@ def test_where_the_server_keeps_the_messages(
     kind: ConnectionType | None, acknowledges: bool, lossless: bool
 ) -> None:
     flow, _ = make()
-    flow.connection_type, flow.acknowledges = kind, acknowledges
+    if kind is not None:
+        flow.begin_session(Agreed(kind, acknowledges), lambda: None)
     assert flow.lossless is lossless
     refusal = flow.refusal()
     if kind is None or lossless:
@@ -69,9 +80,9 @@ def test_where_the_server_keeps_the_messages(
 
 def test_the_connect_is_held_back_until_all_resume() -> None:
     flow, counters = make()
-    flow.connection_type = ConnectionType.LONG_POLLING
     calls: list[bool] = []
-    flow.resumed = lambda: calls.append(flow.suspended)
+    agreed = Agreed(ConnectionType.LONG_POLLING)
+    flow.begin_session(agreed, lambda: calls.append(flow.suspended))
     first, second = FullBuffer(1), FullBuffer(1)
     flow.resume(first)
     for buffer in (first, first, second):
@@ -84,10 +95,22 @@ def test_the_connect_is_held_back_until_all_resume() -> None:
     assert calls == [False]
     flow.resume(second)
     assert len(calls) == 1
-    flow.resumed = None
+    flow.end_session()
     flow.suspend(first)
-    flow.resume(first)
     assert not flow.suspended
+    flow.resume(first)
+    assert len(calls) == 1
+
+
+def test_a_session_is_asked_not_remembered() -> None:
+    flow, _ = make()
+    session = Agreed(ConnectionType.LONG_POLLING)
+    flow.begin_session(session, lambda: None)
+    assert flow.lossless
+    session.connection_type = ConnectionType.WEBSOCKET
+    assert isinstance(flow.refusal(), ClientError)
+    flow.end_session()
+    assert flow.refusal() is None
 
 
 def test_drops_are_counted() -> None:
