@@ -62,7 +62,7 @@ class Codec:
         try:
             decoded = self._loads(data)
         except Exception as error:
-            text = f"the server sent a payload that is not JSON: {_excerpt(data)}"
+            text = f"the server sent no JSON: {_excerpt(data)}"
             raise ProtocolError(text) from error
         # All dictionaries is the one case that matters for speed: decided without a Python loop.
         if type(decoded) is list and set(map(type, cast("list[object]", decoded))) <= _ONLY_DICT:

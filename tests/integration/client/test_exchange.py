@@ -1,0 +1,116 @@
+"""What becomes of requests and replies on their way, against a server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rx_cometd import (
+    BufferOverflowError,
+    ClientError,
+    ClientState,
+    Overflow,
+    TransportConnectionClosed,
+    TransportTimeoutError,
+)
+from rx_cometd.extensions import ack
+from rx_cometd.operators import to_async_iterable
+from rx_cometd.testing import BayeuxServer
+from tests.integration.client_driver import (
+    LONG_POLLING,
+    WEBSOCKET,
+    Recorder,
+    client_of,
+    held,
+    requests,
+    subscribed,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+
+async def _drain(messages: AsyncIterator[object]) -> None:
+    async for _ in messages:
+        pass
+
+
+@pytest.mark.parametrize("volunteered", [True, {"enabled": True, "batch": 0}])
+async def test_acks_that_the_client_did_not_ask_for_are_not_in_force(volunteered: object) -> None:
+    """Older servers of CometD grant them to every client; a bound must hold all the same."""
+    async with BayeuxServer() as server:
+        server.faults.rewrite("/meta/handshake", {"ext": {"ack": volunteered}})
+        async with client_of(server, WEBSOCKET, max_pending_count=10) as client:
+            messages = aiter(client.channel("/a").pipe(to_async_iterable()))
+            first = asyncio.ensure_future(anext(messages))
+            await subscribed(server, "/a")
+            for n in range(200):
+                await server.publish("/a", n)
+            await first
+            with pytest.raises(BufferOverflowError):
+                await _drain(messages)
+            suspending = client.channel("/b").pipe(to_async_iterable(10, Overflow.SUSPEND))
+            with pytest.raises(ClientError, match=r"ack\(\)"):
+                await anext(aiter(suspending))
+
+
+async def test_acks_that_both_sides_have_are_in_force() -> None:
+    async with (
+        BayeuxServer() as server,
+        client_of(server, WEBSOCKET, extensions=[ack()], max_pending_count=10) as client,
+    ):
+        messages = aiter(client.channel("/a").pipe(to_async_iterable()))
+        first = asyncio.ensure_future(anext(messages))
+        await subscribed(server, "/a")
+        for n in range(200):
+            await server.publish("/a", n)
+        received = [(await first)["data"]]
+        received += [(await anext(messages))["data"] for _ in range(199)]
+        assert received == list(range(200))
+        await messages.aclose()
+
+
+async def test_a_call_fails_with_the_session_that_its_answer_was_to_come_in() -> None:
+    async with BayeuxServer() as server, client_of(server, LONG_POLLING) as client:
+        await held(server)
+        calling = asyncio.create_task(client.call("/service/nobody", 1, timeout=None))
+        await server.until(lambda: requests(server, "/service/nobody"))
+        await client.publish("/a", 1)  # so the reply to the call is here, too
+        changes = Recorder(client.state_changes)
+        server.faults.forget()
+        server.faults.drop_link()
+        with pytest.raises(TransportConnectionClosed, match="answer came from /service/nobody"):
+            await asyncio.wait_for(calling, 3.0)
+        await changes.until(lambda: client.state is ClientState.CONNECTED)
+        assert len(requests(server, "/service/nobody")) == 1
+
+
+async def test_a_call_outlives_a_connect_that_is_lost() -> None:
+    """Its answer comes in the session, which is resumed."""
+    async with BayeuxServer() as server, client_of(server, LONG_POLLING) as client:
+        await held(server)
+        calling = asyncio.create_task(client.call("/service/nobody", 1, timeout=None))
+        await server.until(lambda: requests(server, "/service/nobody"))
+        await client.publish("/a", 1)
+        changes = Recorder(client.state_changes)
+        server.faults.drop_link()
+        await changes.until(lambda: changes.items[-1].resumed)
+        assert not calling.done()
+        (call,) = requests(server, "/service/nobody")
+        assert client.client_id is not None
+        server.deliver(client.client_id, "/service/nobody", 2, id=call["id"])
+        assert (await calling).get("data") == 2
+
+
+async def test_the_last_error_is_told_with_the_end() -> None:
+    async with BayeuxServer() as server:
+        server.faults.respond_with(503, count=None)
+        with pytest.raises(
+            TransportTimeoutError, match=r"^no link for 0\.2 s; last: .*503"
+        ) as caught:
+            await client_of(server, connection_timeout=0.2).open()
+        assert str(caught.value.__cause__) in str(caught.value)
