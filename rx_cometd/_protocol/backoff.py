@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rx_cometd._protocol.advice import Advice
 
-__all__ = ["Backoff", "Pace", "UnproductiveConnects", "exponential"]
+__all__ = ["Backoff", "Pace", "UnproductiveConnects", "exponential", "fail_safe"]
 
 _log = logging.getLogger("rx_cometd.protocol")
 
@@ -48,10 +48,8 @@ class Backoff:
     """The delays of one run of failures, begun anew by `reset`.
 
     Args:
-        delays: The user's: gives an iterator of delays in seconds for each run of failures.
-            Where it ends, its last delay is repeated; a negative delay is none. Where it raises,
-            or gives what is no number of seconds, that is logged, and the default delays are
-            used for the rest of the run: a client never stops trying for it.
+        delays: Gives an iterator of delays in seconds for each run of failures. Where it ends,
+            its last delay is repeated; a negative delay is none. What it raises is raised.
     """
 
     def __init__(self, delays: Callable[[], Iterator[float]] = exponential) -> None:
@@ -61,19 +59,34 @@ class Backoff:
 
     def next_delay(self) -> float:
         """Give the next delay, in seconds."""
-        try:
-            if self._delays is None:
-                self._delays = iter(self._make())
-            self._last = _seconds(next(self._delays, self._last))
-        except Exception:  # the user's function
-            _log.exception("`backoff` gave no delay; the default delays are used instead")
-            self._delays = exponential()
-            self._last = next(self._delays)
+        if self._delays is None:
+            self._delays = iter(self._make())
+        self._last = max(0.0, next(self._delays, self._last))
         return self._last
 
     def reset(self) -> None:
         """Forget the failures: an attempt succeeded."""
         self._delays = None
+
+
+def fail_safe(delays: Callable[[], Iterator[float]]) -> Callable[[], Iterator[float]]:
+    """Use the default delays where the user's function fails, for the rest of its run.
+
+    A client must not stop trying because its ``backoff`` raises, or gives what is no number of
+    seconds. That is logged.
+    """
+
+    def run() -> Iterator[float]:
+        try:
+            for delay in delays():
+                yield _seconds(delay)
+        except Exception:  # the user's function
+            _log.exception("`backoff` gave no delay; the default delays are used instead")
+        else:
+            return
+        yield from exponential()
+
+    return run
 
 
 def _seconds(delay: object) -> float:
@@ -85,7 +98,7 @@ def _seconds(delay: object) -> float:
     seconds = math.nan if isinstance(delay, str | bytes) else float(cast("float", delay))
     if not math.isfinite(seconds):
         raise ValueError(f"not a number of seconds: {delay!r}")
-    return max(0.0, seconds)
+    return seconds
 
 
 #: A connect answered sooner than this, in seconds, without a message, was not held at all.

@@ -23,7 +23,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from rx_cometd import messages as m
-from rx_cometd._protocol.backoff import Backoff, exponential
+from rx_cometd._protocol.backoff import Backoff, exponential, fail_safe
 from rx_cometd._protocol.connection_cycle import ConnectionCycle
 from rx_cometd._protocol.credentials import Credentials
 from rx_cometd._protocol.outbox import Outbox
@@ -74,14 +74,16 @@ class Protocol:
         self._credentials = Credentials(self._outcomes, renewable=authenticates)
         self._cycle = ConnectionCycle(
             connection_types,
-            backoff=Backoff(backoff),
+            backoff=Backoff(fail_safe(backoff)),
             max_network_delay=max_network_delay,
             resume_timeout=resume_timeout,
             credentials=self._credentials,
             outcomes=self._outcomes,
         )
         self._requests = Requests()
-        self._reconciliation = Reconciliation(self._requests, Backoff(backoff), self._outcomes)
+        self._reconciliation = Reconciliation(
+            self._requests, Backoff(fail_safe(backoff)), self._outcomes
+        )
         self._subscriptions = self._reconciliation.subscriptions
         self._outbox = Outbox(
             self._cycle,

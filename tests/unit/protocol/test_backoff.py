@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import math
 import random
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rx_cometd._protocol.backoff import Backoff, UnproductiveConnects, exponential
+from rx_cometd._protocol.advice import Advice
+from rx_cometd._protocol.backoff import Backoff, Pace, UnproductiveConnects, exponential, fail_safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +63,38 @@ def test_a_negative_delay_is_none() -> None:
     assert Backoff(lambda: iter([-1.0])).next_delay() == 0.0
 
 
+def _raises(*delays: float) -> Iterator[float]:
+    yield from delays
+    raise LookupError("no more delays")
+
+
+@pytest.mark.parametrize("nonsense", [math.nan, math.inf, -math.inf, "1", b"1", None, [1.0]])
+def test_nonsense_is_logged_and_the_default_delays_are_used(
+    nonsense: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    backoff = Backoff(fail_safe(lambda: iter([7.0, nonsense, 7.0])))
+    assert backoff.next_delay() == 7.0
+    assert all(0.0 <= backoff.next_delay() <= bound for bound in (0.5, 1.0, 2.0, 4.0))
+    assert len(caplog.records) == 1
+    backoff.reset()
+    assert backoff.next_delay() == 7.0
+
+
+@pytest.mark.parametrize("delays", [_raises, lambda: None, lambda: 5.0, lambda: int("x")])
+def test_a_function_that_fails_is_logged_and_the_default_delays_are_used(
+    delays: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    backoff = Backoff(fail_safe(delays))
+    assert all(0.0 <= backoff.next_delay() <= bound for bound in (0.5, 1.0, 2.0, 4.0))
+    assert "`backoff` gave no delay" in caplog.text
+    assert len(caplog.records) == 1
+
+
+def test_delays_that_are_fine_are_left_alone() -> None:
+    backoff = Backoff(fail_safe(lambda: iter([1.0, -1, 2])))
+    assert [backoff.next_delay() for _ in range(5)] == [1.0, 0.0, 2.0, 2.0, 2.0]
+
+
 def test_delays_are_made_only_when_they_are_needed() -> None:
     made: list[int] = []
 
@@ -104,3 +138,69 @@ def test_messages_of_an_earlier_connect_do_not_count_for_the_next() -> None:
         answer(unproductive, 0.01)
     unproductive.count_events(1)
     assert answer(unproductive, 0.01) == 0.1
+
+
+# The pace of the cycle
+
+
+def pace(*delays: float) -> Pace:
+    return Pace(Backoff(lambda: iter(delays or (1.0, 2.0, 4.0))))
+
+
+def test_a_failure_waits_for_the_interval_and_the_backoff() -> None:
+    it = pace()
+    advice = Advice(interval=0.5)
+    assert [it.after_failure(advice) for _ in range(3)] == [1.5, 2.5, 4.5]
+
+
+def test_a_connect_that_succeeds_ends_the_run_of_failures() -> None:
+    it = pace()
+    it.after_failure(Advice())
+    it.sent(0.0, held=True)
+    assert it.after_connect(Advice(interval=0.25), 10.0) == 0.25
+    assert it.after_failure(Advice()) == 1.0
+
+
+def test_a_session_is_resumed_only_while_the_server_may_know_it() -> None:
+    it = pace(3.0)
+    advice = Advice(timeout=5.0, interval=0.0, max_interval=5.0)
+    assert it.before_resuming(advice, 100.0) == 3.0
+    assert it.before_resuming(advice, 107.0) == 3.0  # down for 10 s by then
+    assert it.before_resuming(advice, 107.1) is None
+    it.link_up()
+    assert it.before_resuming(advice, 107.1) == 3.0
+
+
+def test_a_session_is_resumed_for_ever_where_the_server_does_not_tell_its_lifetime() -> None:
+    it = pace(3.0)
+    assert it.before_resuming(Advice(), 0.0) == 3.0
+    assert it.before_resuming(Advice(), 1e6) == 3.0
+
+
+def test_a_first_new_session_is_sought_at_once_and_more_of_them_with_the_backoff() -> None:
+    it = pace()
+    assert [it.before_new_session(Advice()) for _ in range(3)] == [0.0, 1.0, 2.0]
+    assert it.before_new_session(Advice(interval=9.0)) == 9.0
+
+
+@pytest.mark.parametrize(("held", "delay"), [(True, 0.0), (False, 1.0)])
+def test_only_a_connect_that_was_held_proves_a_handshake_of_use(
+    delay: float, *, held: bool
+) -> None:
+    it = pace()
+    it.before_new_session(Advice())
+    it.sent(0.0, held=held)
+    it.after_connect(Advice(), 10.0)
+    assert it.before_new_session(Advice()) == delay
+
+
+def test_the_first_event_since_the_last_connect_is_timed() -> None:
+    it = pace()
+    it.sent(0.0, held=True)
+    it.count_events(0, 1.0)
+    times = [it.first_event_at]
+    it.count_events(2, 2.0)
+    it.count_events(1, 3.0)
+    times.append(it.first_event_at)
+    it.sent(4.0, held=True)
+    assert [*times, it.first_event_at] == [None, 2.0, None]
