@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from reactivex import abc
 
 from rx_cometd._flow.flow import Overflow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "check_bound",
@@ -13,7 +18,10 @@ __all__ = [
     "check_plain_function",
     "check_positive",
     "check_seconds",
+    "told_to",
 ]
+
+_T = TypeVar("_T")
 
 
 def check_plain_function(name: str, function: Any) -> None:
@@ -82,6 +90,21 @@ def check_seconds(name: str, value: Any) -> None:
         raise TypeError(f"{name} must be a number of seconds, not {value!r}")
     if not value > 0:
         raise ValueError(f"{name} must be more than 0 seconds, not {value!r}")
+
+
+def told_to(
+    name: str, target: abc.ObserverBase[_T] | Callable[[_T], object]
+) -> Callable[[_T], object]:
+    """Give what to call to tell an observer or a function of something.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    given: Any = target
+    if isinstance(given, abc.ObserverBase):
+        given = cast("abc.ObserverBase[_T]", given).on_next
+    check_plain_function(name, given)
+    return cast("Callable[[_T], object]", given)
 
 
 def _is_async(function: Any) -> bool:

@@ -2,14 +2,18 @@
 
 from rx_cometd._flow.flow import Overflow
 from rx_cometd.operators.bounded_buffer import BufferedObservable, bounded_buffer
+from rx_cometd.operators.buffer_bounded import buffer_bounded
+from rx_cometd.operators.by_channel import ChannelGroup, by_channel
 from rx_cometd.operators.conflate import conflate
 from rx_cometd.operators.data import data
 from rx_cometd.operators.decode import decode
 from rx_cometd.operators.dedupe import dedupe
+from rx_cometd.operators.detect_gaps import Gap, detect_gaps
 from rx_cometd.operators.from_async_iterable import from_async_iterable
 from rx_cometd.operators.last_value import last_value
 from rx_cometd.operators.map_async import map_async
 from rx_cometd.operators.publish_to import Publisher, publish_to
+from rx_cometd.operators.rate_limit import rate_limit
 from rx_cometd.operators.retry_with_backoff import retry_with_backoff
 from rx_cometd.operators.share import share
 from rx_cometd.operators.to_async_iterable import (
@@ -17,23 +21,35 @@ from rx_cometd.operators.to_async_iterable import (
     ObservableIterator,
     to_async_iterable,
 )
+from rx_cometd.operators.watch_quiet import WatchedObservable, watch_quiet
+from rx_cometd.operators.window_stats import WindowStats, window_stats
 
 __all__ = [
     "BufferedObservable",
+    "ChannelGroup",
+    "Gap",
     "ObservableIterable",
     "ObservableIterator",
     "Overflow",
     "Publisher",
+    "WatchedObservable",
+    "WindowStats",
     "bounded_buffer",
+    "buffer_bounded",
+    "by_channel",
     "conflate",
     "data",
     "decode",
     "dedupe",
+    "detect_gaps",
     "from_async_iterable",
     "last_value",
     "map_async",
     "publish_to",
+    "rate_limit",
     "retry_with_backoff",
     "share",
     "to_async_iterable",
+    "watch_quiet",
+    "window_stats",
 ]

@@ -24,9 +24,9 @@ PROMISED = {
     "ClientError ClientInvalidOperation ClientState CometDError ConnectionType Extension "
     "ExtensionError InvalidChannelError Message Overflow Payload ProtocolError ServerError "
     "StateChange Statistics TransportConnectionClosed TransportError TransportTimeoutError",
-    "rx_cometd.operators": "Overflow bounded_buffer conflate data decode dedupe "
-    "from_async_iterable last_value map_async publish_to retry_with_backoff share "
-    "to_async_iterable",
+    "rx_cometd.operators": "Overflow bounded_buffer buffer_bounded by_channel conflate data "
+    "decode dedupe detect_gaps from_async_iterable last_value map_async publish_to rate_limit "
+    "retry_with_backoff share to_async_iterable watch_quiet window_stats",
     "rx_cometd.extensions": "ack bearer_auth binary log_payloads replay timestamp timesync",
     "rx_cometd.testing": "BayeuxServer",
 }

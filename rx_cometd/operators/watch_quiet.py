@@ -1,0 +1,216 @@
+"""A source that is silent for too long is subscribed to anew."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from reactivex import Observable, abc
+from reactivex.disposable import Disposable, SerialDisposable, SingleAssignmentDisposable
+
+from rx_cometd._flow.arguments import check_seconds
+from rx_cometd._flow.delivery import apart
+from rx_cometd._flow.edge import current_loop, disposable_on, loop_scheduler
+from rx_cometd._flow.flow import Flow, flow_of
+from rx_cometd._flow.observable import LoopObservable
+from rx_cometd.exceptions import TransportTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["WatchedObservable", "watch_quiet"]
+
+_log = logging.getLogger("rx_cometd.operators")
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+
+
+class WatchedObservable(Observable[_T_co]):
+    """What `watch_quiet` gives: an observable that tells how often its source was too silent.
+
+    Attributes:
+        quiet_count: How often it was subscribed to anew, by all subscriptions so far.
+    """
+
+    def __init__(self, subscribe: abc.Subscription[_T_co]) -> None:
+        super().__init__(subscribe)
+        self.quiet_count = 0
+
+
+class _LoopWatchedObservable(LoopObservable[_T_co], WatchedObservable[_T_co]):
+    """The same, of a source that lives on an event loop."""
+
+    def __init__(self, subscribe: abc.Subscription[_T_co], flow: Flow | None) -> None:
+        super().__init__(subscribe, flow=flow)
+
+
+def watch_quiet(
+    seconds: float,
+    *,
+    fail: bool = False,
+    scheduler: abc.SchedulerBase | None = None,
+) -> Callable[[Observable[_T]], WatchedObservable[_T]]:
+    """Subscribe anew, once, when nothing has come for so long.
+
+    .. marble::
+        :alt: watch_quiet
+
+        --1--2-----------                   the source, first and second subscription
+                         --3--------------------
+        [ watch_quiet(12, fail=True) ]
+        --1--2-------------3----------------------x
+
+    For channels that are known to be busy: a server may have lost a subscription without knowing
+    (Salesforce advises exactly this). A silent *link* is found by the client without it. The source
+    is disposed of, and subscribed to again in a later turn, so that a channel without other
+    observers is really unsubscribed and subscribed to; the log gets a warning, and ``quiet_count``
+    counts. If that does not help, it is not done again: with ``fail`` the stream ends with an
+    error, without, it goes on waiting. Any item ends the silence.
+
+    Args:
+        seconds: How long a source may be silent.
+        fail: Whether to end with an error if it was of no use.
+        scheduler: What times that; the one of the subscription if ``None``, else the running
+            event loop's.
+
+    Errors:
+        Those of the source. `TransportTimeoutError`: silent for twice the time, and ``fail``.
+        `RuntimeError`: there is neither a scheduler nor a running event loop.
+
+    Returns:
+        A pipeable operator; what it gives has a `quiet_count`.
+
+    Raises:
+        TypeError: ``seconds`` is no number.
+        ValueError: It is not more than 0.
+
+    Example:
+        >>> import asyncio, reactivex
+        >>> from reactivex import operators as ops
+        >>> silent_then_busy = iter([reactivex.never(), reactivex.of("here again")])
+        >>> async def main() -> str:
+        ...     source = reactivex.defer(lambda _: next(silent_then_busy))
+        ...     return await source.pipe(watch_quiet(0.01))
+        >>> asyncio.run(main())
+        'here again'
+    """
+    check_seconds("seconds", seconds)
+
+    def operator(source: Observable[_T]) -> WatchedObservable[_T]:
+        def subscribe(
+            observer: abc.ObserverBase[_T], subscribed_on: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            def count() -> None:
+                result.quiet_count += 1
+
+            timed = loop_scheduler(scheduler or subscribed_on)
+            watch = _Watch(source, observer, timed, subscribed_on, seconds, count=count, fail=fail)
+            return watch.begin()
+
+        result: WatchedObservable[_T] = (
+            _LoopWatchedObservable(subscribe, flow_of(source))
+            if isinstance(source, LoopObservable)
+            else WatchedObservable(subscribe)
+        )
+        return result
+
+    return operator
+
+
+class _Watch(Generic[_T]):
+    """One subscription: the source, and one timer, which items do not touch."""
+
+    def __init__(
+        self,
+        source: Observable[_T],
+        observer: abc.ObserverBase[_T],
+        timed: abc.SchedulerBase,
+        subscribed_on: abc.SchedulerBase | None,
+        seconds: float,
+        *,
+        count: Callable[[], None],
+        fail: bool,
+    ) -> None:
+        self._source = source
+        self._observer = observer
+        self._timed = timed
+        self._subscribed_on = subscribed_on
+        self._seconds = seconds
+        self._count = count
+        self._fail = fail
+        self._subscription = SerialDisposable()
+        self._timer = SerialDisposable()
+        self._heard_at = 0.0
+        self._tried = False  # whether it was subscribed to anew in this silence
+        self._watching = False
+
+    def begin(self) -> abc.DisposableBase:
+        self._heard_at = self._now()
+        self._set_timer()
+        self._subscribe()
+        return disposable_on(current_loop(), self._close)
+
+    def _now(self) -> float:
+        return self._timed.now.timestamp()
+
+    def _subscribe(self) -> None:
+        subscription = SingleAssignmentDisposable()
+        self._subscription.disposable = subscription
+        subscription.disposable = self._source.subscribe(
+            self._on_next, self._on_error, self._on_completed, scheduler=self._subscribed_on
+        )
+
+    def _set_timer(self) -> None:
+        self._watching = True
+        left = self._heard_at + self._seconds - self._now()
+        self._timer.disposable = self._timed.schedule_relative(max(0.0, left), self._look)
+
+    def _look(self, *_: Any) -> None:
+        with apart():
+            if self._heard_at + self._seconds > self._now():
+                self._set_timer()
+            elif not self._tried:
+                self._begin_anew()
+            elif self._fail:
+                self._close()
+                self._observer.on_error(
+                    TransportTimeoutError(
+                        f"silent for {self._seconds} s, and for as long again after it was "
+                        "subscribed to anew: does anybody publish there?"
+                    )
+                )
+            else:
+                self._watching = False
+
+    def _begin_anew(self) -> None:
+        _log.warning("silent for %s s: subscribing anew", self._seconds)
+        self._count()
+        self._tried = True
+        self._heard_at = self._now()
+        self._subscription.disposable = Disposable()
+        # In a later turn: within one, a client would send neither request.
+        self._timer.disposable = self._timed.schedule_relative(0.0, self._subscribe_anew)
+
+    def _subscribe_anew(self, *_: Any) -> None:
+        with apart():
+            self._set_timer()
+            self._subscribe()
+
+    def _on_next(self, item: _T) -> None:
+        self._heard_at = self._now()
+        self._tried = False
+        if not self._watching:
+            self._set_timer()
+        self._observer.on_next(item)
+
+    def _on_error(self, error: Exception) -> None:
+        self._close()
+        self._observer.on_error(error)
+
+    def _on_completed(self) -> None:
+        self._close()
+        self._observer.on_completed()
+
+    def _close(self) -> None:
+        self._timer.dispose()
+        self._subscription.dispose()
