@@ -360,7 +360,7 @@ class Client:
     @property
     def state(self) -> ClientState:
         """Where the client is in the life of its session."""
-        return self._shared.change.state
+        return self._shared.state
 
     @property
     def client_id(self) -> str | None:

@@ -423,7 +423,8 @@ class ConnectionCycle:
             self._due(Step.CONNECT, delay)
 
     def _nothing_in_common(self) -> ClientError:
-        listed = ", ".join(map(str, self._listed)) if isinstance(self._listed, list) else ""
+        types = cast("list[object]", self._listed) if isinstance(self._listed, list) else []
+        listed = ", ".join(map(str, types))
         return ClientError(
             f"no connection type in common: the server lists {listed or 'none'}, "
             f"this client may use {self._preferred()}: give one that the server lists"

@@ -69,13 +69,21 @@ class SharedSession(SessionListener):
         self.counters = Counters()
         self.flow = FlowControl(max_pending_count, overflow, self.counters)
         self.current: Session | None = None
-        self.change = StateChange(ClientState.DISCONNECTED)
+        #: The session in use, or the last one, which may still be closing.
+        self._last: Session | None = None
+        #: What observers of the state were told last.
+        self._told = StateChange(ClientState.DISCONNECTED)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._held = False
         self._state_observers: dict[abc.ObserverBase[StateChange], None] = {}
         #: Changes of the state, the one that is being told first.
         self._untold: deque[StateChange] = deque()
         self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def state(self) -> ClientState:
+        """Where the client is in the life of its session, which alone knows."""
+        return ClientState.DISCONNECTED if self._last is None else self._last.state
 
     # -- opening and closing -------------------------------------------------------------------
 
@@ -135,6 +143,7 @@ class SharedSession(SessionListener):
         if self.current is None:
             self.loop = running_loop()
             self.current = Session(self._settings, self, self.flow, self.counters)
+            self._last = self.current
             self.current.open()
         return self.current
 
@@ -204,7 +213,7 @@ class SharedSession(SessionListener):
     ) -> abc.DisposableBase:
         """Add an observer of the state; it gets the present one at once."""
         self._state_observers[observer] = None
-        observer.on_next(self.change)
+        observer.on_next(self._told)
         return Disposable(lambda: self._state_observers.pop(observer, None))
 
     def states(self) -> LoopObservable[StateChange]:
@@ -227,10 +236,10 @@ class SharedSession(SessionListener):
         if len(self._untold) > 1:
             return
         while self._untold:
-            self.change = self._untold[0]
+            self._told = self._untold[0]
             for observer in list(self._state_observers):
                 try:
-                    observer.on_next(self.change)
+                    observer.on_next(self._told)
                 except Exception as error:
                     notify_error(observer, error, session.report)
             self._untold.popleft()

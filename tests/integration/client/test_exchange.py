@@ -35,8 +35,9 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 async def _drain(messages: AsyncIterator[object]) -> None:
-    async for _ in messages:
-        pass
+    async with asyncio.timeout(5.0):
+        async for _ in messages:
+            pass
 
 
 @pytest.mark.parametrize("volunteered", [True, {"enabled": True, "batch": 0}])
