@@ -88,7 +88,7 @@ class BufferOverflowError(ClientError):
 
 
 class ExtensionError(ClientError):
-    """An extension raised, or dropped or never let go of a request."""
+    """An extension raised, or dropped a request, or kept it too long."""
 
 
 class TransportError(CometDError):

@@ -29,7 +29,7 @@ class Reconnect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What is known of the server's wishes.
+    """What the server advised.
 
     Attributes:
         reconnect: What to do after a failed connect, ``None`` while not told.

@@ -144,7 +144,7 @@ class Protocol:
         return self._cycle.first_event_at
 
     @property
-    def has_calls(self) -> bool:
+    def awaits_answers(self) -> bool:
         """Whether a call waits for its answer."""
         return bool(self._requests.calls)
 

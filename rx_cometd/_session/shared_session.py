@@ -1,7 +1,7 @@
 """Which session a client has: opened on demand or by name, shared by all its observers.
 
 The session is lazy. Observers, and an explicit ``open()``, hold it; when the last of them lets
-go it is closed. A session that ended is let go of before its observers are told, so that a
+go it is closed. A session that ended is released before its observers are told, so that a
 ``retry`` that subscribes anew from within ``on_error`` finds the way free for a new one.
 """
 

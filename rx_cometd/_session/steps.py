@@ -101,7 +101,7 @@ class Steps:
         """
         protocol = self._protocol
         connected = protocol.state is ClientState.CONNECTED
-        if not (self._flow.suspended and connected) or protocol.has_calls:
+        if not (self._flow.suspended and connected) or protocol.awaits_answers:
             self._held_since = None
             return False
         now = self._loop.time()

@@ -54,7 +54,9 @@ async def test_the_last_error_is_the_cause() -> None:
     watch.become(S.UNCONNECTED, error=LookupError("first"))
     watch.become(S.UNCONNECTED, error=LookupError("last"))
     watch.become(S.REHANDSHAKING)
-    assert str((await watch.gives_up()).__cause__) == "last"
+    error = await watch.gives_up()
+    assert str(error.__cause__) == "last"
+    assert str(error) == "no link for 0.01 s; last: last"
 
 
 async def test_an_error_before_the_link_was_up_is_no_cause() -> None:

@@ -1,0 +1,96 @@
+"""What came back: acks, calls and credentials as replies settle them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rx_cometd._protocol.outcomes import Settled
+from rx_cometd.exceptions import TransportConnectionClosed, TransportError
+from rx_cometd.states import ClientState
+from tests.unit.protocol.driver import HANDSHAKE, LP, Driver
+
+
+def handshaken(asked: object, granted: object) -> Driver:
+    """Shake hands, with the handshake leaving as the extensions made it."""
+    driver = Driver(LP)
+    driver.open()
+    handshake = driver.take_step()
+    if asked is not None:
+        handshake["ext"] = {"ack": asked}
+    left: Any = [handshake]
+    assert driver.protocol.leaving(left, [handshake["id"]]) == left
+    ext = {} if granted is None else {"ext": {"ack": granted}}
+    driver.answer(handshake, clientId="me", **ext)
+    return driver
+
+
+@pytest.mark.parametrize(
+    ("asked", "granted", "in_force"),
+    [
+        (True, True, True),
+        (True, {"enabled": True, "batch": 3}, True),
+        (True, {"enabled": False}, False),
+        (True, False, False),
+        (True, None, False),
+        (None, True, False),
+        (None, {"enabled": True}, False),
+        (False, True, False),
+    ],
+)
+def test_acks_are_in_force_where_both_sides_agreed(
+    asked: object, granted: object, *, in_force: bool
+) -> None:
+    assert handshaken(asked, granted).protocol.acknowledges is in_force
+
+
+def test_each_session_agrees_on_acks_anew() -> None:
+    driver = handshaken(asked=True, granted=True)
+    driver.answer(driver.take_step(), advice=HANDSHAKE)
+    handshake = driver.take_step()
+    assert not driver.protocol.acknowledges
+    driver.answer(handshake, clientId="other", ext={"ack": True})
+    assert not driver.protocol.acknowledges
+
+
+def acknowledged_call(driver: Driver) -> str:
+    call = driver.publish("/service/slow", call=True)
+    driver.answer(driver.message("/service/slow"))
+    assert driver.of(Settled) == []
+    assert driver.protocol.awaits_answers
+    return call
+
+
+def test_a_call_fails_when_its_session_is_given_up() -> None:
+    driver = Driver(LP).connected()
+    call = acknowledged_call(driver)
+    driver.answer(driver.take_step(), advice=HANDSHAKE)
+    assert driver.state is ClientState.REHANDSHAKING
+    assert driver.of(Settled) == []
+    driver.take_step()
+    error = driver.assert_failed(call, TransportConnectionClosed)
+    assert "/service/slow" in str(error)
+    assert not driver.protocol.awaits_answers
+
+
+def test_a_call_waits_on_when_the_session_is_resumed() -> None:
+    driver = Driver(LP).connected()
+    call = acknowledged_call(driver)
+    driver.fail(driver.take_step(), error=TransportError("down"))
+    driver.answer(driver.take_step())
+    assert driver.waits_for(call)
+
+
+def test_what_was_cancelled_does_not_leave_and_what_extensions_added_does() -> None:
+    driver = Driver(LP).connected()
+    kept, cancelled = driver.publish("/a"), driver.publish("/b")
+    messages: Any = [
+        {"channel": "/a", "id": kept},
+        {"channel": "/b", "id": cancelled},
+        {"channel": "/c", "id": "extension-1"},
+    ]
+    assert driver.protocol.leaving(messages, [kept, cancelled]) == messages
+    driver.protocol.cancel(cancelled)
+    left = driver.protocol.leaving(messages, [kept, cancelled])
+    assert [message["channel"] for message in left] == ["/a", "/c"]
