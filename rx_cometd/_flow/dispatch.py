@@ -7,27 +7,52 @@ delivering a message does not depend on how many channels or globs are observed.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from reactivex import abc
+
 from rx_cometd._flow.delivery import Delivery
-from rx_cometd._protocol.channel_names import globs
+from rx_cometd._protocol.channel_names import globs, is_meta, is_service
+from rx_cometd.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from reactivex import abc
 
-    from rx_cometd.messages import Message
-
-__all__ = ["EVERYTHING", "Dispatch", "notify_completed", "notify_error"]
+__all__ = [
+    "EVERYTHING",
+    "Dispatch",
+    "LastingObserver",
+    "is_on_wire",
+    "notify_completed",
+    "notify_error",
+]
 
 #: The key under which observers of every event message are kept; no channel can be named so.
 EVERYTHING: Final = "*"
 
 #: Channel names remembered with their observers; servers may make them up without end.
 _REMEMBERED: Final = 10_000
+
+
+def is_on_wire(channel: str) -> bool:
+    """Tell whether observing a channel takes a subscribe request.
+
+    Service channels are listened to without one (Bayeux specification, "Service Channels"),
+    meta channels and the key for everything have none.
+    """
+    return channel != EVERYTHING and not is_service(channel) and not is_meta(channel)
+
+
+class LastingObserver(abc.ObserverBase[Message]):
+    """An observer of several channels, which outlives the refusal of one of them."""
+
+    @abstractmethod
+    def subscription_failed(self, channel: str, error: Exception) -> None:
+        """Take the refusal of a channel, at first or in a new session."""
 
 
 class Dispatch:

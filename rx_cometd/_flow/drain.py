@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
 
 from rx_cometd._flow.delivery import apart
-from rx_cometd._flow.edge import TURN, current_loop, deliver, disposable_on
+from rx_cometd._flow.edge import TURN, current_loop, deliver, disposable_on, subscribe_on_loop
 
 if TYPE_CHECKING:
     from reactivex import Observable, abc
@@ -43,8 +43,9 @@ class Drain(Generic[_T]):
 
     def subscribe(self, source: Observable[_T], scheduler: abc.SchedulerBase) -> abc.DisposableBase:
         """Subscribe to the source; the result disposes of the whole subscription."""
-        self._source.disposable = source.subscribe(
-            self._buffer.offer, self._buffer.fail, self._buffer.complete, scheduler=scheduler
+        buffer = self._buffer
+        self._source.disposable = subscribe_on_loop(
+            source, buffer.offer, buffer.fail, buffer.complete, scheduler=scheduler
         )
         return disposable_on(current_loop(), self._close)
 

@@ -1,36 +1,124 @@
-"""Where operators meet the event loop: delivering later, and disposing from anywhere."""
+"""Where operators meet the event loop: scheduling, delivering later, from and to any thread."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from reactivex.disposable import Disposable
+from reactivex.disposable import Disposable, SingleAssignmentDisposable
+from reactivex.scheduler import CurrentThreadScheduler
 from reactivex.scheduler.eventloop import AsyncIOScheduler
-
-from rx_cometd._flow.observable import running_loop
+from reactivex.scheduler.periodicscheduler import PeriodicScheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reactivex import abc
+    from reactivex import Observable, abc, typing
 
     from rx_cometd._flow.delivery import Hold
 
 __all__ = [
     "TURN",
+    "LoopScheduler",
     "current_loop",
     "deliver",
     "disposable_on",
+    "drain_scheduler",
     "loop_scheduler",
     "report_failure",
     "run_on",
+    "running_loop",
+    "subscribe_on_loop",
 ]
 
 TURN = 64
 """Messages handled in one turn of the loop before other tasks get theirs."""
 
 _T = TypeVar("_T")
+
+
+class LoopScheduler(PeriodicScheduler):
+    """Does what ReactiveX does on its default schedulers, but for the threads.
+
+    Work without a delay is done at once, on the trampoline of the current thread, as operators
+    do it when they are given no scheduler. ``retry`` and ``repeat`` depend on that: a turn of
+    the loop later, the rest of the payload that is being delivered would be lost to them.
+    Timed work is done by the event loop. What is scheduled on another thread is handed over.
+
+    Args:
+        loop: The event loop that runs on this thread.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._loop = loop
+        self._thread = threading.get_ident()
+
+    @property
+    def turns(self) -> abc.SchedulerBase:
+        """A scheduler that does everything in a later turn of the loop, immediate work too."""
+        return AsyncIOScheduler(self._loop)
+
+    def schedule(
+        self, action: typing.ScheduledAction[_T], state: _T | None = None
+    ) -> abc.DisposableBase:
+        """Do work at once, or after the immediate work that is being done."""
+        if threading.get_ident() != self._thread:
+            return self._hand_over(lambda: self.schedule(action, state))
+        return CurrentThreadScheduler.singleton().schedule(self._own(action), state)
+
+    def schedule_relative(
+        self,
+        duetime: typing.RelativeTime,
+        action: typing.ScheduledAction[_T],
+        state: _T | None = None,
+    ) -> abc.DisposableBase:
+        """Do work on the loop, after some time; without a delay in a later turn."""
+        if threading.get_ident() != self._thread:
+            return self._hand_over(lambda: self.schedule_relative(duetime, action, state))
+        timer = AsyncIOScheduler(self._loop).schedule_relative(duetime, self._own(action), state)
+        return disposable_on(self._loop, timer.dispose)
+
+    def schedule_absolute(
+        self,
+        duetime: typing.AbsoluteTime,
+        action: typing.ScheduledAction[_T],
+        state: _T | None = None,
+    ) -> abc.DisposableBase:
+        """Do work on the loop, at some time."""
+        return self.schedule_relative(self.to_datetime(duetime) - self.now, action, state)
+
+    def _own(self, action: typing.ScheduledAction[_T]) -> typing.ScheduledAction[_T]:
+        # What an action schedules in turn, it schedules with the scheduler that it is given.
+        def work(_: abc.SchedulerBase, state: _T | None = None) -> abc.DisposableBase | None:
+            return action(self, state)
+
+        return work
+
+    def _hand_over(self, schedule: Callable[[], abc.DisposableBase]) -> abc.DisposableBase:
+        scheduled = SingleAssignmentDisposable()
+
+        def here() -> None:
+            if not scheduled.is_disposed:
+                scheduled.disposable = schedule()
+
+        run_on(self._loop, here)
+        return disposable_on(self._loop, scheduled.dispose)
+
+
+def loop_scheduler(scheduler: abc.SchedulerBase | None) -> abc.SchedulerBase:
+    """Give the scheduler, or the running loop's, so that time operators start no threads.
+
+    Raises:
+        RuntimeError: There is neither a scheduler nor a running event loop.
+    """
+    return LoopScheduler(running_loop()) if scheduler is None else scheduler
+
+
+def drain_scheduler(scheduler: abc.SchedulerBase) -> abc.SchedulerBase:
+    """Give the scheduler on which a buffer is emptied: never at once, or it decoupled nothing."""
+    return scheduler.turns if isinstance(scheduler, LoopScheduler) else scheduler
 
 
 def deliver(observer: abc.ObserverBase[_T], value: _T, held: Hold | None) -> None:
@@ -52,13 +140,37 @@ def deliver(observer: abc.ObserverBase[_T], value: _T, held: Hold | None) -> Non
         held()
 
 
-def loop_scheduler(scheduler: abc.SchedulerBase | None) -> abc.SchedulerBase:
-    """Give the scheduler, or the running loop's, so that time operators start no threads.
+def subscribe_on_loop(
+    source: Observable[_T],
+    on_next: Callable[[_T], None],
+    on_error: Callable[[Exception], None],
+    on_completed: Callable[[], None],
+    *,
+    scheduler: abc.SchedulerBase | None,
+) -> abc.DisposableBase:
+    """Subscribe what must run on this thread's event loop only.
 
-    Raises:
-        RuntimeError: There is neither a scheduler nor a running event loop.
+    A source may emit on other threads (behind ``observe_on`` with a pool, say): what it emits
+    there is handed over to the loop, in order. Without a running loop nothing is handed over.
     """
-    return AsyncIOScheduler(running_loop()) if scheduler is None else scheduler
+    loop = current_loop()
+    if loop is None:
+        return source.subscribe(on_next, on_error, on_completed, scheduler=scheduler)
+    here = threading.get_ident()
+    get_ident = threading.get_ident
+
+    def next_(value: _T) -> None:
+        if get_ident() == here:
+            on_next(value)
+        else:
+            run_on(loop, lambda: on_next(value))
+
+    return source.subscribe(
+        next_,
+        lambda error: run_on(loop, lambda: on_error(error)),
+        lambda: run_on(loop, on_completed),
+        scheduler=scheduler,
+    )
 
 
 def disposable_on(
@@ -74,6 +186,21 @@ def run_on(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:
         action()
     elif not loop.is_closed():
         loop.call_soon_threadsafe(action)
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Give the running event loop.
+
+    Raises:
+        RuntimeError: There is none; the text says what to do.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "CometD observables live on an asyncio event loop: subscribe from a coroutine or a "
+            "callback that runs on it (from another thread: loop.call_soon_threadsafe)"
+        ) from None
 
 
 def current_loop() -> asyncio.AbstractEventLoop | None:

@@ -7,13 +7,17 @@ its flow to its channels, the operators of rx_cometd pass it on, and a buffer fi
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from rx_cometd.exceptions import ClientError
 
-__all__ = ["Buffer", "Flow", "Overflow", "flow_of"]
+__all__ = ["Buffer", "Flow", "Overflow", "flow_of", "piped_from"]
 
 
 class Overflow(Enum):
@@ -83,7 +87,26 @@ class Flow(Protocol):
         ...
 
 
+#: The flow of the pipe whose operator is being applied.
+_piped: ContextVar[Flow | None] = ContextVar("rx_cometd_piped_flow", default=None)
+
+
 def flow_of(source: object) -> Flow | None:
-    """Find the flow of the client that a source belongs to, ``None`` if there is none."""
+    """Find the flow of the client that a source belongs to, ``None`` if there is none.
+
+    To be asked when an operator is applied, not later: where several operators were composed
+    into one (``reactivex.compose``), the sources of the inner ones know no client, but the pipe
+    that applies them does.
+    """
     flow: Flow | None = getattr(source, "flow", None)
-    return flow
+    return _piped.get() if flow is None else flow
+
+
+@contextmanager
+def piped_from(flow: Flow | None) -> Generator[None]:
+    """Apply an operator to what belongs to a client."""
+    token = _piped.set(flow)
+    try:
+        yield
+    finally:
+        _piped.reset(token)

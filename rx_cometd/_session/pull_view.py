@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from rx_cometd._flow.buffer import MessageBuffer
+from rx_cometd._flow.dispatch import LastingObserver, is_on_wire
 from rx_cometd._protocol.channel_names import is_meta, validate_channel
-from rx_cometd._session.shared_session import LastingObserver, is_on_wire
 from rx_cometd.exceptions import ClientInvalidOperation, InvalidChannelError
 
 if TYPE_CHECKING:

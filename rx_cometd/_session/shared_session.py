@@ -9,48 +9,35 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from abc import abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from reactivex import abc
 from reactivex.disposable import Disposable
 
-from rx_cometd._flow.dispatch import EVERYTHING, notify_completed, notify_error
-from rx_cometd._flow.observable import LoopObservable, running_loop
-from rx_cometd._protocol.channel_names import is_meta, is_service
+from rx_cometd._flow.dispatch import (
+    LastingObserver,
+    is_on_wire,
+    notify_completed,
+    notify_error,
+)
+from rx_cometd._flow.edge import running_loop
+from rx_cometd._flow.observable import LoopObservable
 from rx_cometd._session.flow_control import FlowControl
 from rx_cometd._session.session import Session, SessionListener
 from rx_cometd.exceptions import ClientInvalidOperation
-from rx_cometd.messages import Message
 from rx_cometd.states import ClientState, StateChange
 from rx_cometd.statistics import Counters
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from reactivex import abc
+
     from rx_cometd._flow.flow import Overflow
     from rx_cometd._protocol.subscriptions import Fields
     from rx_cometd._session.settings import Settings
 
-__all__ = ["LastingObserver", "SharedSession", "is_on_wire"]
-
-
-def is_on_wire(channel: str) -> bool:
-    """Tell whether observing a channel takes a subscribe request.
-
-    Service channels are listened to without one (Bayeux specification, "Service Channels"),
-    meta channels and the key for everything have none.
-    """
-    return channel != EVERYTHING and not is_service(channel) and not is_meta(channel)
-
-
-class LastingObserver(abc.ObserverBase[Message]):
-    """An observer of several channels, which outlives the refusal of one of them."""
-
-    @abstractmethod
-    def subscription_failed(self, channel: str, error: Exception) -> None:
-        """Take the refusal of a channel, at first or in a new session."""
+__all__ = ["SharedSession"]
 
 
 class SharedSession(SessionListener):

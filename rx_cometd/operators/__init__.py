@@ -1,5 +1,6 @@
 """Pipeable operators beside those of ReactiveX: bounded buffers, asynchronous work, decoding."""
 
+from rx_cometd._flow.async_iteration import ObservableIterator
 from rx_cometd._flow.flow import Overflow
 from rx_cometd.operators.bounded_buffer import BufferedObservable, bounded_buffer
 from rx_cometd.operators.buffer_bounded import buffer_bounded
@@ -12,15 +13,12 @@ from rx_cometd.operators.detect_gaps import Gap, detect_gaps
 from rx_cometd.operators.from_async_iterable import from_async_iterable
 from rx_cometd.operators.last_value import last_value
 from rx_cometd.operators.map_async import map_async
+from rx_cometd.operators.on_loop import on_loop
 from rx_cometd.operators.publish_to import Publisher, publish_to
 from rx_cometd.operators.rate_limit import rate_limit
 from rx_cometd.operators.retry_with_backoff import retry_with_backoff
 from rx_cometd.operators.share import share
-from rx_cometd.operators.to_async_iterable import (
-    ObservableIterable,
-    ObservableIterator,
-    to_async_iterable,
-)
+from rx_cometd.operators.to_async_iterable import ObservableIterable, to_async_iterable
 from rx_cometd.operators.watch_quiet import WatchedObservable, watch_quiet
 from rx_cometd.operators.window_stats import WindowStats, window_stats
 
@@ -45,6 +43,7 @@ __all__ = [
     "from_async_iterable",
     "last_value",
     "map_async",
+    "on_loop",
     "publish_to",
     "rate_limit",
     "retry_with_backoff",

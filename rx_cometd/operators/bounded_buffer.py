@@ -10,7 +10,7 @@ from reactivex.disposable import CompositeDisposable, Disposable
 from rx_cometd._flow.arguments import check_bound, check_plain_function
 from rx_cometd._flow.buffer import MessageBuffer
 from rx_cometd._flow.drain import Drain
-from rx_cometd._flow.edge import loop_scheduler
+from rx_cometd._flow.edge import drain_scheduler, loop_scheduler
 from rx_cometd._flow.flow import Flow, Overflow, flow_of
 from rx_cometd._flow.observable import LoopObservable
 
@@ -122,7 +122,7 @@ def bounded_buffer(
             observer: abc.ObserverBase[_T], subscribed_on: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
             upstream = loop_scheduler(subscribed_on or scheduler)
-            downstream = scheduler or upstream
+            downstream = scheduler or drain_scheduler(upstream)
             buffer = MessageBuffer[_T](
                 max_pending_count,
                 overflow,
@@ -138,7 +138,7 @@ def bounded_buffer(
 
         result: BufferedObservable[_T] = (
             _LoopBufferedObservable(subscribe, flow)
-            if isinstance(source, LoopObservable)
+            if flow is not None or isinstance(source, LoopObservable)
             else BufferedObservable(subscribe)
         )
         return result

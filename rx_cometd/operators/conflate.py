@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rx_cometd._flow.arguments import check_plain_function
 from rx_cometd._flow.buffer import MessageBuffer
 from rx_cometd._flow.drain import Drain
-from rx_cometd._flow.edge import loop_scheduler
+from rx_cometd._flow.edge import drain_scheduler, loop_scheduler
 from rx_cometd._flow.flow import Overflow, flow_of
 from rx_cometd._flow.observable import derive
 
@@ -69,14 +69,15 @@ def conflate(
         check_plain_function("key", key)
 
     def operator(source: Observable[_T]) -> Observable[_T]:
+        flow = flow_of(source)
+
         def subscribe(
             observer: abc.ObserverBase[_T], subscribed_on: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
             upstream = loop_scheduler(subscribed_on or scheduler)
-            buffer = MessageBuffer[_T](
-                0, Overflow.CONFLATE, flow=flow_of(source), key=key, quiet=True
-            )
-            return Drain(buffer, observer, scheduler or upstream).subscribe(source, upstream)
+            buffer = MessageBuffer[_T](0, Overflow.CONFLATE, flow=flow, key=key, quiet=True)
+            downstream = scheduler or drain_scheduler(upstream)
+            return Drain(buffer, observer, downstream).subscribe(source, upstream)
 
         return derive(source, subscribe)
 

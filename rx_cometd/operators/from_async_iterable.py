@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from rx_cometd._flow.arguments import check_plain_function
 from rx_cometd._flow.buffer import DEFAULT_MAX_PENDING_COUNT
 from rx_cometd._flow.delivery import stay_apart
-from rx_cometd._flow.edge import TURN, deliver, disposable_on, report_failure
+from rx_cometd._flow.edge import TURN, deliver, disposable_on, report_failure, running_loop
 from rx_cometd._flow.flow import Overflow
-from rx_cometd._flow.observable import LoopObservable, running_loop
+from rx_cometd._flow.observable import LoopObservable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable

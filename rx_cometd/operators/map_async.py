@@ -14,9 +14,16 @@ from rx_cometd._flow.arguments import (
 )
 from rx_cometd._flow.buffer import MessageBuffer
 from rx_cometd._flow.delivery import stay_apart
-from rx_cometd._flow.edge import TURN, deliver, disposable_on, report_failure
+from rx_cometd._flow.edge import (
+    TURN,
+    deliver,
+    disposable_on,
+    report_failure,
+    running_loop,
+    subscribe_on_loop,
+)
 from rx_cometd._flow.flow import flow_of
-from rx_cometd._flow.observable import derive, running_loop
+from rx_cometd._flow.observable import derive
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -93,13 +100,15 @@ def map_async(
     check_bound(max_pending_count, overflow)
 
     def operator(source: Observable[_T]) -> Observable[_R]:
+        flow = flow_of(source)
+
         def subscribe(
             observer: abc.ObserverBase[_R], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
             buffer = MessageBuffer[_T](
                 max_pending_count,
                 overflow,
-                flow=flow_of(source),
+                flow=flow,
                 now=None if scheduler is None else lambda: scheduler.now,
             )
             works = _Works(fn, observer, buffer, max_concurrency, ordered=ordered)
@@ -153,8 +162,8 @@ class _Works(Generic[_T, _R]):
     def subscribe(
         self, source: Observable[_T], scheduler: abc.SchedulerBase | None
     ) -> abc.DisposableBase:
-        self._source.disposable = source.subscribe(
-            self._offer, self._end, self._end, scheduler=scheduler
+        self._source.disposable = subscribe_on_loop(
+            source, self._offer, self._end, self._end, scheduler=scheduler
         )
         return disposable_on(self._loop, self._close)
 

@@ -24,7 +24,7 @@ def test_all_that_a_client_gives_has_its_flow() -> None:
         assert flow_of(source) is flow
     own = client.channel("/a").pipe(cometd_ops.data(), cometd_ops.bounded_buffer())
     assert flow_of(own) is flow
-    assert flow_of(client.channel("/a").pipe(ops.map(data_of))) is None
+    assert flow_of(client.channel("/a").pipe(ops.map(data_of))) is flow
     assert flow_of(rx.of(1)) is None
     assert flow_of(client_of("http://127.0.0.1:9/").channel("/a")) is not flow
 

@@ -10,11 +10,13 @@ import pytest
 import reactivex as rx
 from reactivex import Observable, abc
 from reactivex import operators as ops
+from reactivex.scheduler import ThreadPoolScheduler
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 from reactivex.subject import Subject
 
+from rx_cometd._flow.edge import LoopScheduler, running_loop
 from rx_cometd._flow.flow import flow_of
-from rx_cometd._flow.observable import LoopObservable, derive, running_loop
+from rx_cometd._flow.observable import LoopObservable, derive
 from tests.integration.client_driver import Recorder
 from tests.unit.operators.flows import LocalFlow
 
@@ -61,9 +63,9 @@ async def test_the_scheduler_is_the_loops_where_none_is_given() -> None:
     observable.subscribe()
     observable.subscribe(scheduler=own)
     observable.pipe(ops.map(str), ops.filter(bool)).subscribe()
-    assert isinstance(given[0], AsyncIOScheduler)
+    assert isinstance(given[0], LoopScheduler)
     assert given[1] is own
-    assert isinstance(given[2], AsyncIOScheduler)
+    assert isinstance(given[2], LoopScheduler)
 
 
 async def test_pipes_and_fluent_methods_stay_on_the_loop() -> None:
@@ -103,7 +105,56 @@ async def test_derived_observables_keep_the_flow() -> None:
     assert isinstance(derived, LoopObservable)
     assert flow_of(derived) is flow
     assert Recorder(derived).items == [5]
-    assert flow_of(channel.pipe(ops.map(str))) is None
+    assert flow_of(channel.pipe(ops.map(str), ops.publish(), ops.ref_count())) is flow
     foreign = derive(rx.of(1), subscribe)
     assert type(foreign) is Observable
     assert flow_of(foreign) is None
+
+
+async def test_what_would_never_end_is_refused() -> None:
+    channel: Any = source(1, 2)
+
+    async def observe(_: object) -> None:
+        raise AssertionError
+
+    for observable in (channel, channel.pipe(ops.first())):
+        with pytest.raises(RuntimeError, match=r"await channel\.pipe"):
+            observable.run()
+        with pytest.raises(TypeError, match="async for"):
+            list(observable)
+        with pytest.raises(TypeError, match=r"observe.*subscribe_async.*map_async"):
+            observable.subscribe(observe)
+
+
+def test_run_outside_of_a_loop_says_what_to_do() -> None:
+    with pytest.raises(RuntimeError, match="subscribe from a coroutine"):
+        source(1).run()
+
+
+async def test_async_for_over_channels_and_pipes() -> None:
+    flow = LocalFlow(max_pending_count=1)
+    channel: Any = source(1, 2, 3, flow=flow)
+    assert [item async for item in source(1).pipe(ops.map(_twice))] == [2]  # type: ignore[attr-defined]
+    items = aiter(channel.pipe(ops.map(_twice)))
+    assert (items.pending_count, flow.turns) == (3, ["suspend", "resume"])
+    assert [item async for item in items] == [2, 4, 6]
+
+
+async def test_an_error_at_subscribe_on_a_thread_reaches_on_error() -> None:
+    pool = ThreadPoolScheduler(1)
+    seen = Recorder(source(1).pipe(ops.subscribe_on(pool)))
+    loop = asyncio.get_running_loop()
+    await loop.run_in_executor(pool.executor, int)  # done after it
+    assert "event loop" in str(seen.error)
+    pool.executor.shutdown()
+
+
+async def test_sums_connectables_and_parts_stay_on_the_loop() -> None:
+    channel: Any = source(1, 2)
+    assert Recorder(rx.of(0) + channel + rx.of(3)).items == [0, 1, 2, 3]
+    even, odd = channel.pipe(ops.partition(_is_large))
+    assert isinstance(even, LoopObservable)
+    assert Recorder(odd).items == [1, 2]
+    connectable: Any = channel.pipe(ops.publish())
+    assert isinstance(connectable.auto_connect(), LoopObservable)
+    assert await channel == 2

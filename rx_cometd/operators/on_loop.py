@@ -1,0 +1,67 @@
+"""Keeping on the event loop what does not begin with a channel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from rx_cometd._flow.flow import flow_of
+from rx_cometd._flow.observable import keep_on_loop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reactivex import Observable
+
+__all__ = ["on_loop"]
+
+_T = TypeVar("_T")
+
+
+@overload
+def on_loop(source: Observable[_T], /) -> Observable[_T]: ...
+@overload
+def on_loop() -> Callable[[Observable[_T]], Observable[_T]]: ...
+def on_loop(source: Observable[Any] | None = None, /) -> Any:
+    """Have an observable, and all that is piped from it, do its timed work on the event loop.
+
+    .. marble::
+        :alt: on_loop
+
+        --1--2--3--|
+        [ on_loop() ]             the same; `debounce` and its like behind it start no thread
+        --1--2--3--|
+
+    A channel, and whatever its `pipe`, its fluent methods and ``+`` give, is kept on the loop
+    without it. The *functions* of reactivex that combine observables (``reactivex.merge``,
+    ``combine_latest``, ``zip``, ``concat``, ``defer``, ``amb`` and others) give observables that
+    know no loop; nor do the groups of ``group_by`` and the windows of ``window`` when they are
+    subscribed by hand. Time operators choose their scheduler before they subscribe to anything,
+    so behind those they would work on threads. Put this between::
+
+        rx.merge(prices, news).pipe(on_loop(), ops.debounce(0.5)).subscribe(show)
+        on_loop(rx.merge(prices, news)).pipe(ops.debounce(0.5)).subscribe(show)
+
+    Args:
+        source: The observable; left out, this is an operator to be piped.
+
+    Returns:
+        An observable that is subscribed on the running event loop, with its scheduler where no
+        other is given; or the operator that makes it. It costs nothing per item.
+
+    Errors:
+        `RuntimeError` at subscribe: no event loop is running.
+
+    Example:
+        >>> import asyncio, reactivex
+        >>> from reactivex import operators as ops
+        >>> async def main() -> list[int]:
+        ...     numbers = reactivex.merge(reactivex.of(1, 2), reactivex.of(3))
+        ...     return await numbers.pipe(on_loop(), ops.delay(0.001), ops.to_list())
+        >>> asyncio.run(main())
+        [1, 2, 3]
+    """
+    return _keep if source is None else _keep(source)
+
+
+def _keep(source: Observable[_T]) -> Observable[_T]:
+    return keep_on_loop(source, flow_of(source))
