@@ -74,6 +74,7 @@ async def test_timed_work_is_done_by_the_loop_even_without_a_delay() -> None:
 # What a payload brings: its messages are emitted one after the other, without a turn between.
 bursts = st.lists(st.lists(st.integers(0, 3), max_size=8), max_size=4)
 TAKE_ONE: Any = ops.take(1)
+DO_AGAIN: Any = ops.do_while(forever)
 OPERATORS: list[Any] = [
     ops.retry(),
     ops.retry(3),
@@ -81,7 +82,7 @@ OPERATORS: list[Any] = [
     rx.compose(ops.take(2), ops.repeat(3)),
     rx.compose(ops.take(2), ops.concat(rx.of(-1)), ops.repeat(2)),
     ops.catch(rx.of(-1)),
-    rx.compose(TAKE_ONE, ops.do_while(forever)),
+    rx.compose(TAKE_ONE, DO_AGAIN),
     ops.start_with(-1),
 ]
 
