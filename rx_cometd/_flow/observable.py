@@ -167,8 +167,9 @@ class _KeptConnectable(LoopObservable[_T], ConnectableObservable[_T]):
     """A connectable observable, likewise."""
 
     def __init__(self, inner: ConnectableObservable[_T], flow: Flow | None) -> None:
-        make: Any = ConnectableObservable.__init__  # pyright: ignore[reportUnknownMemberType]
-        make(self, inner.source, inner.subject)
+        ConnectableObservable.__init__(  # pyright: ignore[reportUnknownMemberType]
+            self, inner.source, inner.subject
+        )
         self.flow = flow
 
     def auto_connect(self, subscriber_count: int = 1) -> Observable[_T]:

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import reactivex as rx
@@ -73,8 +73,8 @@ async def test_timed_work_is_done_by_the_loop_even_without_a_delay() -> None:
 
 # What a payload brings: its messages are emitted one after the other, without a turn between.
 bursts = st.lists(st.lists(st.integers(0, 3), max_size=8), max_size=4)
-TAKE_ONE: Any = ops.take(1)
-DO_AGAIN: Any = ops.do_while(forever)
+TAKE_ONE = cast("Any", ops.take(1))
+DO_AGAIN = cast("Any", ops.do_while(forever))
 OPERATORS: list[Any] = [
     ops.retry(),
     ops.retry(3),
