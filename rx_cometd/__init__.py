@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from rx_cometd._flow.flow import Overflow
+    from rx_cometd._protocol.raw_data import raw_json_loads
     from rx_cometd.channel import Channel
     from rx_cometd.client import Client
     from rx_cometd.connection_types import ConnectionType
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         ClientError,
         ClientInvalidOperation,
         CometDError,
+        DecodeError,
         ExtensionError,
         InvalidChannelError,
         ProtocolError,
@@ -52,6 +54,7 @@ __all__ = [
     "ClientState",
     "CometDError",
     "ConnectionType",
+    "DecodeError",
     "Extension",
     "ExtensionError",
     "InvalidChannelError",
@@ -66,6 +69,7 @@ __all__ = [
     "TransportError",
     "TransportTimeoutError",
     "__version__",
+    "raw_json_loads",
 ]
 
 _HOMES: Final = {
@@ -79,6 +83,7 @@ _HOMES: Final = {
     "ClientState": "states",
     "CometDError": "exceptions",
     "ConnectionType": "connection_types",
+    "DecodeError": "exceptions",
     "Extension": "extension",
     "ExtensionError": "exceptions",
     "InvalidChannelError": "exceptions",
@@ -92,6 +97,7 @@ _HOMES: Final = {
     "TransportConnectionClosed": "exceptions",
     "TransportError": "exceptions",
     "TransportTimeoutError": "exceptions",
+    "raw_json_loads": "_protocol.raw_data",
 }
 
 

@@ -12,6 +12,7 @@
     │   ├── TransportTimeoutError    no answer, or no link, in time
     │   ├── TransportConnectionClosed
     │   └── ProtocolError            what came is no Bayeux
+    ├── DecodeError                  the data of a message is not of the type that was told
     └── ServerError                  the server refused
         └── AuthenticationError      ... for want of valid credentials
 
@@ -33,6 +34,7 @@ __all__ = [
     "ClientError",
     "ClientInvalidOperation",
     "CometDError",
+    "DecodeError",
     "ExtensionError",
     "InvalidChannelError",
     "ProtocolError",
@@ -121,6 +123,28 @@ class TransportConnectionClosed(TransportError):  # noqa: N818 - the contract fi
 
 class ProtocolError(TransportError):
     """What came is no Bayeux: bad JSON, not a list of objects, or too large."""
+
+
+class DecodeError(CometDError):
+    """The data of a message on a typed channel is not of the channel's type.
+
+    What does not fit is told by the cause, the error of msgspec or pydantic, for that may quote
+    the data.
+
+    Attributes:
+        channel: The channel of the message.
+        path: Where in the data it was found, such as ``$.legs[0].price``; ``None`` if that is
+            not known.
+    """
+
+    def __init__(self, channel: str, path: str | None = None) -> None:
+        super().__init__(channel, path)
+        self.channel = channel
+        self.path = path
+
+    def __str__(self) -> str:
+        where = "" if self.path is None else f" at {self.path}"
+        return f"the data of a message on {self.channel} is not of the channel's type{where}"
 
 
 class ServerError(CometDError):

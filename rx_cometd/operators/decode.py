@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
-import sys
-from typing import TYPE_CHECKING, Any, TypeVar, get_origin, is_typeddict, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from rx_cometd._flow.arguments import check_plain_function
+from rx_cometd._flow.decoders import decoder_of
 from rx_cometd._flow.observable import derive
 
 if TYPE_CHECKING:
@@ -71,7 +68,7 @@ def decode(target: Any, /) -> Callable[[Observable[Any]], Observable[Any]]:
         1.10
         2.20
     """
-    decoder = _decoder(target)
+    decoder = decoder_of(target).of_objects
 
     def operator(source: Observable[Any]) -> Observable[Any]:
         def subscribe(
@@ -92,46 +89,3 @@ def decode(target: Any, /) -> Callable[[Observable[Any]], Observable[Any]]:
         return derive(source, subscribe)
 
     return operator
-
-
-def _decoder(target: Any) -> Callable[[Any], Any]:
-    # Types of a library exist only where it was imported: looking for it imports nothing.
-    pydantic: Any = sys.modules.get("pydantic")
-    if pydantic is not None:
-        if isinstance(target, pydantic.TypeAdapter):
-            return target.validate_python  # type: ignore[no-any-return]
-        if inspect.isclass(target) and issubclass(target, pydantic.BaseModel):
-            model: Any = target
-            return model.model_validate  # type: ignore[no-any-return]
-        if pydantic.dataclasses.is_pydantic_dataclass(target):
-            return pydantic.TypeAdapter(target).validate_python  # type: ignore[no-any-return]
-    if _is_annotation(target):
-        return _converter(target)
-    check_plain_function("target", target)
-    return target  # type: ignore[no-any-return]
-
-
-def _is_annotation(target: Any) -> bool:
-    """Whether a target says what the values are, rather than how to make them by a call."""
-    if get_origin(target) is not None or is_typeddict(target):
-        return True
-    if not inspect.isclass(target):
-        return False
-    msgspec: Any = sys.modules.get("msgspec")
-    return dataclasses.is_dataclass(target) or (
-        msgspec is not None and issubclass(target, msgspec.Struct)
-    )
-
-
-def _converter(target: Any) -> Callable[[Any], Any]:
-    try:
-        import msgspec  # noqa: PLC0415 - an extra
-    except ImportError:
-        pass
-    else:
-        return lambda item: msgspec.convert(item, target)
-    try:
-        import pydantic  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise TypeError(f"to decode {target!r}, install msgspec or pydantic") from None
-    return pydantic.TypeAdapter(target).validate_python

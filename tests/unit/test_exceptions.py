@@ -15,6 +15,7 @@ from rx_cometd.exceptions import (
     ClientError,
     ClientInvalidOperation,
     CometDError,
+    DecodeError,
     ExtensionError,
     InvalidChannelError,
     ProtocolError,
@@ -34,6 +35,7 @@ PARENTS = {
     TransportTimeoutError: TransportError,
     TransportConnectionClosed: TransportError,
     ProtocolError: TransportError,
+    DecodeError: CometDError,
     ServerError: CometDError,
     AuthenticationError: ServerError,
 }

@@ -21,9 +21,10 @@ PACKAGES = [
 #: The public contract, by name.
 PROMISED = {
     "rx_cometd": "AuthExtension AuthenticationError BufferOverflowError Channel Client "
-    "ClientError ClientInvalidOperation ClientState CometDError ConnectionType Extension "
-    "ExtensionError InvalidChannelError Message Overflow Payload ProtocolError ServerError "
-    "StateChange Statistics TransportConnectionClosed TransportError TransportTimeoutError",
+    "ClientError ClientInvalidOperation ClientState CometDError ConnectionType DecodeError "
+    "Extension ExtensionError InvalidChannelError Message Overflow Payload ProtocolError "
+    "ServerError StateChange Statistics TransportConnectionClosed TransportError "
+    "TransportTimeoutError raw_json_loads",
     "rx_cometd.operators": "Overflow bounded_buffer buffer_bounded by_channel conflate data "
     "decode dedupe detect_gaps from_async_iterable last_value map_async publish_to rate_limit "
     "retry_with_backoff share to_async_iterable watch_quiet window_stats",
@@ -74,6 +75,7 @@ def test_the_tree_of_errors() -> None:
         "TransportTimeoutError": "TransportError",
         "TransportConnectionClosed": "TransportError",
         "ProtocolError": "TransportError",
+        "DecodeError": "CometDError",
         "ServerError": "CometDError",
         "AuthenticationError": "ServerError",
     }

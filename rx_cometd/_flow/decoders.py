@@ -1,0 +1,108 @@
+"""What makes typed values of the JSON that messages carry: msgspec, pydantic, or a function."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, get_origin, is_typeddict
+
+from rx_cometd._flow.arguments import check_plain_function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Decoder", "decoder_of", "path_of"]
+
+
+class Decoder(NamedTuple):
+    """How values of one type are made.
+
+    Attributes:
+        of_objects: Makes one of what the JSON codec left.
+        of_json: Makes one of JSON itself (``msgspec.Raw``).
+    """
+
+    of_objects: Callable[[Any], Any]
+    of_json: Callable[[Any], Any]
+
+
+def decoder_of(target: Any) -> Decoder:
+    """Find what makes values of a type; which types are known is in the docstring of `decode`.
+
+    Raises:
+        TypeError: It is neither a type nor a plain function, or a type for which msgspec or
+            pydantic would have to be installed.
+    """
+    # Types of a library exist only where it was imported: looking for it imports nothing.
+    pydantic: Any = sys.modules.get("pydantic")
+    if pydantic is not None:
+        if isinstance(target, pydantic.TypeAdapter):
+            return _adapted(target)
+        if _is_subclass(target, pydantic.BaseModel):
+            return _adapted(pydantic.TypeAdapter(target))
+        if pydantic.dataclasses.is_pydantic_dataclass(target):
+            return _adapted(pydantic.TypeAdapter(target))
+    if _is_annotation(target):
+        return _annotated(target)
+    check_plain_function("target", target)
+    return Decoder(target, partial(_call_with_plain, target))
+
+
+def path_of(error: Exception) -> str | None:
+    """Tell where in the data a decoder found what does not fit, ``None`` if it does not say.
+
+    ``$`` is the data itself: ``$.legs[0].price``.
+    """
+    errors = getattr(error, "errors", None)
+    if callable(errors):  # pydantic
+        found: Any = errors()
+        return "$" + "".join(_step(step) for step in found[0]["loc"])
+    match = re.search(r" - at `(\$[^`]*)`", str(error))  # msgspec
+    return match[1] if match else None
+
+
+def _step(step: int | str) -> str:
+    return f"[{step}]" if isinstance(step, int) else f".{step}"
+
+
+def _adapted(adapter: Any) -> Decoder:
+    def of_json(raw: Any) -> Any:
+        return adapter.validate_json(bytes(raw))
+
+    return Decoder(adapter.validate_python, of_json)
+
+
+def _annotated(target: Any) -> Decoder:
+    try:
+        import msgspec  # noqa: PLC0415 - an extra
+    except ImportError:
+        pass
+    else:
+        return Decoder(partial(msgspec.convert, type=target), msgspec.json.Decoder(target).decode)
+    try:
+        import pydantic  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise TypeError(f"to decode {target!r}, install msgspec or pydantic") from None
+    return _adapted(pydantic.TypeAdapter(target))
+
+
+def _call_with_plain(function: Callable[[Any], Any], raw: Any) -> Any:
+    import msgspec  # noqa: PLC0415 - an extra; without it nothing is raw
+
+    return function(msgspec.json.decode(raw))
+
+
+def _is_annotation(target: Any) -> bool:
+    """Whether a target says what the values are, rather than how to make them by a call."""
+    if get_origin(target) is not None or is_typeddict(target):
+        return True
+    msgspec: Any = sys.modules.get("msgspec")
+    struct = msgspec is not None and _is_subclass(target, msgspec.Struct)
+    return struct or (inspect.isclass(target) and dataclasses.is_dataclass(target))
+
+
+def _is_subclass(target: Any, kind: Any) -> bool:
+    return inspect.isclass(target) and issubclass(target, kind)
