@@ -18,13 +18,11 @@ from rx_cometd._protocol.outcomes import Changed, Due, Outcome, Step
 from rx_cometd._protocol.refusals import (
     as_authentication_error,
     authentication_failed,
-    cause_text,
     reached_server,
     unknown_client,
     unsupported,
 )
 from rx_cometd.exceptions import (
-    ClientError,
     ClientInvalidOperation,
     ProtocolError,
     ServerError,
@@ -219,7 +217,7 @@ class ConnectionCycle:
             return False
         self._listed = reply.get("supportedConnectionTypes")
         if not self._negotiation.choose(self._listed):
-            self.end(self._nothing_in_common())
+            self.end(self._negotiation.nothing_in_common(self._listed))
             return False
         self.client_id = client_id
         self.advice = self.advice.merge(reply.get("advice"))
@@ -294,7 +292,7 @@ class ConnectionCycle:
             self._negotiation.failed(unsupported=unsupported(error))
         upcoming = self._negotiation.upcoming()
         if upcoming is None:
-            self.end(self._no_way_left(error))
+            self.end(self._negotiation.nothing_left(error))
             return
         fallback = self._negotiation.falls_back(upcoming)
         self._become(ClientState.REHANDSHAKING, error)
@@ -421,26 +419,6 @@ class ConnectionCycle:
         else:
             self._become(ClientState.UNCONNECTED, error)
             self._due(Step.CONNECT, delay)
-
-    def _nothing_in_common(self) -> ClientError:
-        types = cast("list[object]", self._listed) if isinstance(self._listed, list) else []
-        listed = ", ".join(map(str, types))
-        return ClientError(
-            f"no connection type in common: the server lists {listed or 'none'}, "
-            f"this client may use {self._preferred()}: give one that the server lists"
-        )
-
-    def _no_way_left(self, error: Exception) -> ClientError:
-        failure = ClientError(
-            f"the server answers a handshake over none of the connection types that this client "
-            f"may use ({self._preferred()}): is there a Bayeux server at this address? "
-            f"Last: {cause_text(error)}"
-        )
-        failure.__cause__ = error
-        return failure
-
-    def _preferred(self) -> str:
-        return ", ".join(t.value for t in self._negotiation.preferences)
 
 
 def _acknowledges(reply: Message) -> bool:

@@ -10,8 +10,9 @@ are tried before it, until all are doubted, or the server asks for a new session
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from rx_cometd._protocol.refusals import cause_text
 from rx_cometd.exceptions import ClientError
 
 if TYPE_CHECKING:
@@ -72,6 +73,29 @@ class Negotiation:
         return self.current not in self._proven and any(
             t not in self._unsupported | self._doubtful for t in self._later
         )
+
+    def nothing_in_common(self, listed: object) -> ClientError:
+        """Make the error of a server that lists none of the preferences."""
+        types = cast("list[object]", listed) if isinstance(listed, list) else []
+        return ClientError(
+            "no connection type in common: the server lists "
+            f"{', '.join(map(str, types)) or 'none'}, this client may use {self._allowed}: "
+            "give one that the server lists"
+        )
+
+    def nothing_left(self, error: Exception) -> ClientError:
+        """Make the error of a server that speaks none of the preferences, caused by the last."""
+        failure = ClientError(
+            "the server answers a handshake over none of the connection types that this client "
+            f"may use ({self._allowed}): is there a Bayeux server at this address? "
+            f"Last: {cause_text(error)}"
+        )
+        failure.__cause__ = error
+        return failure
+
+    @property
+    def _allowed(self) -> str:
+        return ", ".join(t.value for t in self.preferences)
 
     @property
     def _later(self) -> tuple[ConnectionType, ...]:

@@ -1,4 +1,4 @@
-"""The session: drives the protocol over the wire, and owns every task and timer.
+"""The session: drives the protocol over the wire, in time.
 
 It decides nothing that the protocol could decide. Its own matters are time (timers, deadlines,
 how long the link may be down), order (lanes), and whom to tell (futures, observers).

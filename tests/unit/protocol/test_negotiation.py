@@ -6,7 +6,7 @@ import pytest
 
 from rx_cometd._protocol.negotiation import Negotiation
 from rx_cometd.connection_types import ConnectionType
-from rx_cometd.exceptions import ClientError
+from rx_cometd.exceptions import ClientError, TransportError
 
 WS = ConnectionType.WEBSOCKET
 LP = ConnectionType.LONG_POLLING
@@ -155,3 +155,18 @@ def test_a_new_session_gives_the_doubted_but_not_the_unsupported_another_chance(
     unsupported.renew()
     assert unsupported.begin()
     assert unsupported.current is LP
+
+
+def test_the_error_of_nothing_in_common_names_both_sides() -> None:
+    error = begun(WS, LP).nothing_in_common(["callback-polling", "eventsource"])
+    assert "the server lists callback-polling, eventsource" in str(error)
+    assert "this client may use websocket, long-polling" in str(error)
+    assert "the server lists none" in str(begun(LP).nothing_in_common([]))
+
+
+def test_the_error_of_nothing_left_tells_its_cause() -> None:
+    cause = TransportError("HTTP 404", http_status=404)
+    error = begun(LP).nothing_left(cause)
+    assert error.__cause__ is cause
+    assert "(long-polling)" in str(error)
+    assert str(error).endswith("Last: HTTP 404")
