@@ -20,7 +20,7 @@ from typing import Final, Literal
 
 import pytest
 
-Kind = Literal["java", "node", "faye", "clients"]
+Kind = Literal["java", "node", "faye", "clients", "kafka"]
 
 _SOURCES: Final = Path(__file__).parent
 _BUILD_SECONDS: Final = 900
@@ -50,6 +50,7 @@ _RECIPES: Final[dict[Kind, Recipe]] = {
     "node": Recipe((_SOURCES / "node", _SOURCES / "shared"), NPM, "node"),
     "faye": Recipe((_SOURCES / "faye", _SOURCES / "shared"), NPM, "node"),
     "clients": Recipe((_SOURCES / "clients",), NPM, "node"),
+    "kafka": Recipe((_SOURCES / "kafka",), MAVEN, "java"),
 }
 
 KINDS: Final = tuple(_RECIPES)

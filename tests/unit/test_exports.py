@@ -15,6 +15,7 @@ PACKAGES = [
     "rx_cometd.operators",
     "rx_cometd.extensions",
     "rx_cometd.testing",
+    "rx_cometd.relay",
     "rx_cometd._transports",
 ]
 

@@ -40,7 +40,9 @@ MAY_IMPORT = {
     },
     # Shares no logic with the client, or it would share its faults: only names of the wire.
     "testing": {"messages", "connection_types"},
-    "relay": {"", "operators", "extensions", "testing", "exceptions"},
+    # `_flow` and `_protocol`: the consuming side is a source of its own, which has to hold its
+    # messages until they are processed, and to match globs as the client does.
+    "relay": {"", "_flow", "_protocol", "operators", "extensions", "testing", *PUBLIC_FACTS},
     "cli": {"", "operators", "extensions", "testing", "relay", "exceptions"},
     "__main__": {"cli"},
 }

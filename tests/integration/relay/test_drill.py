@@ -1,0 +1,23 @@
+"""Relays are killed and brokers restarted at random: nothing is lost, and nothing repeated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.relay.brokers import BROKERS
+from tests.integration.relay.drill import Outcome, drill
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("kind", BROKERS)
+@pytest.mark.timeout(120)
+async def test_nothing_is_lost_and_nothing_repeated(kind: str, tmp_path: Path) -> None:
+    with BROKERS[kind](tmp_path) as broker:
+        outcome = await drill(
+            broker, tmp_path / "relay", events=4000, kills=4, restarts=2, seconds=8, seed=1
+        )
+    assert outcome == Outcome(4000, lost=0, repeated=0, disordered=0)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from rx_cometd.relay import BrokerUnavailableError, LeaseLostError
+from rx_cometd.relay.leadership import Leadership
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+
+class Key:
+    """A lease in memory, which another may hold, in a broker that may be away."""
+
+    def __init__(self) -> None:
+        self.free = True
+        self.away = False
+        self.renewals = 0
+        self.asked = asyncio.Event()
+        self.renewed_often = asyncio.Event()
+
+    def _ask(self) -> None:
+        self.asked.set()
+        if self.away:
+            raise BrokerUnavailableError("nobody there")
+
+    async def acquire(self) -> bool:
+        self._ask()
+        free, self.free = self.free, False
+        return free
+
+    async def renew(self) -> None:
+        self._ask()
+        if self.free:
+            raise LeaseLostError("gone")
+        self.renewals += 1
+        if self.renewals == 5:
+            self.renewed_often.set()
+
+    async def release(self) -> None:
+        self._ask()
+        self.free = True
+
+
+async def test_without_a_lease_there_is_nothing_to_wait_for() -> None:
+    leadership = Leadership(None, 0)
+    await leadership.acquire()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await leadership.keep()
+    await leadership.release()
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_a_standby_waits_for_the_lease(*, away: bool) -> None:
+    key = Key()
+    key.free, key.away = False, away
+    waiting = asyncio.create_task(Leadership(key, 1).acquire())
+    await key.asked.wait()
+    assert not waiting.done()
+    key.free, key.away = True, False
+    await waiting
+    assert not key.free
+
+
+async def test_the_lease_is_renewed_until_another_has_it() -> None:
+    key = Key()
+    leadership = Leadership(key, 0.2)
+    await leadership.acquire()
+    keeping = asyncio.create_task(leadership.keep())
+    await key.renewed_often.wait()
+    key.free = True
+    with pytest.raises(LeaseLostError, match="gone"):
+        await keeping
+
+
+async def test_a_lease_that_cannot_be_renewed_runs_out() -> None:
+    key = Key()
+    leadership = Leadership(key, 0.2)
+    await leadership.acquire()
+    key.away = True
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(LeaseLostError, match="ran out"):
+        await leadership.keep()
+    assert asyncio.get_running_loop().time() - began > 0.15
+
+
+async def test_giving_it_back_does_not_need_the_broker() -> None:
+    key = Key()
+    leadership = Leadership(key, 0.2)
+    await leadership.acquire()
+    key.away = True
+    await leadership.release()
+    assert not key.free

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from rx_cometd.relay.record import dead_letter, event_of, record_of
+
+if TYPE_CHECKING:
+    from rx_cometd.messages import Message
+
+
+def event(data: Any, **fields: Any) -> Message:
+    return cast("Message", {"channel": "/event/X", "data": data, **fields})
+
+
+def test_the_record_of_an_event() -> None:
+    data = {"event": {"replayId": 82}, "payload": {"Name": "Grüße", "n": 2**70}}
+    record = record_of(event(data, id="17"), "cometd.event.X", "orders")
+    assert record.subject == "cometd.event.X"
+    assert record.channel == "/event/X"
+    assert record.replay_id == 82
+    assert record.unique == "orders:/event/X:82"
+    assert json.loads(record.value) == data
+    assert "Grüße".encode() in record.value
+    received = record.headers["cometd-received"]
+    assert datetime.fromisoformat(received).utcoffset() is not None
+    assert {**record.headers, "cometd-received": ""} == {
+        "cometd-channel": "/event/X",
+        "cometd-id": "17",
+        "cometd-replay-id": "82",
+        "cometd-received": "",
+    }
+
+
+@pytest.mark.parametrize("data", [None, 5, [], {"event": 1}, {"event": {"replayId": True}}, {}])
+def test_an_event_that_nothing_names(data: Any) -> None:
+    record = record_of(event(data), "s", "r")
+    assert record.replay_id is None
+    assert record.unique is None
+    assert set(record.headers) == {"cometd-channel", "cometd-received"}
+    assert json.loads(record.value) == data
+
+
+def test_an_event_with_only_a_uuid_is_named_by_it() -> None:
+    record = record_of(event({"event": {"EventUuid": "e-1"}}), "s", "r")
+    assert record.unique == "r:/event/X:e-1"
+    assert record.replay_id is None
+
+
+def test_opaque_replay_ids_stay_text() -> None:
+    record = record_of(event({"event": {"replayId": "82"}}), "s", "r")
+    assert record.headers["cometd-replay-id"] == '"82"'
+
+
+def test_a_dead_letter_tells_why_and_shows_the_beginning() -> None:
+    record = record_of(event("x" * 5000), "cometd.event.X", "r")
+    letter = dead_letter(record, ValueError("too large"), "dead")
+    told = json.loads(letter.value)
+    assert letter.subject == "dead"
+    assert letter.headers == record.headers
+    assert told["reason"] == "too large"
+    assert told["bytes"] == 5002
+    assert len(told["head"]) == 1000
+
+
+def test_an_event_survives_the_broker() -> None:
+    record = record_of(event({"a": [1.5, None]}, id="3"), "s", "r")
+    assert event_of(record.headers, record.value, channel="/other") == event(
+        {"a": [1.5, None]}, id="3"
+    )
+
+
+def test_what_no_relay_wrote_gets_the_channel_of_its_subject() -> None:
+    assert event_of({}, b"7", channel="/orders") == {"channel": "/orders", "data": 7}
+
+
+def test_what_is_no_json_is_an_error() -> None:
+    with pytest.raises(ValueError, match="Expecting value"):
+        event_of({}, b"plain", channel="/orders")
