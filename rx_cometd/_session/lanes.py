@@ -72,9 +72,13 @@ class Lanes:
         else:
             self._queue.append(outgoing)
         if self._worker is None:
-            self._worker = self.spawn(self._work(), "ordinary")
+            worker = self.spawn(self._work(), "ordinary")
+            if not worker.done():
+                self._worker = worker
 
     async def _work(self) -> None:
+        # Noted here as well: an eager task (Python 3.12) runs before `spawn` returns.
+        self._worker = asyncio.current_task()
         try:
             while self._queue:
                 if self._resubscribing is not None and not self._resubscribing.done():

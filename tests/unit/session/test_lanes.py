@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from rx_cometd._protocol.outcomes import Lane, Outgoing
 from rx_cometd._session.lanes import Lanes
 from rx_cometd.testing import BayeuxServer
 from tests.integration.client_driver import (
+    BOTH,
     LONG_POLLING,
     Recorder,
     client_of,
@@ -18,6 +20,9 @@ from tests.integration.client_driver import (
     requests,
     subscribed,
 )
+
+if TYPE_CHECKING:
+    from rx_cometd import ConnectionType
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -65,6 +70,36 @@ async def test_ordinary_payloads_go_one_after_the_other() -> None:
     await road.let_through("c")
     assert road.arrived == ["a", "b", "c"]
     await road.lanes.close()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+async def test_eager_tasks_keep_the_lane_open() -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 - not on 3.11
+    sent: list[str] = []
+
+    async def send(outgoing: Outgoing) -> None:
+        if not sent:  # from within the task that sends, before the lanes know of it
+            sent.append("first")
+            lanes.put(Outgoing(Lane.ORDINARY, [{"id": "b"}], 1.0))
+        sent.extend(str(m["id"]) for m in outgoing.messages)
+
+    lanes = Lanes(send)
+    for name in "acd":
+        lanes.put(Outgoing(Lane.ORDINARY, [{"id": name}], 1.0))
+    assert sent == ["first", "a", "b", "c", "d"]
+    await lanes.close()
+
+
+@BOTH
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+async def test_publishes_with_eager_tasks(kind: ConnectionType) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 - not on 3.11
+    async with asyncio.timeout(10), BayeuxServer() as server, client_of(server, kind) as client:
+        for number in range(5):
+            await client.publish("/a", number)
+    assert [m["data"] for m in requests(server, "/a")] == list(range(5))
 
 
 async def test_what_comes_meanwhile_is_gathered() -> None:
