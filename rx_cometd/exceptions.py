@@ -99,6 +99,8 @@ class TransportError(CometDError):
     Attributes:
         http_status: The status of the HTTP response, ``None`` where there was none.
         close_code: The code of the WebSocket close frame, ``None`` where there was none.
+        final: Whether waiting cannot mend it: a certificate that is not accepted, no HTTP server
+            or nothing at that path, a redirect to another origin.
     """
 
     def __init__(
@@ -107,10 +109,12 @@ class TransportError(CometDError):
         *,
         http_status: int | None = None,
         close_code: int | None = None,
+        final: bool = False,
     ) -> None:
         super().__init__(message)
         self.http_status = http_status
         self.close_code = close_code
+        self.final = final
 
 
 class TransportTimeoutError(TransportError):

@@ -2,6 +2,6 @@
 
 from rx_cometd._transports.base import Received, TransportOptions
 from rx_cometd._transports.long_polling import LongPollingTransport
-from rx_cometd._transports.websocket import WebSocketTransport
+from rx_cometd._transports.websocket import Arriving, WebSocketTransport
 
-__all__ = ["LongPollingTransport", "Received", "TransportOptions", "WebSocketTransport"]
+__all__ = ["Arriving", "LongPollingTransport", "Received", "TransportOptions", "WebSocketTransport"]

@@ -1,29 +1,24 @@
-"""What the transports have in common: how they are set up, and how aiohttp's errors are told."""
+"""What the transports have in common: how they are set up, and what they hand on."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import aiohttp
-
-from rx_cometd.exceptions import (
-    ProtocolError,
-    TransportConnectionClosed,
-    TransportError,
-    TransportTimeoutError,
-)
-
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Generator, Mapping
+    from collections.abc import Mapping
 
+    import aiohttp
     from yarl import URL
 
-__all__ = ["Received", "TransportOptions", "as_transport_error", "transport_errors"]
+__all__ = ["CONTENT_TYPE", "LEAST_PROGRESS", "Received", "TransportOptions", "as_http"]
 
 CONTENT_TYPE: Final = "application/json;charset=UTF-8"
+
+#: Bytes of a payload that must come within the time that a reply may be late. Less is no
+#: progress: one byte now and then must not hold a request for ever.
+LEAST_PROGRESS: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +29,9 @@ class TransportOptions:
         url: The server's address; ``http`` and ``ws`` are interchangeable.
         ssl: As aiohttp takes it.
         proxy: The address of an HTTP proxy.
-        max_message_size: Bytes that a payload received may have.
+        max_message_size: Bytes that a payload received may have, after decompression.
         heartbeat: Seconds between WebSocket pings, ``None`` for none.
+        compress: Whether to offer compression of WebSocket messages to the server.
     """
 
     url: URL
@@ -43,6 +39,7 @@ class TransportOptions:
     proxy: URL | str | None
     max_message_size: int
     heartbeat: float | None
+    compress: bool = False
 
 
 class Received(NamedTuple):
@@ -52,41 +49,9 @@ class Received(NamedTuple):
     headers: Mapping[str, str] | None
 
 
-@contextmanager
-def transport_errors() -> Generator[None]:
-    """Tell aiohttp's and the operating system's errors as our own."""
-    try:
-        yield
-    except (aiohttp.ClientError, aiohttp.WebSocketError, OSError, ValueError) as error:
-        # TimeoutError is an OSError; WebSocketError, for broken or large frames, is no ClientError.
-        # What shows the address is no cause to show: credentials travel in its query.
-        cause = None if isinstance(error, _SHOWS_ADDRESS) or _broke(error) else error
-        raise as_transport_error(error) from cause
+def as_http(address: URL) -> URL:
+    """Give an address with the HTTP scheme, which ``ws`` and ``wss`` are other names of here."""
+    return address.with_scheme(_HTTP.get(address.scheme, address.scheme))
 
 
-_SHOWS_ADDRESS = (aiohttp.ClientResponseError, aiohttp.InvalidURL)
-
-
-def _broke(error: Exception) -> bool:
-    """Tell whether a connection broke while it was written to or read from.
-
-    aiohttp then names the address. The subclasses say that no connection could be made.
-    """
-    return type(error) is aiohttp.ClientOSError
-
-
-def as_transport_error(error: Exception) -> TransportError:
-    """Give the error of ours that says what an error of the network means."""
-    if isinstance(error, TimeoutError):
-        return TransportTimeoutError("the server did not answer in time")
-    if isinstance(error, aiohttp.ClientResponseError):
-        refused = isinstance(error, aiohttp.WSServerHandshakeError)
-        text = "the server refused the WebSocket" if refused else type(error).__name__
-        return TransportError(f"{text} ({error.status})", http_status=error.status or None)
-    if isinstance(error, aiohttp.InvalidURL):
-        return TransportError("the address, or one that the server redirects to, is invalid")
-    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError) or _broke(error):
-        return TransportConnectionClosed("the server closed the connection")
-    if isinstance(error, aiohttp.WebSocketError):
-        return ProtocolError(f"broken WebSocket frame: {error}", close_code=error.code)
-    return TransportError(str(error) or type(error).__name__)
+_HTTP: Final = {"ws": "http", "wss": "https"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
@@ -22,10 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rx_cometd._transports.base import TransportOptions
+    from rx_cometd._transports.websocket import Arriving
 
 __all__ = ["Link"]
 
 _log = logging.getLogger("rx_cometd.link")
+
+#: Seconds that an idle connection is kept for the next request. Servers close theirs after 5 s
+#: (Node, Apache) or more, and a request that crosses with that may be lost. aiohttp's is 15 s.
+KEEP_ALIVE: Final = 3.0
 
 
 class Link:
@@ -81,6 +86,11 @@ class Link:
         await websocket.send(data)
         return None
 
+    @property
+    def arriving(self) -> Arriving | None:
+        """What the WebSocket is bringing and is not complete, ``None`` where it is not known."""
+        return None if self._websocket is None else self._websocket.arriving
+
     def drop(self) -> None:
         """Let go of the WebSocket at once; it is closed in the background."""
         websocket, self._websocket = self._websocket, None
@@ -103,7 +113,7 @@ class Link:
             # is held by the connect, and a disconnect must never wait for it.
             self._http = aiohttp.ClientSession(
                 cookie_jar=aiohttp.CookieJar(unsafe=True),
-                connector=aiohttp.TCPConnector(limit=0),
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
             )
         return self._http
 
@@ -129,7 +139,10 @@ class Link:
         except Exception as failure:
             # A fault of this library must not leave the session deaf: the link is given up.
             _log.exception("a payload could not be handled")
-            error = TransportConnectionClosed(f"a payload could not be handled: {failure!r}")
+            error = TransportConnectionClosed(
+                f"the WebSocket was given up: a payload could not be handled ({failure!r})"
+            )
+            error.__cause__ = failure
         if self._websocket is websocket:
             self._websocket = None
             self._lost(error)

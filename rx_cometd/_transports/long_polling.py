@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from multidict import CIMultiDict
 
 from rx_cometd._transports.base import (
     CONTENT_TYPE,
+    LEAST_PROGRESS,
     Received,
     TransportOptions,
-    transport_errors,
+    as_http,
 )
+from rx_cometd._transports.errors import shown, status_error, transport_errors
+from rx_cometd._transports.redirects import MOST_REDIRECTS, redirect_target
 from rx_cometd.exceptions import ProtocolError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from aiohttp.abc import AbstractStreamWriter
+    from yarl import URL
 
 __all__ = ["LongPollingTransport"]
 
@@ -33,7 +40,7 @@ class LongPollingTransport:
     def __init__(self, http: aiohttp.ClientSession, options: TransportOptions) -> None:
         self._http = http
         self._options = options
-        self._url = options.url.with_scheme(_HTTP.get(options.url.scheme, options.url.scheme))
+        self._url = as_http(options.url)
 
     async def exchange(
         self, data: str | bytes, headers: Mapping[str, str], timeout: float
@@ -41,12 +48,14 @@ class LongPollingTransport:
         """Send a payload and read the response.
 
         Only a non-empty 200 is a success (AbstractHttpClientTransport.java, ``processResponse``).
-        The content type is not looked at: ``text/json`` and worse are in use.
+        The content type is not looked at: ``text/json`` and worse are in use. A redirect within
+        the origin is followed with the same POST, whatever its status says of GET.
 
         Args:
             data: The payload.
             headers: Headers of the request.
-            timeout: Seconds until the whole response must be there.
+            timeout: Seconds until the response must begin, and then until more of it must have
+                come: a large one takes its time.
 
         Raises:
             TransportError: The network failed, or the status is not 200.
@@ -55,42 +64,117 @@ class LongPollingTransport:
         """
         fields = CIMultiDict({"Content-Type": CONTENT_TYPE})
         fields.update(headers)
-        with transport_errors():
-            async with self._http.post(
-                self._url,
-                data=_body(data),
-                headers=fields,
+        # What the server closed meanwhile is known to the kernel, not yet to aiohttp: two turns
+        # of the loop tell it, and the request goes over another connection.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        url = self._url
+        for _ in range(1 + MOST_REDIRECTS):
+            outcome = await self._sent_once(url, data, fields, timeout)
+            if isinstance(outcome, Received):
+                return outcome
+            url = outcome
+        raise TransportError(f"{shown(self._url)} redirects again and again", final=True)
+
+    async def _sent_once(
+        self, url: URL, data: str | bytes, headers: Mapping[str, str], timeout: float
+    ) -> Received | URL:
+        """Post a payload; again if the first time nothing of it was sent."""
+        with transport_errors(url):
+            if len(data) > _WRITTEN_AT_ONCE:
+                return await self._post(url, _large(data), headers, timeout)
+            body = _Body(data)
+            try:
+                return await self._post(url, body, headers, timeout)
+            except aiohttp.ClientConnectionError as error:
+                if body.sent or isinstance(error, aiohttp.ClientConnectorError):
+                    raise  # the server may have read it, or there was no connection at all
+            return await self._post(url, _Body(data), headers, timeout)
+
+    async def _post(
+        self, url: URL, body: _Body | io.BytesIO, headers: Mapping[str, str], timeout: float
+    ) -> Received | URL:
+        """Post a payload; gives the response, or where it redirects to."""
+        async with (
+            asyncio.timeout(timeout) as deadline,
+            self._http.post(
+                url,
+                data=body,
+                headers=headers,
                 ssl=self._options.ssl,
                 proxy=self._options.proxy,
-                timeout=aiohttp.ClientTimeout(total=timeout),
-            ) as response:
-                if response.status != 200:
-                    raise TransportError(
-                        f"the server answered HTTP {response.status}", http_status=response.status
-                    )
-                content = await self._read(response)
+                allow_redirects=False,
+                timeout=_NO_TIMEOUT,
+            ) as response,
+        ):
+            if response.status != 200:
+                target = None
+                if response.status != 303:  # a GET elsewhere, which means nothing in Bayeux
+                    target = redirect_target(response.status, response.headers, url)
+                if target is None:
+                    raise status_error(response.status, url)
+                return target
+            content = await self._read(response, deadline, timeout)
         if not content:
-            raise TransportError("the server answered with an empty response")
+            raise TransportError(f"{shown(url)} answered with an empty response")
         return Received(content, response.headers)
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read(
+        self, response: aiohttp.ClientResponse, deadline: asyncio.Timeout, timeout: float
+    ) -> bytes:
         """Read a body, but no more of it than is allowed: garbage may be without end."""
+        time = asyncio.get_running_loop().time
         limit = self._options.max_message_size
         chunks: list[bytes] = []
         size = 0
+        needed = 0
         async for chunk in response.content.iter_any():
             size += len(chunk)
             if size > limit:
-                raise ProtocolError(f"the response is larger than {limit} bytes")
+                raise ProtocolError(
+                    f"{shown(self._url)} sent a response larger than max_message_size, "
+                    f"{limit} bytes"
+                )
             chunks.append(chunk)
+            if size >= needed:
+                deadline.reschedule(time() + timeout)
+                needed = size + LEAST_PROGRESS
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _body(data: str | bytes) -> bytes | io.BytesIO:
-    """Give a request's body; in pieces where aiohttp warns that sending it blocks the loop."""
-    body = data.encode() if isinstance(data, str) else data
-    return body if len(body) <= _IN_ONE_PIECE else io.BytesIO(body)
+class _Body(aiohttp.BytesPayload):
+    """A small body, which aiohttp writes in one piece with the headers.
+
+    Attributes:
+        sent: Whether anything of the request may have left. Only if not, because the idle
+            connection was closed just before, is it safe to send it again.
+    """
+
+    def __init__(self, data: str | bytes) -> None:
+        super().__init__(data.encode() if isinstance(data, str) else data)
+        self.sent = False
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        """Write the body."""
+        try:
+            await super().write_with_length(writer, content_length)
+        except aiohttp.ClientConnectionResetError:
+            raise  # it was closed already
+        except BaseException:
+            self.sent = True
+            raise
+        self.sent = True
 
 
-_IN_ONE_PIECE = 1024 * 1024
-_HTTP = {"ws": "http", "wss": "https"}
+def _large(data: str | bytes) -> io.BytesIO:
+    """Give a body that is sent in pieces: aiohttp warns that a large one blocks the loop."""
+    return io.BytesIO(data.encode() if isinstance(data, str) else data)
+
+
+#: Characters or bytes. Four bytes a character, it is below the 64 KiB after which aiohttp waits
+#: for the socket, so that it does not write in one piece.
+_WRITTEN_AT_ONCE: Final = 8 * 1024
+#: Time is told by a deadline of ours, which moves while a response makes progress.
+_NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)

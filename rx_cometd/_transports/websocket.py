@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import aiohttp
 from multidict import CIMultiDict
 
-from rx_cometd._transports.base import Received, TransportOptions, transport_errors
-from rx_cometd.exceptions import ProtocolError, TransportConnectionClosed
+from rx_cometd._transports.base import Received, TransportOptions, as_http
+from rx_cometd._transports.errors import (
+    NETWORK_ERRORS,
+    as_transport_error,
+    shown,
+    transport_errors,
+)
+from rx_cometd._transports.meter import Meter
+from rx_cometd._transports.redirects import MOST_REDIRECTS, Redirected, upgrading
+from rx_cometd.exceptions import ProtocolError, TransportConnectionClosed, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["WebSocketTransport"]
+    from aiohttp.http import WSMessageTextBytes
+    from yarl import URL
+
+__all__ = ["Arriving", "WebSocketTransport"]
 
 #: Seconds that the closing handshake of a socket may take; a dead server would take for ever.
 _CLOSE_TIMEOUT: Final = 0.5
 _SUBPROTOCOL: Final = "Sec-WebSocket-Protocol"
+
+
+class Arriving(NamedTuple):
+    """How much of a payload has come that is not complete yet.
+
+    Attributes:
+        payloads: How many payloads came before it.
+        size: The bytes of it.
+        at: When the last ones came, by the loop's clock.
+    """
+
+    payloads: int
+    size: int
+    at: float
 
 
 class WebSocketTransport:
@@ -32,8 +57,12 @@ class WebSocketTransport:
     def __init__(self, http: aiohttp.ClientSession, options: TransportOptions) -> None:
         self._http = http
         self._options = options
-        self._url = options.url.with_scheme(_HTTP.get(options.url.scheme, options.url.scheme))
-        self._socket: aiohttp.ClientWebSocketResponse[Literal[False]] | None = None
+        self._url = as_http(options.url)
+        self._socket: _Socket | None = None
+        self._meter: Meter | None = None
+        self._payloads = 0
+        #: How many of the bytes that came are of complete messages.
+        self._complete = 0
 
     async def open(self, headers: Mapping[str, str], timeout: float) -> None:
         """Open the socket.
@@ -51,26 +80,51 @@ class WebSocketTransport:
         """
         fields = CIMultiDict(headers)
         offered = [p.strip() for p in fields.pop(_SUBPROTOCOL, "").split(",") if p.strip()]
-        with transport_errors():
+        url = self._url
+        with transport_errors(url):
             async with asyncio.timeout(timeout):
-                socket = await self._http.ws_connect(
-                    self._url,
-                    protocols=offered,
-                    headers=fields,
-                    ssl=self._options.ssl,
-                    proxy=self._options.proxy,
-                    max_msg_size=self._options.max_message_size,
-                    heartbeat=self._options.heartbeat,
-                    timeout=_timeout(),
-                    decode_text=False,
-                )
+                for _ in range(1 + MOST_REDIRECTS):
+                    try:
+                        socket = await self._upgraded(url, offered, fields)
+                        break
+                    except Redirected as redirect:
+                        url = redirect.target
+                else:
+                    raise TransportError(f"{shown(url)} redirects again and again", final=True)
         self._socket = socket
         if offered and socket.protocol not in offered:
             await self.close()
             # With the status of the upgrade: this server does not speak this transport.
             raise ProtocolError(
-                "the server chose none of the offered WebSocket subprotocols", http_status=101
+                f"{shown(url)} chose none of the offered WebSocket subprotocols", http_status=101
             )
+
+    async def _upgraded(self, url: URL, offered: list[str], headers: Mapping[str, str]) -> _Socket:
+        with upgrading(self._http, url) as upgrade:
+            socket = await self._http.ws_connect(
+                url,
+                protocols=offered,
+                headers=headers,
+                ssl=self._options.ssl,
+                proxy=self._options.proxy,
+                max_msg_size=self._options.max_message_size,
+                heartbeat=self._options.heartbeat,
+                compress=_WINDOW_BITS if self._options.compress else 0,
+                autoping=False,  # the bytes of control frames are told apart from those of payloads
+                timeout=_timeout(),
+                decode_text=False,
+            )
+        transport = None if upgrade.connection is None else upgrade.connection.transport
+        if transport is not None:
+            self._meter = Meter.between(transport)
+        return socket
+
+    @property
+    def arriving(self) -> Arriving | None:
+        """What is coming, ``None`` where that is not known."""
+        if self._meter is None:
+            return None
+        return Arriving(self._payloads, self._meter.count - self._complete, self._meter.at)
 
     async def send(self, data: str | bytes) -> None:
         """Send a payload in one text frame.
@@ -79,8 +133,8 @@ class WebSocketTransport:
             TransportConnectionClosed: The socket is closed.
         """
         if self._socket is None or self._socket.closed:
-            raise TransportConnectionClosed("the WebSocket is closed")
-        with transport_errors():
+            raise TransportConnectionClosed(f"the WebSocket to {shown(self._url)} is closed")
+        with transport_errors(self._url):
             if isinstance(data, str):
                 await self._socket.send_str(data)
             else:
@@ -99,23 +153,36 @@ class WebSocketTransport:
         Raises:
             TransportError: The network failed.
             ProtocolError: A frame was broken or too large.
+            Exception: What ``receive`` raised.
         """
         socket = self._socket
         if socket is None:
-            raise TransportConnectionClosed("the WebSocket is not open")
-        with transport_errors():
-            while True:
+            raise TransportConnectionClosed(f"the WebSocket to {shown(self._url)} is not open")
+        while True:
+            try:
                 message = await socket.receive()
-                if message.type in _PAYLOAD:
-                    receive(Received(message.data, None))
-                elif message.type is aiohttp.WSMsgType.ERROR:
-                    raise message.data
-                else:
-                    break
+                if message.type is _PING:
+                    await socket.pong(message.data)
+            except NETWORK_ERRORS as error:
+                raise as_transport_error(error, self._url) from error
+            if message.type in _PAYLOAD:
+                self._payloads += 1
+                if self._meter is not None:
+                    self._complete = self._meter.count
+                receive(Received(message.data, None))
+            elif message.type in _CONTROL:
+                # Unmasked and short: two bytes of header.
+                self._complete += 2 + len(message.data)
+            elif message.type is aiohttp.WSMsgType.ERROR:
+                raise as_transport_error(message.data, self._url) from message.data
+            else:
+                return self._closed(socket, message)
+
+    def _closed(self, socket: _Socket, message: _Message) -> TransportConnectionClosed:
         code = socket.close_code
-        reason = str(message.extra or "")
+        reason = " ".join(str(part) for part in (code, message.extra) if part)
         return TransportConnectionClosed(
-            f"the server closed the WebSocket ({code} {reason})".replace(" )", ")"),
+            f"{shown(self._url)} closed the WebSocket" + (f" ({reason})" if reason else ""),
             close_code=code,
         )
 
@@ -123,7 +190,7 @@ class WebSocketTransport:
         """Close the socket with code 1000; waits half a second at most for the server's."""
         socket, self._socket = self._socket, None
         if socket is not None:
-            with transport_errors():
+            with transport_errors(self._url):
                 await socket.close()
 
 
@@ -132,5 +199,12 @@ def _timeout() -> aiohttp.ClientWSTimeout:
     return aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT)  # pyright: ignore[reportCallIssue]
 
 
-_PAYLOAD = frozenset({aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY})
-_HTTP = {"ws": "http", "wss": "https"}
+_PING: Final = aiohttp.WSMsgType.PING
+_CONTROL: Final = frozenset({_PING, aiohttp.WSMsgType.PONG})
+_PAYLOAD: Final = frozenset({aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY})
+#: The largest window that permessage-deflate has (RFC 7692).
+_WINDOW_BITS: Final = 15
+
+if TYPE_CHECKING:
+    _Socket = aiohttp.ClientWebSocketResponse[Literal[False]]
+    _Message = aiohttp.WSMessage | WSMessageTextBytes

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
+import rx_cometd._transports.link as link_module
 from rx_cometd import TransportConnectionClosed, TransportError, TransportTimeoutError
 from rx_cometd._transports.link import Link
 from rx_cometd.testing import BayeuxServer
 from tests.integration.client_driver import LONG_POLLING, WEBSOCKET, Json, client_of, settings_of
+
+from .echo import options, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -176,3 +180,38 @@ async def test_cancelling_the_first_payload_leaves_nothing() -> None:
             link.drop()
         await link.send(WEBSOCKET, HANDSHAKE, {}, 2.0)
         await ears.payloads.get()
+
+
+async def test_idle_connections_are_not_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers close theirs after five seconds, and a request that crosses with that is lost."""
+    assert link_module.KEEP_ALIVE < 5.0
+    monkeypatch.setattr(link_module, "KEEP_ALIVE", 0.05)
+    peers: list[Any] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        peers.append(request.transport.get_extra_info("peername"))
+        return web.Response(body=b"[]")
+
+    async with serving(answer) as url:
+        link = Link(options(url), None, print, print)
+        for pause in (0.0, 0.1, 0.0):  # within and beyond what is kept
+            await link.send(LONG_POLLING, "[]", {}, 2.0)
+            await asyncio.sleep(pause)
+        await link.close()
+    assert peers[0] == peers[1] != peers[2]
+
+
+async def test_a_fault_of_whoever_hears_is_told_as_what_it_is(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(_: object) -> None:
+        raise ValueError("mine")
+
+    async with BayeuxServer() as server, linked(server, fail) as (link, ears):
+        await link.send(WEBSOCKET, HANDSHAKE, {}, 2.0)
+        error = await ears.errors.get()
+        assert isinstance(error.__cause__, ValueError)
+        (record,) = [r for r in caplog.records if r.exc_info]
+        assert record.exc_info is not None
+        assert record.exc_info[0] is ValueError

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
+import tracemalloc
+import zlib
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -15,10 +21,13 @@ from rx_cometd import (
     TransportTimeoutError,
 )
 from rx_cometd._transports import LongPollingTransport, Received
+from rx_cometd._transports.base import LEAST_PROGRESS
 
 from .echo import http_session, options, serving
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from rx_cometd._transports import TransportOptions
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -88,7 +97,7 @@ async def test_a_response_that_is_too_large(size: int) -> None:
         if size <= 100:
             assert len((await exchange(made)).data) == 100
         else:
-            with pytest.raises(ProtocolError, match="larger than 100 bytes"):
+            with pytest.raises(ProtocolError, match="larger than max_message_size, 100 bytes"):
                 await exchange(made)
 
 
@@ -180,3 +189,160 @@ async def test_compressed_responses() -> None:
         assert (await exchange(options(url))).data == b"[1]" * 1000
         with pytest.raises(ProtocolError):
             await exchange(options(url, max_message_size=2000))
+
+
+class Idle:
+    """A server that answers what comes, and closes a connection when it is told to."""
+
+    def __init__(self, *, answers: int) -> None:
+        self.answers = answers
+        self.bodies: list[bytes] = []
+        self.connections = 0
+        self.close = asyncio.Event()
+        self.closed = asyncio.Event()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[str]:
+        server = await asyncio.start_server(self._handle, "127.0.0.1", 0)
+        async with server:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/cometd"
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        closing = asyncio.ensure_future(self._close_when_told(writer))
+        try:
+            while head := await _head(reader):
+                (length,) = (int(v) for k, v in head if k == "content-length")
+                self.bodies.append(await reader.readexactly(length))
+                if len(self.bodies) > self.answers:
+                    break
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n[1]")
+        finally:
+            closing.cancel()
+            writer.close()
+            self.closed.set()
+
+    async def _close_when_told(self, writer: asyncio.StreamWriter) -> None:
+        await self.close.wait()
+        self.close.clear()
+        writer.write_eof()
+
+
+async def _head(reader: asyncio.StreamReader) -> list[tuple[str, str]]:
+    try:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    except asyncio.IncompleteReadError:
+        return []
+    return [(k, v.strip()) for k, _, v in (line.partition(":") for line in head.splitlines())]
+
+
+async def test_a_request_that_never_left_is_sent_again_once() -> None:
+    """The server closes the idle connection when it was chosen, and nothing is written yet."""
+    server = Idle(answers=9)
+
+    async def reused(*_: object) -> None:
+        server.close.set()
+        await server.closed.wait()  # it saw us close as well, so we know
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_reuseconn.append(reused)
+    async with server.serving() as url, aiohttp.ClientSession(trace_configs=[trace]) as http:
+        transport = LongPollingTransport(http, options(url))
+        for body in ("[1]", "[2]"):
+            assert (await transport.exchange(body, {}, 5.0)).data == b"[1]"
+    assert server.bodies == [b"[1]", b"[2]"]
+    assert server.connections == 2
+
+
+async def test_a_request_that_the_server_read_is_never_sent_again() -> None:
+    server = Idle(answers=1)
+    async with server.serving() as url, http_session() as http:
+        transport = LongPollingTransport(http, options(url))
+        await transport.exchange("[1]", {}, 5.0)
+        with pytest.raises(TransportConnectionClosed):
+            await transport.exchange("[2]", {}, 5.0)
+    assert server.bodies == [b"[1]", b"[2]"]
+    assert server.connections == 1
+
+
+async def test_a_connection_that_was_closed_while_the_loop_was_busy() -> None:
+    """The end of the idle connection has come, and the loop does not know of it yet."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(5)
+    bodies: list[bytes] = []
+
+    def serve() -> None:
+        for _ in range(2):
+            try:
+                connection, _ = listener.accept()
+            except TimeoutError:  # the client did not come again
+                return
+            connection.settimeout(5)
+            with connection:
+                bodies.append(connection.recv(65536).rpartition(b"\r\n\r\n")[2])
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n[1]")
+                closing.wait(5)
+            closed.set()
+
+    closing, closed = threading.Event(), threading.Event()
+    serving = threading.Thread(target=serve, daemon=True)
+    serving.start()
+    try:
+        async with http_session() as http:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/cometd"
+            transport = LongPollingTransport(http, options(url))
+            await transport.exchange("[1]", {}, 5.0)
+            closing.set()
+            assert closed.wait(5)  # blocks the loop, as a consumer might
+            assert (await transport.exchange("[2]", {}, 5.0)).data == b"[1]"
+    finally:
+        await asyncio.to_thread(serving.join, 5)
+        listener.close()
+    assert bodies == [b"[1]", b"[2]"]
+
+
+async def test_a_large_response_takes_its_time() -> None:
+    """What makes progress is not cut off, however long it takes as a whole."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(8):
+            await response.write(b"x" * LEAST_PROGRESS)
+            await asyncio.sleep(0.05)  # the rate of the link; the whole takes four timeouts
+        return response
+
+    async with serving(answer) as url:
+        assert len((await exchange(options(url), timeout=0.1)).data) == 8 * LEAST_PROGRESS
+
+
+async def test_a_response_that_trickles_is_no_progress() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"x")
+            await asyncio.sleep(0.01)  # the rate of the link
+
+    async with serving(answer) as url:
+        with pytest.raises(TransportTimeoutError):
+            await exchange(options(url), timeout=0.2)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_bomb(encoding: str) -> None:
+    """A hundred kilobytes that become a hundred megabytes are given up at the limit."""
+    zeros = zlib.compressobj(9, wbits=31 if encoding == "gzip" else 15)
+    bomb = zeros.compress(b"\0" * 100_000_000) + zeros.flush()
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=bomb, headers={"Content-Encoding": encoding})
+
+    async with serving(answer) as url:
+        tracemalloc.start()
+        try:
+            with pytest.raises(ProtocolError, match="max_message_size"):
+                await exchange(options(url, max_message_size=1_000_000), timeout=30.0)
+            assert tracemalloc.get_traced_memory()[1] < 10_000_000
+        finally:
+            tracemalloc.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import tracemalloc
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -247,3 +248,118 @@ async def test_before_it_is_open() -> None:
         await transport.close()
         with pytest.raises(TransportError):
             await transport.open({}, 2.0)
+
+
+@pytest.mark.parametrize("fault", [ValueError, OSError, LookupError])
+async def test_a_fault_of_the_receiver_is_no_fault_of_the_network(fault: type[Exception]) -> None:
+    def receive(_: Received) -> None:
+        raise fault("mine")
+
+    async with opened(Peer()) as (transport, socket):
+        await socket.send_str("[]")
+        with pytest.raises(fault, match="mine") as caught:
+            await transport.read(receive)
+        assert not isinstance(caught.value, TransportError)
+
+
+async def test_pings_are_answered() -> None:
+    peer = Peer(autoping=False)
+    async with opened(peer) as (transport, socket):
+        await socket.ping(b"there?")
+        await socket.send_str("[]")
+        await first(transport)
+    assert peer.frames == [(WSMsgType.PONG, b"there?")]
+
+
+async def test_what_is_arriving() -> None:
+    """Bytes of an unfinished frame count, those of control frames and whole payloads do not."""
+    peer = Peer()
+    async with opened(peer) as (transport, socket):
+        found: list[int] = []
+        reading = asyncio.create_task(transport.read(lambda r: found.append(len(r.data))))
+
+        async def arrived(payloads: int, size: int) -> None:
+            async with asyncio.timeout(5):
+                while (seen := transport.arriving) is None or seen[:2] != (payloads, size):  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+
+        await arrived(0, 0)
+        await socket.ping(b"there?")
+        await arrived(0, 0)
+        await socket.send_bytes(b"x" * 10)
+        await arrived(1, 0)
+        raw = peer.requests[0].transport
+        assert isinstance(raw, asyncio.WriteTransport)
+        raw.write(b"\x82\x7e\x20\x00" + b"x" * 0x1000)
+        await arrived(1, 4 + 0x1000)
+        raw.write(b"x" * 0x0800)
+        await arrived(1, 4 + 0x1800)
+        raw.write(b"x" * 0x0800)
+        await arrived(2, 0)
+        assert found == [10, 0x2000]
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+async def test_a_flood_of_pings_is_answered_and_starves_nobody() -> None:
+    peer = Peer(autoping=False)
+    async with opened(peer) as (transport, _):
+        reading = asyncio.create_task(transport.read(print))
+        raw = peer.requests[0].transport
+        assert isinstance(raw, asyncio.WriteTransport)
+        raw.write((b"\x89\x7d" + b"x" * 125) * 20_000)
+        turns = 0
+        async with asyncio.timeout(10):
+            while len(peer.frames) < 20_000:
+                turns += 1
+                await asyncio.sleep(0)
+        assert turns > 5
+        assert transport.arriving is not None
+        assert transport.arriving[:2] == (0, 0)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+async def test_compression_is_offered_when_it_is_asked_for(compress: bool) -> None:
+    peer = Peer()
+    text = "[" + "1, " * 1000 + "1]"
+    async with opened(peer, compress=compress) as (transport, socket):
+        offered = "permessage-deflate" in peer.requests[0].headers.get(
+            "Sec-WebSocket-Extensions", ""
+        )
+        assert offered is compress
+        await socket.send_str(text)
+        (received,) = await first(transport)
+        assert received.data == text.encode()
+        await transport.send(text)
+        await transport.send(text.encode())
+        await transport.close()
+        await peer.closed.wait()
+    assert peer.frames == [(WSMsgType.TEXT, text)] * 2
+
+
+async def test_a_bomb() -> None:
+    async with opened(Peer(), compress=True, max_message_size=1_000_000) as (transport, socket):
+        tracemalloc.start()
+        try:
+            sending = asyncio.create_task(socket.send_bytes(bytes(50_000_000)))
+            with pytest.raises(ProtocolError, match="too large") as caught:
+                await transport.read(print)
+            assert caught.value.close_code == 1009
+            held = tracemalloc.get_traced_memory()[1] - 50_000_000
+            assert held < 10_000_000
+        finally:
+            tracemalloc.stop()
+        await sending
+
+
+async def test_what_is_compressed_though_nobody_asked() -> None:
+    peer = Peer()
+    async with opened(peer) as (transport, _):
+        raw = peer.requests[0].transport
+        assert isinstance(raw, asyncio.WriteTransport)
+        raw.write(b"\xc1\x01x")
+        with pytest.raises(ProtocolError) as caught:
+            await transport.read(print)
+        assert caught.value.close_code == 1002

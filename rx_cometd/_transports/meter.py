@@ -1,0 +1,56 @@
+"""What a socket brings, counted: a link that is receiving is alive.
+
+aiohttp tells of a message when it is complete. How much of an unfinished one has come is seen
+between the socket and aiohttp, by a protocol in the middle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+__all__ = ["Meter"]
+
+
+class Meter(asyncio.Protocol):
+    """Counts bytes on their way from a transport to the protocol that reads them.
+
+    Attributes:
+        count: How many bytes came.
+        at: When the last ones came, by the loop's clock.
+    """
+
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        self._protocol = protocol
+        self._time = asyncio.get_running_loop().time
+        self.count = 0
+        self.at = self._time()
+
+    @classmethod
+    def between(cls, transport: asyncio.Transport) -> Meter:
+        """Put a meter between a transport and its protocol."""
+        meter = cls(cast("asyncio.Protocol", transport.get_protocol()))
+        transport.set_protocol(meter)
+        return meter
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes."""
+        self.count += len(data)
+        self.at = self._time()
+        self._protocol.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        """Take the end of what comes."""
+        return self._protocol.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take the end of the connection."""
+        self._protocol.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Take note that what is written piles up."""
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Take note that it does so no longer."""
+        self._protocol.resume_writing()
