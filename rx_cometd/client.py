@@ -85,6 +85,8 @@ class Client:
         max_message_size: Bytes that a payload may have. Larger ones received are a
             `ProtocolError`; larger ones to send are split.
         heartbeat: Seconds between WebSocket pings, ``None`` for none.
+        compress: Whether to offer the compression of WebSocket messages (permessage-deflate).
+            Where the network is fast it costs more time than it saves.
         max_suspension: Seconds for which ``SUSPEND`` may hold back a connect where the server
             does not tell its ``maxInterval``; below the server's, or the session expires.
 
@@ -120,6 +122,7 @@ class Client:
         backoff: Callable[[], Iterator[float]] | None = None,
         max_message_size: int = MAX_MESSAGE_SIZE,
         heartbeat: float | None = None,
+        compress: bool = False,
         max_suspension: float = 8.0,
     ) -> None:
         address = checked_url(url)
@@ -142,6 +145,7 @@ class Client:
                 proxy=proxy,
                 max_message_size=max_message_size,
                 heartbeat=heartbeat,
+                compress=compress,
             ),
         )
         self._shared = SharedSession(settings, max_pending_count, overflow)

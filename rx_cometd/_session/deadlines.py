@@ -21,12 +21,15 @@ class Deadline(NamedTuple):
         number: Tells apart those of the same time.
         request_ids: The requests of the payload.
         extended: Whether the time was extended once already.
+        arrived: How much had come when the time was last extended for a payload that was
+            arriving: how many payloads, and how many bytes of the next one.
     """
 
     at: float
     number: int
     request_ids: tuple[str, ...]
     extended: bool = False
+    arrived: tuple[int, int] = (0, 0)
 
 
 class Deadlines:
@@ -45,11 +48,18 @@ class Deadlines:
         self._numbers = count()
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, request_ids: tuple[str, ...], timeout: float, *, extended: bool = False) -> None:
+    def add(
+        self,
+        request_ids: tuple[str, ...],
+        timeout: float,
+        *,
+        extended: bool = False,
+        arrived: tuple[int, int] = (0, 0),
+    ) -> None:
         """Expect replies within a timeout, in seconds from now."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        deadline = Deadline(now + timeout, next(self._numbers), request_ids, extended)
+        deadline = Deadline(now + timeout, next(self._numbers), request_ids, extended, arrived)
         heapq.heappush(self._heap, deadline)
         if self._heap[0] is deadline:
             self._arm(loop)

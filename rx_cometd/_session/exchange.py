@@ -9,6 +9,7 @@ from rx_cometd._protocol.requests import Kind
 from rx_cometd._session.deadlines import Deadline, Deadlines
 from rx_cometd._session.lanes import Lanes
 from rx_cometd._session.wire import Exchange, Wire, is_too_large
+from rx_cometd._transports import LEAST_PROGRESS
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.exceptions import TransportConnectionClosed, TransportTimeoutError
 
@@ -96,6 +97,8 @@ class Exchanges:
         late = [r for r in waiting if not r.acknowledged and r.id not in held]
         if not late:
             return
+        if self._await_arriving(deadline):
+            return
         error = TransportTimeoutError("the server did not reply in time")
         heard_for = self._wire.last_received + self._settings.max_network_delay - self._loop.time()
         if heard_for <= 0 or deadline.extended:
@@ -106,6 +109,25 @@ class Exchanges:
         else:
             self._protocol.fail([request.id for request in late], error, self._loop.time())
         self._act()
+
+    def _await_arriving(self, deadline: Deadline) -> bool:
+        """Give more time while a payload is arriving, for replies come behind it.
+
+        It has to make progress: a kilobyte within each ``max_network_delay``, the last bytes
+        within the last one.
+        """
+        arriving = self._wire.arriving
+        if arriving is None:
+            return False
+        payloads, size = deadline.arrived
+        least = LEAST_PROGRESS + (size if payloads == arriving.payloads else 0)
+        left = arriving.at + self._settings.max_network_delay - self._loop.time()
+        if arriving.size < least or left <= 0:
+            return False
+        self._deadlines.add(
+            deadline.request_ids, left, extended=deadline.extended, arrived=arriving[:2]
+        )
+        return True
 
     def drop_websocket(self) -> None:
         """Drop the WebSocket: another transport is used from now on."""

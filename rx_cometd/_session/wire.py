@@ -27,7 +27,7 @@ from rx_cometd.exceptions import ClientError, CometDError, ExtensionError, Proto
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rx_cometd._transports import Received
+    from rx_cometd._transports import Arriving, Received
     from rx_cometd.extension import PayloadOperator
     from rx_cometd.messages import Message
     from rx_cometd.statistics import Counters
@@ -311,6 +311,11 @@ class Wire:
         return self._inbound is not None and self._inbound.holds(reply)
 
     # -- the link ------------------------------------------------------------------------------
+
+    @property
+    def arriving(self) -> Arriving | None:
+        """What the WebSocket is bringing and is not complete, ``None`` where it is not known."""
+        return self._link.arriving
 
     def drop(self) -> None:
         """Let go of the WebSocket: it is dead, or another transport is used from now on."""

@@ -1,7 +1,14 @@
 """Transports: they move payloads over aiohttp, and know no protocol."""
 
-from rx_cometd._transports.base import Received, TransportOptions
+from rx_cometd._transports.base import LEAST_PROGRESS, Received, TransportOptions
 from rx_cometd._transports.long_polling import LongPollingTransport
 from rx_cometd._transports.websocket import Arriving, WebSocketTransport
 
-__all__ = ["Arriving", "LongPollingTransport", "Received", "TransportOptions", "WebSocketTransport"]
+__all__ = [
+    "LEAST_PROGRESS",
+    "Arriving",
+    "LongPollingTransport",
+    "Received",
+    "TransportOptions",
+    "WebSocketTransport",
+]
