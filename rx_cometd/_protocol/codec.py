@@ -105,6 +105,6 @@ def _objects(decoded: list[object]) -> list[Message]:
 
 
 def _excerpt(data: str | bytes) -> str:
-    """Show the first characters only: garbage may be long."""
-    head = repr(data[:40])
+    """Show the first characters only: garbage may be long, and escaped longer still."""
+    head = f"{data[:40]!r:.150}"
     return head if len(data) <= 40 else f"{head}... ({len(data)} long)"
