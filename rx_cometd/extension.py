@@ -125,6 +125,9 @@ class AuthExtension(Extension):
     Its operators run nearest to the wire. `authenticate` is called after an authentication
     failure, once at a time however many requests failed; what failed is then sent again once,
     through the outbound pipeline, so that `outgoing` can put the new credentials in.
+
+    What waits for new credentials waits for `authenticate`, which is therefore cancelled after the
+    client's ``max_network_delay``: that is a failure like any other.
     """
 
     async def authenticate(self) -> None:

@@ -24,6 +24,7 @@ from rx_cometd._protocol.refusals import (
 )
 from rx_cometd.exceptions import (
     ClientInvalidOperation,
+    ExtensionError,
     ProtocolError,
     ServerError,
     TransportError,
@@ -43,6 +44,10 @@ __all__ = ["ConnectionCycle"]
 
 #: States in which what comes of a connect is of no interest any more.
 _LEAVING = (ClientState.DISCONNECTING, ClientState.DISCONNECTED)
+#: How often an extension may fail the handshakes and connects of an opening.
+_EXTENSION_FAILURES = 2
+#: In the place of such a number: the extensions let a connect succeed.
+_PROVEN = -1
 _IN_SESSION = (ClientState.CONNECTING, ClientState.CONNECTED, ClientState.UNCONNECTED)
 
 
@@ -97,6 +102,7 @@ class ConnectionCycle:
         self._credentials = credentials
         self._auth_tried = False
         self._step_after_auth = Step.HANDSHAKE
+        self._extension_failures = 0
         self._listed: object = None
         self._resumable = False
         self._acks_asked = False
@@ -268,6 +274,8 @@ class ConnectionCycle:
         """
         if self.over:
             return
+        if self._ended_by_extension(error):
+            return
         if self._authenticate(error, Step.HANDSHAKE, outdated=outdated):
             return
         if isinstance(error, ServerError):
@@ -306,6 +314,7 @@ class ConnectionCycle:
         self._negotiation.worked()
         self._pace.link_up()
         self._auth_tried = False
+        self._extension_failures = _PROVEN
         resumed = self._resumable
         self._resumable = True
         self._become(ClientState.CONNECTED, resumed=resumed)
@@ -325,7 +334,7 @@ class ConnectionCycle:
             now: The time, in seconds.
             outdated: Whether it went out before the credentials were last renewed.
         """
-        if self.state in _LEAVING:
+        if self.state in _LEAVING or self._ended_by_extension(error):
             return
         if isinstance(error, ServerError):
             self._connect_refused(error, now, outdated=outdated)
@@ -402,6 +411,20 @@ class ConnectionCycle:
             self.authenticated()
         else:
             self._credentials.ask(error)
+        return True
+
+    def _ended_by_extension(self, error: Exception) -> bool:
+        """End an opening that an extension fails twice in a row: it would do so for ever.
+
+        One that let a session come about before may fail for reasons that pass, such as a token
+        that cannot be fetched just now.
+        """
+        if self._extension_failures == _PROVEN:
+            return False
+        self._extension_failures += 1 if isinstance(error, ExtensionError) else 0
+        if self._extension_failures < _EXTENSION_FAILURES:
+            return False
+        self.end(error)
         return True
 
     def _rehandshake(self, error: Exception | None) -> None:

@@ -143,12 +143,17 @@ class Steps:
 
     async def _authenticate(self) -> None:
         auth = self._settings.auth
+        limit = self._settings.max_network_delay
+        deadline = asyncio.timeout(limit)
         try:
             if auth is not None:
-                await auth.authenticate()
+                async with deadline:
+                    await auth.authenticate()
         except Exception as error:
+            too_long = f"it took longer than max_network_delay, {limit} s"
+            reason = too_long if deadline.expired() else cause_text(error)
             failure = AuthenticationError(
-                f"authenticate() failed, so there are no new credentials: {cause_text(error)}"
+                f"authenticate() failed, so there are no new credentials: {reason}"
             )
             failure.__cause__ = error
             self._protocol.authentication_failed(failure)

@@ -12,6 +12,7 @@ from rx_cometd import (
     AuthenticationError,
     AuthExtension,
     ClientState,
+    CometDError,
     ConnectionType,
     ServerError,
     TransportConnectionClosed,
@@ -832,3 +833,46 @@ async def test_a_hundred_publishes_with_bearer_auth(kind: ConnectionType) -> Non
         authentication.tokens.expire()
         assert_all_succeeded(await publish_many(client, 100, turns=10))
         assert given == ["t0", "t1"]
+
+
+class Stuck(Login):
+    """Never gets new credentials, and remembers that it was told to stop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cancelled = 0
+
+    async def authenticate(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.cancelled += 1
+
+
+@BOTH
+async def test_authenticate_that_never_ends_is_cancelled(kind: ConnectionType) -> None:
+    auth = Stuck()
+    async with (
+        BayeuxServer() as server,
+        client_of(server, kind, auth=auth, max_network_delay=0.1) as client,
+    ):
+        server.faults.refuse("/a", INVALID, count=1)
+        async with asyncio.timeout(10):
+            with pytest.raises(AuthenticationError, match="max_network_delay"):
+                await client.publish("/a", 1)
+        assert auth.cancelled == 1
+        assert (await client.publish("/b", 1))["successful"] is True
+
+
+@BOTH
+async def test_closing_cancels_authenticate(kind: ConnectionType) -> None:
+    auth = Stuck()
+    async with BayeuxServer() as server:
+        client = client_of(server, kind, auth=auth, max_network_delay=60.0)
+        await client.open()
+        server.faults.refuse("/a", INVALID, count=1)
+        publish = asyncio.ensure_future(client.publish("/a", 1))
+        await server.until(lambda: bool(requests(server, "/a")))
+        await client.close()
+        with pytest.raises(CometDError):
+            await publish

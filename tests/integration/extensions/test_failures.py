@@ -20,7 +20,6 @@ from rx_cometd import (
     ExtensionError,
     Payload,
     TransportError,
-    TransportTimeoutError,
 )
 from rx_cometd.extensions import MemoryStore, ack, replay
 from rx_cometd.testing import BayeuxServer, ReplayLog, ServiceRequest
@@ -216,12 +215,12 @@ async def test_opening_does_not_hang(
     extension = Extension.of(outbound=bad(channel))
     async with BayeuxServer() as server:
         client = client_of(
-            server, kind, extensions=[extension], max_network_delay=0.1, connection_timeout=0.2
+            server, kind, extensions=[extension], max_network_delay=0.1, connection_timeout=None
         )
         errors = Recorder(client.state_changes)
-        with pytest.raises(TransportTimeoutError) as caught:
-            await client.open()
-        assert ExtensionError in causes(caught.value)
+        async with asyncio.timeout(10):
+            with pytest.raises(ExtensionError):
+                await client.open()
         assert any(isinstance(change.error, ExtensionError) for change in errors.items)
         assert client.closed
         assert requests(server, channel) == []
@@ -446,9 +445,8 @@ async def test_operators_that_complete_are_made_anew(
     async with BayeuxServer(timeout=0.1) as server:
         client = impatient(server, kind, extensions=[extension], connection_timeout=0.3)
         if count == 0:
-            with pytest.raises(TransportTimeoutError) as caught:
+            with pytest.raises(ExtensionError, match="completed"):
                 await client.open()
-            assert ExtensionError in causes(caught.value)
         else:
             async with client:
                 for n in range(4):
@@ -484,9 +482,8 @@ async def test_operators_that_fail_at_once(
     async with BayeuxServer() as server:
         extension = Extension.of(**{way: operator})
         client = impatient(server, kind, extensions=[extension], connection_timeout=0.3)
-        with pytest.raises(TransportTimeoutError) as caught:
+        with pytest.raises(ExtensionError):
             await client.open()
-        assert ExtensionError in causes(caught.value)
         assert "not this time" in caplog.text
         # It is tried with each payload, and not in between.
         assert len(caplog.records) < 200
@@ -620,11 +617,11 @@ async def test_opening_does_not_hang_on_a_reply(
     extension = Extension.of(inbound=bad("/meta/handshake"))
     async with BayeuxServer() as server:
         client = client_of(
-            server, kind, extensions=[extension], max_network_delay=0.1, connection_timeout=0.2
+            server, kind, extensions=[extension], max_network_delay=0.1, connection_timeout=None
         )
-        with pytest.raises(TransportTimeoutError) as caught:
-            await client.open()
-        assert ExtensionError in causes(caught.value)
+        async with asyncio.timeout(10):
+            with pytest.raises(ExtensionError):
+                await client.open()
 
 
 @BOTH

@@ -161,9 +161,7 @@ def test_a_handshake_refused_for_good_ends_the_session(advice: dict[str, Any]) -
     driver.assert_nothing_due()
 
 
-@pytest.mark.parametrize(
-    "error", [TransportError("refused"), ProtocolError("garbage"), ExtensionError()]
-)
+@pytest.mark.parametrize("error", [TransportError("refused"), ProtocolError("garbage")])
 def test_a_handshake_that_got_lost_is_repeated_over_the_same_transport(error: Exception) -> None:
     driver = Driver()
     driver.open()
@@ -172,6 +170,18 @@ def test_a_handshake_that_got_lost_is_repeated_over_the_same_transport(error: Ex
         driver.assert_states(S.REHANDSHAKING)
         driver.assert_due(Step.HANDSHAKE, delay)
         assert driver.protocol.connection_type is WS
+
+
+def test_an_opening_that_an_extension_fails_twice_ends_with_its_error() -> None:
+    driver = Driver()
+    driver.open()
+    driver.fail(driver.take_step(), error=ExtensionError("once"))
+    driver.assert_states(S.REHANDSHAKING)
+    driver.fail(driver.take_step(), error=TransportError("the network, in between"))
+    driver.assert_states(S.REHANDSHAKING)
+    driver.fail(driver.take_step(), error=ExtensionError("twice"))
+    driver.assert_states(S.DISCONNECTED)
+    assert str(driver.assert_ended(ExtensionError)) == "twice"
 
 
 def test_a_handshake_that_could_not_be_made_is_tried_again() -> None:
