@@ -414,7 +414,7 @@ class ConnectionCycle:
         return True
 
     def _ended_by_extension(self, error: Exception) -> bool:
-        """End an opening that an extension fails twice in a row: it would do so for ever.
+        """End an opening that an extension fails twice: it would do so for ever.
 
         One that let a session come about before may fail for reasons that pass, such as a token
         that cannot be fetched just now.

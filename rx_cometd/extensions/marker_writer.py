@@ -1,4 +1,4 @@
-"""Writing markers to a store: at once where the store can, behind the work where it cannot."""
+"""Writing markers to a store: at once where the store can, in a task where it cannot."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 import inspect
 import logging
 from typing import TYPE_CHECKING, NamedTuple, cast
+
+from rx_cometd.extensions.replay_store import LockableStore, StoreLockedError
 
 if TYPE_CHECKING:
     from rx_cometd.extensions.replay_store import AsyncReplayStore, ReplayId, ReplayStore
@@ -24,7 +26,8 @@ class MarkerWriter:
     """The one that writes to a store, for all sessions of an extension.
 
     A plain store is written to within `save`. For a coroutine store one task writes, and only
-    the newest marker of each channel: the work never waits for the store. What could not be
+    the newest marker of each channel, so that receiving never waits for the store. The same task
+    writes to a plain store that is locked, in a thread that waits for the lock. What could not be
     written is kept, and tried again with the next marker; until then a restart would mean
     duplicates, never a loss.
 
@@ -35,46 +38,67 @@ class MarkerWriter:
     def __init__(self, store: ReplayStore | AsyncReplayStore) -> None:
         self.asynchronous = inspect.iscoroutinefunction(store.save)
         self._store = store
+        self._lockable = store if isinstance(store, LockableStore) else None
         self._unsaved: dict[str, _Unsaved] = {}
         self._task: asyncio.Task[None] | None = None
         self._failing = False
 
     def load(self, channel: str) -> ReplayId | None:
-        """Give the marker of a channel, from a plain store."""
+        """Give the marker of a channel, from a plain store.
+
+        Raises:
+            StoreLockedError: It is locked; `load_async` waits for it.
+        """
         unsaved = self._unsaved.get(channel)
         if unsaved is not None:
             return unsaved.replay_id
+        if self._lockable is not None:
+            return self._lockable.load_at_once(channel)
         return cast("ReplayStore", self._store).load(channel)
 
     async def load_async(self, channel: str) -> ReplayId | None:
-        """Give the marker of a channel, from a coroutine store."""
+        """Give the marker of a channel, from a store that takes its time."""
         unsaved = self._unsaved.get(channel)
         if unsaved is not None:
             return unsaved.replay_id
-        return await cast("AsyncReplayStore", self._store).load(channel)
+        if self.asynchronous:
+            return await cast("AsyncReplayStore", self._store).load(channel)
+        return await asyncio.to_thread(cast("ReplayStore", self._store).load, channel)
 
     def save(self, channel: str, replay_id: ReplayId, *, reset: bool = False) -> None:
         """Have a marker written; what goes wrong is logged, and tried again later."""
         before = self._unsaved.get(channel)
         reset = reset or (before is not None and before.reset)
         self._unsaved[channel] = _Unsaved(replay_id, reset)
-        if self.asynchronous:
+        if self.asynchronous or self._is_writing:
             self._start()
         else:
             self._write()
 
     async def flush(self) -> None:
         """Wait until all markers are written, or one could not be."""
-        if not self.asynchronous:
+        if not self.asynchronous and not self._is_writing:
             self._write()
-        elif self._unsaved:
+        if self._unsaved and (self.asynchronous or self._is_writing):
             await asyncio.shield(self._start())
 
+    @property
+    def _is_writing(self) -> bool:
+        task = self._task
+        return task is not None and not task.done() and task.get_loop() is _running_loop()
+
     def _write(self) -> None:
-        store = cast("ReplayStore", self._store)
+        lockable = self._lockable
+        save = cast("ReplayStore", self._store).save if lockable is None else lockable.save_at_once
         for channel, unsaved in list(self._unsaved.items()):
             try:
-                store.save(channel, unsaved.replay_id, reset=unsaved.reset)
+                save(channel, unsaved.replay_id, reset=unsaved.reset)
+            except StoreLockedError as error:
+                if _running_loop() is None:
+                    self._failed(channel, error)
+                else:
+                    self._start()
+                return
             except Exception as error:
                 self._failed(channel, error)
                 return
@@ -82,20 +106,27 @@ class MarkerWriter:
 
     def _start(self) -> asyncio.Task[None]:
         loop = asyncio.get_running_loop()
-        if self._task is None or self._task.done() or self._task.get_loop() is not loop:
+        if self._task is None or not self._is_writing:
             self._task = loop.create_task(self._write_async(), name="rx_cometd replay markers")
         return self._task
 
     async def _write_async(self) -> None:
-        store = cast("AsyncReplayStore", self._store)
         while self._unsaved:
             channel, unsaved = next(iter(self._unsaved.items()))
             try:
-                await store.save(channel, unsaved.replay_id, reset=unsaved.reset)
+                await self._save_async(channel, unsaved)
             except Exception as error:
                 self._failed(channel, error)
                 return
             self._saved(channel, unsaved)
+
+    async def _save_async(self, channel: str, unsaved: _Unsaved) -> None:
+        if self.asynchronous:
+            store = cast("AsyncReplayStore", self._store)
+            await store.save(channel, unsaved.replay_id, reset=unsaved.reset)
+        else:
+            save = cast("ReplayStore", self._store).save
+            await asyncio.to_thread(save, channel, unsaved.replay_id, reset=unsaved.reset)
 
     def _saved(self, channel: str, saved: _Unsaved) -> None:
         newest = self._unsaved.pop(channel)
@@ -109,3 +140,10 @@ class MarkerWriter:
         if not self._failing:  # once, not with every event
             self._failing = True
             _logger.error("the replay marker of %s was not saved", channel, exc_info=error)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -30,7 +30,7 @@ from rx_cometd.extensions.ext import as_object, get_ext, put_ext
 from rx_cometd.extensions.in_turn import in_turn
 from rx_cometd.extensions.marker import Marker
 from rx_cometd.extensions.marker_writer import MarkerWriter
-from rx_cometd.extensions.replay_store import ReplayId, ReplayOption
+from rx_cometd.extensions.replay_store import ReplayId, ReplayOption, StoreLockedError
 from rx_cometd.messages import HANDSHAKE, SUBSCRIBE
 
 if TYPE_CHECKING:
@@ -160,8 +160,12 @@ class _Session:
         }
         if new and self._writer.asynchronous:
             return self._load_and_ask(payload, new)
-        for channel in new:
-            self._markers[channel] = self._marker(channel, self._writer.load(channel))
+        try:
+            loaded = {channel: self._writer.load(channel) for channel in new}
+        except StoreLockedError:
+            return self._load_and_ask(payload, new)
+        for channel, replay_id in loaded.items():
+            self._markers[channel] = self._marker(channel, replay_id)
         self._ask(payload)
         return None
 

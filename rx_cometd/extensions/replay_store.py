@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 __all__ = [
     "AsyncReplayStore",
+    "LockableStore",
     "MemoryStore",
     "ReplayId",
     "ReplayOption",
     "ReplayStore",
+    "StoreLockedError",
     "is_forward",
 ]
 
@@ -45,6 +47,42 @@ class ReplayStore(Protocol):
             channel: The channel, without a query.
             replay_id: The event up to which all were processed, or a `ReplayOption`.
             reset: Replace the marker even if that moves it backwards: the server refused it.
+        """
+        ...
+
+
+class StoreLockedError(Exception):
+    """Somebody else holds the lock of a store, and the caller asked not to wait for it."""
+
+
+@runtime_checkable
+class LockableStore(Protocol):
+    """A plain store that another process may lock, and whose plain methods wait for the lock.
+
+    They may be called from another thread than the event loop's, one at a time, to wait there.
+    """
+
+    def load(self, channel: str) -> ReplayId | None:
+        """Give the marker of a channel, ``None`` if there is none."""
+        ...
+
+    def save(self, channel: str, replay_id: ReplayId, *, reset: bool = False) -> None:
+        """Keep the marker of a channel; see `ReplayStore.save`."""
+        ...
+
+    def load_at_once(self, channel: str) -> ReplayId | None:
+        """Do what ``load`` does, without waiting.
+
+        Raises:
+            StoreLockedError: The store is locked.
+        """
+        ...
+
+    def save_at_once(self, channel: str, replay_id: ReplayId, *, reset: bool = False) -> None:
+        """Do what ``save`` does, without waiting.
+
+        Raises:
+            StoreLockedError: The store is locked.
         """
         ...
 

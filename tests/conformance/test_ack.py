@@ -155,19 +155,26 @@ async def test_deliver_only(
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize("deduplicate", [False, True], ids=["repeating", "deduplicating"])
 async def test_ten_thousand_messages_fifty_cuts(
     target: Target,
     server: Server,
     make_client: MakeClient,
     start_proxy: StartProxy,
     channel: str,
+    *,
+    deduplicate: bool,
 ) -> None:
-    """Scenario 86: 10,000 messages while the link is cut 50 times at random, none is lost."""
+    """Scenario 86: 10,000 messages while the link is cut 50 times at random, none is lost, and
+    with ``deduplicate`` none comes twice either."""
     count, cuts = 10_000, 50
     dice = random.Random(2)
     proxy = await start_proxy(server)
     client = make_client(
-        proxy, extensions=[ack()], backoff=lambda: itertools.repeat(0.01), max_network_delay=5.0
+        proxy,
+        extensions=[ack(deduplicate=deduplicate)],
+        backoff=lambda: itertools.repeat(0.01),
+        max_network_delay=5.0,
     )
     async with client:
         seen: Seen[Any] = Seen(client.channel(channel))
@@ -183,7 +190,10 @@ async def test_ten_thousand_messages_fifty_cuts(
         await seen.until(lambda: count - 1 in numbers_of(seen.items[-200:]), timeout=60)
         assert client.client_id == session
         assert client.statistics().reconnects > cuts / 2
-        assert_delivered(target, numbers_of(seen.items), range(count))
+        if deduplicate:
+            assert numbers_of(seen.items) == list(range(count))
+        else:
+            assert_delivered(target, numbers_of(seen.items), range(count))
 
 
 @pytest.mark.needs("faulty")

@@ -7,6 +7,7 @@ import inspect
 import json
 import sqlite3
 import sys
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psycopg
@@ -20,9 +21,11 @@ from rx_cometd.extensions import (
     ReplayOption,
     SqliteStore,
 )
+from rx_cometd.extensions.marker_writer import MarkerWriter
+from rx_cometd.extensions.replay_store import StoreLockedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from rx_cometd.extensions import ReplayId
@@ -178,6 +181,60 @@ async def test_sqlite_says_what_is_wrong_with_the_file(tmp_path: Path) -> None:
     path.write_bytes(b"this is no database, it is a text" * 100)
     with SqliteStore(path) as store, pytest.raises(sqlite3.DatabaseError):
         store.load(CHANNEL)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[sqlite3.Connection]:
+    """Hold the lock of a file, as another process does."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        yield connection
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+async def test_sqlite_does_not_wait_for_a_lock_where_it_must_not(tmp_path: Path) -> None:
+    path = tmp_path / "markers.db"
+    with SqliteStore(path) as store:
+        store.save_at_once(CHANNEL, 82)
+        assert store.load_at_once(CHANNEL) == 82
+        with locked(path), pytest.raises(StoreLockedError, match=r"markers\.db"):
+            store.save_at_once(CHANNEL, 83)
+        assert store.load_at_once(CHANNEL) == 82
+
+
+async def test_a_file_that_is_locked_when_it_is_first_used(tmp_path: Path) -> None:
+    path = tmp_path / "markers.db"
+    sqlite3.connect(path).close()
+    with SqliteStore(path) as store:
+        with locked(path), pytest.raises(StoreLockedError):
+            store.load_at_once(CHANNEL)
+        assert store.load_at_once(CHANNEL) is None
+
+
+async def test_a_locked_file_does_not_block_the_event_loop(tmp_path: Path) -> None:
+    """Another process holds the lock while markers are saved and loaded: the loop goes on."""
+    path = tmp_path / "markers.db"
+    with SqliteStore(path) as store:
+        writer = MarkerWriter(store)
+        writer.save(CHANNEL, 1)
+        with locked(path) as other:
+            for replay_id in range(2, 100):
+                writer.save(CHANNEL, replay_id)
+            flushing = asyncio.create_task(writer.flush())
+            loading = asyncio.create_task(writer.load_async("/other"))
+            for _ in range(100):
+                await asyncio.sleep(0)  # turns of the loop, none of which waits for the lock
+            # Nothing counts as saved that is not committed.
+            assert not flushing.done()
+            assert writer.load(CHANNEL) == 99
+            other.execute("COMMIT")
+            await flushing
+            await loading
+        with SqliteStore(path) as again:
+            assert again.load(CHANNEL) == 99
+        writer.save(CHANNEL, 100)
+        assert store.load_at_once(CHANNEL) == 100
 
 
 async def test_redis_takes_a_client_and_leaves_it_open(redis_server: tuple[Server, str]) -> None:

@@ -205,6 +205,140 @@ def test_other_messages_are_left_alone() -> None:
     assert connect(session, "3") == 0
 
 
+# deduplicate=True
+
+
+def events(*numbers: Any) -> list[dict[str, Any]]:
+    return [{"channel": "/a", "data": n} for n in numbers]
+
+
+def data(session: Composed, *messages: dict[str, Any]) -> list[Any]:
+    """Give the data of the events of a payload that are left past the extension."""
+    return [m.get("data") for m in session.receive(*messages).messages if "data" in m]
+
+
+def deduplicating() -> Composed:
+    session = Composed(ack(deduplicate=True))
+    handshaken(session)
+    connect(session, "2")
+    return session
+
+
+def test_drops_the_beginning_of_a_batch_that_had_come() -> None:
+    session = deduplicating()
+    assert data(session, *events(1, 2)) == [1, 2]
+    assert data(session, *events(3)) == [3]
+    assert connect(session, "3") == 0  # the link was lost: the server sends all of it again
+    assert data(session, *events(1)) == []
+    assert data(session, *events(2, 3, 4)) == [4]
+    assert data(session, *events(5), connected("3", 1)) == [5]
+    assert connect(session, "4") == 1
+    assert data(session, *events(1, 2)) == [1, 2]
+
+
+def test_drops_again_what_is_cut_again() -> None:
+    session = deduplicating()
+    assert data(session, *events(1, 2, 3)) == [1, 2, 3]
+    connect(session, "3")
+    assert data(session, *events(1, 2)) == []
+    connect(session, "4")
+    assert data(session, *events(1, 2, 3, 4)) == [4]
+    connect(session, "5")
+    assert data(session, *events(1, 2, 3, 4, 5), connected("5", 1)) == [5]
+
+
+def test_equal_messages_are_told_by_their_position() -> None:
+    session = deduplicating()
+    assert data(session, *events(0, 0)) == [0, 0]
+    connect(session, "3")
+    assert data(session, *events(0, 0, 0)) == [0]
+
+
+def test_equal_messages_that_are_not_sent_again_are_delivered() -> None:
+    session = deduplicating()
+    assert data(session, *events(0, 0, 0)) == [0, 0, 0]
+    assert data(session, *events(0), connected("2", 1)) == [0]
+    connect(session, "3")
+    assert data(session, *events(0)) == [0]
+
+
+def test_what_differs_in_its_place_is_delivered_with_all_behind_it() -> None:
+    session = deduplicating()
+    assert data(session, *events(1, 2, 3)) == [1, 2, 3]
+    connect(session, "3")
+    assert data(session, *events(1, 7, 3)) == [7, 3]
+
+
+def test_nothing_is_dropped_across_a_new_session() -> None:
+    session = deduplicating()
+    assert data(session, *events(1, 2)) == [1, 2]
+    handshaken(session)
+    connect(session, "4")
+    assert data(session, *events(1, 2)) == [1, 2]
+
+
+def test_messages_changed_by_others_are_known_again() -> None:
+    session = deduplicating()
+    payload = session.receive({"channel": "/a", "data": {"n": 1}})
+    payload.messages[0]["data"] = "changed"
+    connect(session, "3")
+    assert data(session, {"channel": "/a", "data": {"n": 1}}) == []
+
+
+def test_what_came_after_a_batch_is_not_forgotten_with_it() -> None:
+    session = deduplicating()
+    closing = session.receive(*events(1), connected("2", 1), deliver=False)
+    assert data(session, *events(2)) == [2]
+    closing.delivered()
+    assert connect(session, "3") == 1
+    assert connect(session, "4") == 1
+    assert data(session, *events(2, 3)) == [3]
+
+
+def test_a_batch_that_is_still_being_delivered_when_the_next_connect_goes_out() -> None:
+    session = deduplicating()
+    closing = session.receive(*events(1, 2), connected("2", 1), deliver=False)
+    assert connect(session, "3") == 0
+    assert data(session, *events(1, 2, 3), connected("3", 2)) == [3]
+    closing.delivered()
+
+
+def test_messages_behind_the_reply_that_closes_their_batch() -> None:
+    session = deduplicating()
+    assert data(session, connected("2", 1), *events(0, 0)) == [0, 0]
+    connect(session, "3")
+    connect(session, "4")
+    assert data(session, *events(0)) == [0]
+
+
+def test_a_handshake_reply_with_messages() -> None:
+    session = Composed(ack(deduplicate=True))
+    handshake(session)
+    reply = {"channel": "/meta/handshake", "id": "1", "successful": True, "ext": {"ack": True}}
+    assert data(session, reply, *events(1)) == [1]
+    connect(session, "2")
+    connect(session, "3")
+    assert data(session, *events(1, 2)) == [2]
+
+
+def test_without_acknowledgements_nothing_is_dropped() -> None:
+    session = Composed(ack(deduplicate=True))
+    handshaken(session, granted=None)
+    connect(session, "2")
+    assert data(session, *events(1)) == [1]
+    connect(session, "3")
+    assert data(session, *events(1)) == [1]
+
+
+def test_left_out_repeated_messages_are_delivered() -> None:
+    session = Composed(ack())
+    handshaken(session)
+    connect(session, "2")
+    assert data(session, *events(1)) == [1]
+    connect(session, "3")
+    assert data(session, *events(1)) == [1]
+
+
 def test_tells_what_it_is() -> None:
     assert isinstance(ack(), Ack)
     assert repr(ack()) == "<Ack>"
