@@ -44,7 +44,7 @@ __all__ = ["ConnectionCycle"]
 
 #: States in which what comes of a connect is of no interest any more.
 _LEAVING = (ClientState.DISCONNECTING, ClientState.DISCONNECTED)
-#: How often an extension may fail the handshakes and connects of an opening.
+#: How often an extension may fail the handshake of an opening, or its connect.
 _EXTENSION_FAILURES = 2
 #: In the place of such a number: the extensions let a connect succeed.
 _PROVEN = -1
@@ -232,6 +232,7 @@ class ConnectionCycle:
             return False
         self._pace.link_up()
         self.acknowledges = self._acks_asked and _acknowledges(reply)
+        self._extension_failures = min(self._extension_failures, 0)
         self._become(ClientState.CONNECTING)
         self._await_messages(reply)
         return True
@@ -414,7 +415,7 @@ class ConnectionCycle:
         return True
 
     def _ended_by_extension(self, error: Exception) -> bool:
-        """End an opening that an extension fails twice: it would do so for ever.
+        """End an opening whose handshake, or connect, an extension fails twice.
 
         One that let a session come about before may fail for reasons that pass, such as a token
         that cannot be fetched just now.

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,9 @@ async def killed_after(count: int, url: str, path: Path) -> list[int]:
     child.kill()
     rest = await child.stdout.read()
     assert await child.wait() == -signal.SIGKILL
+    for thread in threading.enumerate():
+        if thread.name.startswith("asyncio-waitpid"):
+            thread.join()  # it has told us, and is about to end
     return processed + [
         int(line.split()[1]) for line in rest.splitlines(keepends=True) if line.endswith(b"\n")
     ]

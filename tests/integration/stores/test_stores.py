@@ -25,7 +25,7 @@ from rx_cometd.extensions.marker_writer import MarkerWriter
 from rx_cometd.extensions.replay_store import StoreLockedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Generator
     from pathlib import Path
 
     from rx_cometd.extensions import ReplayId
@@ -184,7 +184,7 @@ async def test_sqlite_says_what_is_wrong_with_the_file(tmp_path: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[sqlite3.Connection]:
+def locked(path: Path) -> Generator[sqlite3.Connection]:
     """Hold the lock of a file, as another process does."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
