@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -11,11 +13,29 @@ import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable, Mapping
+
+    import pytest
 
 # A busy machine makes examples slowly, the first ones above all; that is no fault of a test.
 settings.register_profile("rx_cometd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("rx_cometd")
+
+
+def _eager_loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    if sys.version_info >= (3, 12):
+        loop.set_task_factory(asyncio.eager_task_factory)
+    return loop
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Have tasks begin at once where ``RX_COMETD_EAGER_TASKS`` is set: applications may, too."""
+    if os.environ.get("RX_COMETD_EAGER_TASKS"):
+        return {"eager": _eager_loop}
+    return {"asyncio": asyncio.new_event_loop}
 
 
 def pytest_collection_finish() -> None:

@@ -114,7 +114,9 @@ class SharedSession(SessionListener):
         if self.current is not None:
             await asyncio.shield(self._close_in_background(self.current))
         while self._closing:
-            await asyncio.wait(self._closing)
+            # Taken out here: waiting for what is done already does not give way to the loop.
+            done, _ = await asyncio.wait(self._closing)
+            self._closing -= done
 
     def open_session(self) -> Session:
         """Give the session that is in use.

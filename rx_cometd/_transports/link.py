@@ -101,7 +101,11 @@ class Link:
         """Close the WebSocket in order, and what else is open."""
         self.drop()
         while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            # Taken out here: gathering what is done already need not give way to the loop, and
+            # the callbacks that take it out else would never run (Python 3.12).
+            tasks = set(self._tasks)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._tasks -= tasks
         if self._owns_http and self._http is not None:
             http, self._http = self._http, None
             await http.close()
