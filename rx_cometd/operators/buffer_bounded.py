@@ -8,7 +8,13 @@ from reactivex.disposable import Disposable, SerialDisposable, SingleAssignmentD
 
 from rx_cometd._flow.arguments import check_positive, check_seconds
 from rx_cometd._flow.delivery import Delivery, Hold, apart, hold
-from rx_cometd._flow.edge import current_loop, deliver, disposable_on, loop_scheduler
+from rx_cometd._flow.edge import (
+    current_loop,
+    deliver,
+    disposable_on,
+    loop_scheduler,
+    subscribe_on_loop,
+)
 from rx_cometd._flow.flow import flow_of
 from rx_cometd._flow.observable import derive
 
@@ -74,10 +80,12 @@ def buffer_bounded(
         check_seconds("seconds", seconds)
 
     def operator(source: Observable[_T]) -> Observable[list[_T]]:
+        flow = flow_of(source)
+
         def subscribe(
             observer: abc.ObserverBase[list[_T]], subscribed_on: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
-            batch = _Batch(observer, count, flow_of(source))
+            batch = _Batch(observer, count, flow)
             if seconds is not None:
                 batch.limit_time(seconds, loop_scheduler(scheduler or subscribed_on))
             return batch.subscribe(source, subscribed_on)
@@ -114,8 +122,8 @@ class _Batch(Generic[_T]):
     ) -> abc.DisposableBase:
         if self._flow is not None:
             self._flow.attach(self)
-        self._source.disposable = source.subscribe(
-            self._on_next, self._on_error, self._on_completed, scheduler=scheduler
+        self._source.disposable = subscribe_on_loop(
+            source, self._on_next, self._on_error, self._on_completed, scheduler=scheduler
         )
         return disposable_on(current_loop(), self._close)
 

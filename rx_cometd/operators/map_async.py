@@ -7,11 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from reactivex.disposable import SingleAssignmentDisposable
 
-from rx_cometd._flow.arguments import (
-    check_bound,
-    check_coroutine_function,
-    check_positive,
-)
+from rx_cometd._flow.arguments import check_bound, check_positive
 from rx_cometd._flow.buffer import MessageBuffer
 from rx_cometd._flow.delivery import stay_apart
 from rx_cometd._flow.edge import (
@@ -24,6 +20,7 @@ from rx_cometd._flow.edge import (
 )
 from rx_cometd._flow.flow import flow_of
 from rx_cometd._flow.observable import derive
+from rx_cometd._flow.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,6 +29,7 @@ if TYPE_CHECKING:
 
     from rx_cometd._flow.delivery import Hold
     from rx_cometd._flow.flow import Overflow
+    from rx_cometd._flow.work import DeadLetterTarget, Errors
 
 __all__ = ["map_async"]
 
@@ -44,6 +42,9 @@ def map_async(
     *,
     max_concurrency: int = 1,
     ordered: bool = True,
+    errors: Errors = "raise",
+    dead_letter: DeadLetterTarget | None = None,
+    timeout: float | None = None,
     max_pending_count: int | None = None,
     overflow: Overflow | None = None,
 ) -> Callable[[Observable[_T]], Observable[_R]]:
@@ -66,22 +67,30 @@ def map_async(
         max_concurrency: How many works may be under way at once.
         ordered: Emit in the order of the source; a work done early then waits for its turn, and
             counts as under way meanwhile. ``False``: emit each as soon as it is done.
+        errors: ``"raise"``: the first failure ends the stream. ``"drop"``: it is logged, its item
+            counts as processed, and the stream goes on.
+        dead_letter: A function that is called with a `DeadLetter` for each item whose work
+            failed, or an observer of them, in the place of a result; the item counts as processed
+            then, and the stream goes on.
+        timeout: Seconds that the work for an item may take, ``None`` for no limit.
         max_pending_count: How many items may wait for their work; ``<= 0`` is unbounded, ``None``
             the client's bound where the source is a client's, else 100.
         overflow: What a full buffer does; ``None`` is the client's policy, else ``ERROR``.
 
     Errors:
-        What ``fn`` raises, in its turn if ``ordered``; works behind it are cancelled. A
-        `asyncio.CancelledError` that ``fn`` lets out is such an error too. `TypeError`: ``fn``
-        gave nothing to await. `BufferOverflowError` and errors of the source come after what was
-        pending then. Disposing cancels the works under way.
+        What ``fn`` raises, and `TimeoutError`, in its turn if ``ordered``; works behind it are
+        cancelled. Where ``errors`` or ``dead_letter`` say so, that ends no stream, but what
+        ``dead_letter`` raises does. A `asyncio.CancelledError` that ``fn`` lets out always is an
+        error. `TypeError`: ``fn`` gave nothing to await. `BufferOverflowError` and errors of the
+        source come after what was pending then. Disposing cancels the works under way.
 
     Returns:
         A pipeable operator. It has to be subscribed on a running event loop.
 
     Raises:
         TypeError: An argument is of the wrong kind.
-        ValueError: ``max_concurrency`` is less than 1.
+        ValueError: ``max_concurrency`` is less than 1, ``timeout`` not more than 0, or
+            ``errors`` is neither.
 
     Example:
         >>> import asyncio, reactivex
@@ -95,7 +104,7 @@ def map_async(
         >>> asyncio.run(main())
         [2, 4, 6]
     """
-    check_coroutine_function("fn", fn)
+    work = Work(fn, timeout=timeout, errors=errors, dead_letter=dead_letter)
     check_positive("max_concurrency", max_concurrency)
     check_bound(max_pending_count, overflow)
 
@@ -111,7 +120,7 @@ def map_async(
                 flow=flow,
                 now=None if scheduler is None else lambda: scheduler.now,
             )
-            works = _Works(fn, observer, buffer, max_concurrency, ordered=ordered)
+            works = _Works(work, observer, buffer, max_concurrency, ordered=ordered)
             return works.subscribe(source, scheduler)
 
         return derive(source, subscribe)
@@ -137,14 +146,14 @@ class _Works(Generic[_T, _R]):
 
     def __init__(
         self,
-        fn: Callable[[_T], Awaitable[_R]],
+        work: Work[_T, _R],
         observer: abc.ObserverBase[_R],
         buffer: MessageBuffer[_T],
         max_concurrency: int,
         *,
         ordered: bool,
     ) -> None:
-        self._fn = fn
+        self._do = work
         self._observer = observer
         self._buffer = buffer
         self._room = max_concurrency  # for works beside those under way
@@ -220,7 +229,7 @@ class _Works(Generic[_T, _R]):
         try:
             if pause:
                 await asyncio.sleep(0)
-            value = await self._begin(item.value)
+            value = await self._do.begin(item.value)
         except Exception as raised:
             error = raised
         except asyncio.CancelledError as raised:
@@ -230,22 +239,13 @@ class _Works(Generic[_T, _R]):
             raise
         self._finish(item, value, error)
 
-    def _begin(self, value: _T) -> Awaitable[_R]:
-        awaitable = self._fn(value)
-        if not hasattr(type(awaitable), "__await__"):
-            raise TypeError(
-                f"map_async needs a coroutine function: {self._fn!r} gave "
-                f"a {type(awaitable).__name__}, which cannot be awaited"
-            )
-        return awaitable
-
     def _superseded(self, item: _Item) -> bool:
         return self._failed_at is not None and item.place > self._failed_at
 
     def _finish(self, item: _Item, value: _R | None, error: BaseException | None) -> None:
         if self._closed:
             return
-        if error is not None:
+        if error is not None and not self._do.tolerates(error):
             self._stop_behind(item)
         if self._ordered and item.place != self._emitted:
             self._early[item.place] = item, value, error
@@ -269,13 +269,28 @@ class _Works(Generic[_T, _R]):
                 task.cancel()
 
     def _emit(self, item: _Item, value: _R | None, error: BaseException | None) -> None:
-        if error is None:
+        if error is not None:
+            error = self._settle(item, error)
+        else:
             deliver(self._observer, cast("_R", value), item.held)
+        if error is None:
             self._emitted += 1  # only now, or a source ending meanwhile would end us within
             self._room += 1
         else:
             self._close()
             self._observer.on_error(cast("Exception", error))
+
+    def _settle(self, item: _Item, error: BaseException) -> BaseException | None:
+        """Do without the result of an item, if that is tolerated; else give the error to tell."""
+        if not self._do.tolerates(error):
+            return error
+        try:
+            self._do.give_up(item.value, cast("Exception", error))
+        except Exception as raised:
+            return raised
+        if item.held is not None:
+            item.held()
+        return None
 
     def _end_if_done(self) -> None:
         buffer = self._buffer

@@ -10,7 +10,14 @@ from reactivex.disposable import SerialDisposable, SingleAssignmentDisposable
 from rx_cometd._flow.arguments import check_bound, check_positive, check_seconds
 from rx_cometd._flow.buffer import MessageBuffer
 from rx_cometd._flow.delivery import apart
-from rx_cometd._flow.edge import TURN, current_loop, deliver, disposable_on, loop_scheduler
+from rx_cometd._flow.edge import (
+    TURN,
+    current_loop,
+    deliver,
+    disposable_on,
+    loop_scheduler,
+    subscribe_on_loop,
+)
 from rx_cometd._flow.flow import flow_of
 from rx_cometd._flow.observable import derive
 
@@ -81,12 +88,14 @@ def rate_limit(
     check_bound(max_pending_count, overflow)
 
     def operator(source: Observable[_T]) -> Observable[_T]:
+        flow = flow_of(source)
+
         def subscribe(
             observer: abc.ObserverBase[_T], subscribed_on: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
             timed = loop_scheduler(scheduler or subscribed_on)
             buffer = MessageBuffer[_T](
-                max_pending_count, overflow, flow=flow_of(source), now=lambda: timed.now
+                max_pending_count, overflow, flow=flow, now=lambda: timed.now
             )
             gate = _Gate(buffer, observer, timed, count, seconds)
             return gate.subscribe(source, subscribed_on)
@@ -122,8 +131,9 @@ class _Gate(Generic[_T]):
     def subscribe(
         self, source: Observable[_T], scheduler: abc.SchedulerBase | None
     ) -> abc.DisposableBase:
-        self._source.disposable = source.subscribe(
-            self._buffer.offer, self._buffer.fail, self._buffer.complete, scheduler=scheduler
+        buffer = self._buffer
+        self._source.disposable = subscribe_on_loop(
+            source, buffer.offer, buffer.fail, buffer.complete, scheduler=scheduler
         )
         return disposable_on(current_loop(), self._close)
 

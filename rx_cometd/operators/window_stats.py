@@ -10,7 +10,13 @@ from reactivex.disposable import SerialDisposable, SingleAssignmentDisposable
 
 from rx_cometd._flow.arguments import check_plain_function, check_seconds
 from rx_cometd._flow.delivery import apart
-from rx_cometd._flow.edge import current_loop, deliver, disposable_on, loop_scheduler
+from rx_cometd._flow.edge import (
+    current_loop,
+    deliver,
+    disposable_on,
+    loop_scheduler,
+    subscribe_on_loop,
+)
 from rx_cometd._flow.observable import derive
 
 if TYPE_CHECKING:
@@ -132,8 +138,8 @@ class _Windows(Generic[_T]):
         self, source: Observable[_T], scheduler: abc.SchedulerBase | None
     ) -> abc.DisposableBase:
         self._set_timer()
-        self._source.disposable = source.subscribe(
-            self._on_next, self._on_error, self._on_completed, scheduler=scheduler
+        self._source.disposable = subscribe_on_loop(
+            source, self._on_next, self._on_error, self._on_completed, scheduler=scheduler
         )
         return disposable_on(current_loop(), self._close)
 

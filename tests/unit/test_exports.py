@@ -26,9 +26,12 @@ PROMISED = {
     "Extension ExtensionError InvalidChannelError Message Overflow Payload ProtocolError "
     "ServerError StateChange Statistics TransportConnectionClosed TransportError "
     "TransportTimeoutError raw_json_loads",
-    "rx_cometd.operators": "Overflow bounded_buffer buffer_bounded by_channel conflate data "
-    "decode dedupe detect_gaps from_async_iterable last_value map_async publish_to rate_limit "
-    "retry_with_backoff share to_async_iterable watch_quiet window_stats",
+    "rx_cometd.operators": (
+        "DeadLetter Overflow ack_after bounded_buffer buffer_bounded by_channel conflate data "
+        "decode dedupe detect_gaps exhaust_map_async from_async_iterable last_value map_async "
+        "on_loop publish_to rate_limit retry_with_backoff share switch_map_async to_async_iterable "
+        "watch_quiet window_stats"
+    ),
     "rx_cometd.extensions": "ack bearer_auth binary log_payloads replay timestamp timesync",
     "rx_cometd.testing": "BayeuxServer",
 }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import selectors
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from reactivex.notification import OnError, OnNext
 from reactivex.scheduler.scheduler import Scheduler
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from datetime import datetime
 
     from reactivex import abc
@@ -89,3 +91,34 @@ async def ticks(scheduler: TestScheduler, count: float) -> None:
         await done
     finally:
         timer.dispose()
+
+
+class _VirtualSelector(selectors.DefaultSelector):
+    """Waits for nothing: what the loop would wait for comes at once, in its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        ready = super().select(0)
+        if not ready and timeout:
+            self.now += timeout
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock jumps to the next timer when nothing else is to be done."""
+
+    def __init__(self) -> None:
+        self._virtual = _VirtualSelector()
+        super().__init__(self._virtual)
+
+    def time(self) -> float:
+        return self._virtual.now
+
+
+def run_virtually(main: Coroutine[Any, Any, _T]) -> _T:
+    """Run a coroutine in virtual time."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(main)

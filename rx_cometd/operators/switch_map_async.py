@@ -1,0 +1,213 @@
+"""Asynchronous work for the latest item only."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+from reactivex.disposable import SingleAssignmentDisposable
+
+from rx_cometd._flow.delivery import Hold, hold, stay_apart
+from rx_cometd._flow.edge import (
+    deliver,
+    disposable_on,
+    report_failure,
+    running_loop,
+    subscribe_on_loop,
+)
+from rx_cometd._flow.observable import derive
+from rx_cometd._flow.work import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from reactivex import Observable, abc
+
+    from rx_cometd._flow.work import DeadLetterTarget, Errors
+
+__all__ = ["one_at_a_time", "switch_map_async"]
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+def switch_map_async(
+    fn: Callable[[_T], Awaitable[_R]],
+    *,
+    errors: Errors = "raise",
+    dead_letter: DeadLetterTarget | None = None,
+    timeout: float | None = None,
+) -> Callable[[Observable[_T]], Observable[_R]]:
+    """Do asynchronous work for each item; a new item cancels the work for the one before it.
+
+    .. marble::
+        :alt: switch_map_async
+
+        --1-----2-3-----|
+        [ switch_map_async(work) ]       work takes four ticks
+        ------a-------c-|
+
+    For what only the latest item matters to: the details of what is selected, a page to be drawn
+    anew. Nothing waits, so no buffer is needed. Work that is cancelled makes its message count as
+    processed (for replay markers), for the newer one takes its place. This is RxJS's ``switchMap``.
+
+    Args:
+        fn: A coroutine function, or a function that gives an awaitable.
+        errors: ``"raise"``: the first failure ends the stream. ``"drop"``: it is logged, and the
+            stream goes on.
+        dead_letter: A function that is called with a `DeadLetter` for each item whose work
+            failed, or an observer of them; the stream goes on.
+        timeout: Seconds that the work for an item may take, ``None`` for no limit.
+
+    Errors:
+        What ``fn`` raises, `TimeoutError`, unless they are dropped or told; what ``dead_letter``
+        raises. `TypeError`: ``fn`` gave nothing to await. Errors of the source, after the work
+        that is under way.
+
+    Returns:
+        A pipeable operator. It has to be subscribed on a running event loop.
+
+    Raises:
+        TypeError: An argument is of the wrong kind.
+        ValueError: ``timeout`` is not more than 0, or ``errors`` is neither.
+
+    Example:
+        >>> import asyncio, reactivex
+        >>> from reactivex import operators as ops
+        >>> async def details(name: str) -> str:
+        ...     return name.upper()
+        >>> async def main() -> list[str]:
+        ...     return await reactivex.of("a", "b").pipe(switch_map_async(details), ops.to_list())
+        >>> asyncio.run(main())
+        ['B']
+    """
+    work = Work(fn, timeout=timeout, errors=errors, dead_letter=dead_letter)
+    return one_at_a_time(work, switch=True)
+
+
+def one_at_a_time(
+    work: Work[_T, _R], *, switch: bool
+) -> Callable[[Observable[_T]], Observable[_R]]:
+    """Make an operator that does the work for one item at a time, without a buffer.
+
+    Args:
+        work: The work.
+        switch: Whether an item cancels the work under way, or is dropped because of it.
+    """
+
+    def operator(source: Observable[_T]) -> Observable[_R]:
+        def subscribe(
+            observer: abc.ObserverBase[_R], scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            return _OneAtATime(work, observer, switch=switch).subscribe(source, scheduler)
+
+        return derive(source, subscribe)
+
+    return operator
+
+
+class _Job:
+    """The work for one item."""
+
+    __slots__ = ("held", "task")
+
+    def __init__(self, held: Hold | None) -> None:
+        self.held = held
+        self.task: asyncio.Task[None] | None = None
+
+    def cancel(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+
+    def processed(self) -> None:
+        if self.held is not None:
+            self.held()
+
+
+class _OneAtATime(Generic[_T, _R]):
+    """One subscription: at most one job, the present one; what others do no longer matters."""
+
+    def __init__(self, work: Work[_T, _R], observer: abc.ObserverBase[_R], *, switch: bool) -> None:
+        self._work = work
+        self._observer = observer
+        self._switch = switch
+        self._loop = running_loop()
+        self._source = SingleAssignmentDisposable()
+        self._job: _Job | None = None
+        self._source_ended = False
+        self._source_error: Exception | None = None
+
+    def subscribe(
+        self, source: Observable[_T], scheduler: abc.SchedulerBase | None
+    ) -> abc.DisposableBase:
+        self._source.disposable = subscribe_on_loop(
+            source, self._on_next, self._on_end, self._on_end, scheduler=scheduler
+        )
+        return disposable_on(self._loop, self._close)
+
+    def _on_next(self, item: _T) -> None:
+        previous = self._job
+        if previous is not None:
+            if not self._switch:
+                return
+            previous.cancel()
+            previous.processed()
+        job = self._job = _Job(hold())
+        # A task may begin at once (asyncio.eager_task_factory), and the work emit a newer item.
+        job.task = self._loop.create_task(self._run(job, item), name="rx_cometd.one_at_a_time")
+        job.task.add_done_callback(report_failure)
+        if self._job is not job:
+            job.cancel()
+
+    def _on_end(self, error: Exception | None = None) -> None:
+        self._source_ended = True
+        self._source_error = error
+        self._end_if_done()
+
+    async def _run(self, job: _Job, item: _T) -> None:
+        stay_apart()
+        try:
+            value = await self._work.begin(item)
+        except Exception as error:
+            if self._job is job:
+                self._fail(job, item, error)
+        except asyncio.CancelledError as error:
+            if self._job is job:  # not ours: it came out of the work, or ends the loop
+                self._end(cast("Exception", error))
+            raise
+        else:
+            if self._job is job:
+                self._job = None  # first, or disposing within `on_next` would cancel this task
+                deliver(self._observer, value, job.held)
+                self._end_if_done()
+
+    def _fail(self, job: _Job, item: _T, error: Exception) -> None:
+        self._job = None
+        if not self._work.tolerates(error):
+            self._end(error)
+            return
+        try:
+            self._work.give_up(item, error)
+        except Exception as raised:
+            self._end(raised)
+        else:
+            job.processed()
+            self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        if self._source_ended and self._job is None:
+            self._end(self._source_error)
+
+    def _end(self, error: Exception | None) -> None:
+        self._job = None
+        self._source.dispose()
+        if error is None:
+            self._observer.on_completed()
+        else:
+            self._observer.on_error(error)
+
+    def _close(self) -> None:
+        self._source.dispose()
+        job, self._job = self._job, None
+        if job is not None:
+            job.cancel()
