@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         TokenAuthentication,
     )
     from rx_cometd.testing.exchange import Exchange
+    from rx_cometd.testing.fault_proxy import FaultProxy
     from rx_cometd.testing.faults import Faults
     from rx_cometd.testing.options import Options, ServerOptions, Verdict
     from rx_cometd.testing.replay import ReplayLog
@@ -34,6 +35,7 @@ __all__ = [
     "BearerAuthentication",
     "Event",
     "Exchange",
+    "FaultProxy",
     "Faults",
     "HttpRefusal",
     "InFlight",
@@ -64,6 +66,7 @@ _HOMES: Final = {
     "Authentication": "authentication",
     "BayeuxServer": "server",
     "Event": "wire",
+    "FaultProxy": "fault_proxy",
     "Faults": "faults",
     "Json": "wire",
     "Options": "options",

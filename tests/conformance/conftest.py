@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from rx_cometd import Client
+from rx_cometd.testing import FaultProxy
 from tests.conformance.differences import Target, targets
-from tests.conformance.proxy import Proxy
 from tests.conformance.serving import ROLES, Pool, Role, Server, make_server
 from tests.servers import requires
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 
     StartServer = Callable[..., Awaitable[Server]]
-    StartProxy = Callable[[Server], Awaitable[Proxy]]
+    StartProxy = Callable[[Server], Awaitable[FaultProxy]]
     MakeClient = Callable[..., Client]
 
 
@@ -97,8 +97,8 @@ async def start_proxy() -> AsyncGenerator[StartProxy]:
     """Puts a proxy in front of a server."""
     async with AsyncExitStack() as stack:
 
-        async def start(server: Server) -> Proxy:
-            return await stack.enter_async_context(Proxy(server.port))
+        async def start(server: Server) -> FaultProxy:
+            return await stack.enter_async_context(FaultProxy(server.url))
 
         yield start
 
@@ -108,7 +108,7 @@ async def make_client(target: Target) -> AsyncGenerator[MakeClient]:
     """Makes clients that speak the target's transport, and closes them."""
     async with AsyncExitStack() as stack:
 
-        def make(server: Server | Proxy, **options: Any) -> Client:
+        def make(server: Server | FaultProxy, **options: Any) -> Client:
             defaults: dict[str, Any] = {
                 "connection_types": target.connection_type,
                 "backoff": quick_backoff,

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rx_cometd import Client
+    from rx_cometd.testing import FaultProxy
     from tests.conformance.conftest import MakeClient, StartProxy
-    from tests.conformance.proxy import Proxy
     from tests.conformance.serving import Server
 
 
@@ -29,7 +29,7 @@ class Life:
     its session is forgotten."""
 
     def __init__(
-        self, client: Client, server: Server, proxy: Proxy, channel: str, seed: int
+        self, client: Client, server: Server, proxy: FaultProxy, channel: str, seed: int
     ) -> None:
         self._client = client
         self._server = server
@@ -82,9 +82,10 @@ class WildLife(Life):
     async def step(self) -> None:
         fate = self._dice.random()
         if fate < 0.008:
-            self._proxy.stall(replies_only=self._dice.random() < 0.5)
+            only_replies = self._dice.random() < 0.5
+            (self._proxy.replies if only_replies else self._proxy).stall()
             delay = self._dice.choice([0.01, 0.1, 0.5])
-            asyncio.get_running_loop().call_later(delay, self._proxy.restore_flow)
+            asyncio.get_running_loop().call_later(delay, self._proxy.resume)
         elif fate < 0.012:
             await self._proxy.refuse()
             await asyncio.sleep(self._dice.choice([0, 0.03, 0.2]))

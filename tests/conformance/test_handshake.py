@@ -133,13 +133,13 @@ async def test_late_reply(
     """Scenario 10 (starred): a handshake reply later than `max_network_delay` counts for
     nothing; a new handshake succeeds, and there is one session, not two."""
     proxy = await start_proxy(server)
-    proxy.stall(replies_only=True)
+    proxy.replies.stall()
     client = make_client(proxy, max_network_delay=0.4)
     states = States(client)
     opening = asyncio.create_task(client.open())
     change = await states.reach(ClientState.REHANDSHAKING)
     assert isinstance(change.error, TransportTimeoutError)
-    proxy.restore_flow()
+    proxy.resume()
     await opening
     assert client.client_id in await server.sessions()
     seen: Seen[Any] = Seen(client.channel(channel))
@@ -285,7 +285,7 @@ async def test_closed_while_opening(
 ) -> None:
     """Scenario 19: `close` straight after `open` began; nothing is left behind."""
     proxy = await start_proxy(server)
-    proxy.stall(replies_only=True)
+    proxy.replies.stall()
     client = make_client(proxy)
     opening = asyncio.create_task(client.open())
     await eventually(lambda: proxy.accepted)

@@ -1,0 +1,330 @@
+"""The fault proxy: what each fault does to connections and bytes, and to a client."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+from rx_cometd import ClientState, ServerError, TransportError
+from rx_cometd.testing import BayeuxServer, FaultProxy
+from tests.integration.client_driver import (
+    BOTH,
+    LONG_POLLING,
+    WEBSOCKET,
+    Recorder,
+    client_of,
+    subscribed,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from rx_cometd import ConnectionType
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+
+class Peer:
+    """A server that keeps what comes, and sends what a test says."""
+
+    def __init__(self) -> None:
+        self.came: asyncio.Queue[bytes] = asyncio.Queue()
+        self.writers: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+        self.ended: asyncio.Queue[Exception | None] = asyncio.Queue()
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.put_nowait(writer)
+        failure: Exception | None = None
+        try:
+            while data := await reader.read(65536):
+                self.came.put_nowait(data)
+        except ConnectionError as error:
+            failure = error
+        writer.close()
+        self.ended.put_nowait(failure)
+
+
+class Wire:
+    """A connection through a proxy, to a peer."""
+
+    def __init__(self, proxy: FaultProxy, peer: Peer) -> None:
+        self.proxy = proxy
+        self.peer = peer
+        self.writers: list[asyncio.StreamWriter] = []
+
+    async def connect(self) -> None:
+        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.proxy.port)
+        self.writers.append(self.writer)
+        self.server = await self.peer.writers.get()
+
+    async def read(self, count: int) -> bytes:
+        async with asyncio.timeout(5):
+            return await self.reader.readexactly(count)
+
+
+@asynccontextmanager
+async def wired(**options: Any) -> AsyncGenerator[Wire]:
+    peer = Peer()
+    listener = await asyncio.start_server(peer.handle, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    async with listener, FaultProxy(f"tcp://127.0.0.1:{port}", **options) as proxy:
+        wire = Wire(proxy, peer)
+        await wire.connect()
+        try:
+            yield wire
+        finally:
+            for writer in wire.writers:
+                writer.close()
+
+
+async def test_bytes_pass() -> None:
+    async with wired() as wire:
+        wire.writer.write(b"\x16question")
+        assert await wire.peer.came.get() == b"\x16question"
+        wire.server.write(b"answer")
+        assert await wire.read(6) == b"answer"
+        assert wire.proxy.requested == [b"\x16question"]
+        assert (wire.proxy.accepted, wire.proxy.open_connections) == (1, 2)
+        wire.writer.close()
+        assert await wire.peer.ended.get() is None
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_a_cut(reset: bool) -> None:
+    async with wired() as wire:
+        assert wire.proxy.cut(reset=reset) == 1
+        if reset:
+            with pytest.raises(ConnectionResetError) as caught:
+                await wire.read(1)
+            assert caught.value.errno == errno.ECONNRESET
+        else:
+            assert await wire.reader.read() == b""
+        assert isinstance(await wire.peer.ended.get(), ConnectionResetError) is reset
+        await wire.connect()
+        wire.writer.write(b"\x16")
+        assert await wire.peer.came.get() == b"\x16"
+
+
+async def test_refusal_and_restoration() -> None:
+    async with wired() as wire:
+        await wire.proxy.refuse()
+        with pytest.raises(ConnectionRefusedError):
+            await wire.connect()
+        await wire.proxy.restore()
+        await wire.connect()
+
+
+async def test_silence_either_way() -> None:
+    async with wired() as wire:
+        wire.proxy.replies.stall()
+        wire.writer.write(b"\x16question")
+        assert await wire.peer.came.get() == b"\x16question"
+        wire.server.write(b"answer")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await wire.reader.read(1)
+        wire.proxy.replies.resume()
+        assert await wire.read(6) == b"answer"
+        wire.proxy.stall()
+        wire.writer.write(b"\x16more")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await wire.peer.came.get()
+        wire.proxy.resume()
+        assert await wire.peer.came.get() == b"\x16more"
+
+
+async def test_delay_keeps_the_order() -> None:
+    async with wired(seed=7) as wire:
+        wire.proxy.replies.delay(0.05, jitter=0.05)
+        began = asyncio.get_running_loop().time()
+        for number in range(10):
+            wire.server.write(bytes([number]))
+            await asyncio.sleep(0.001)  # a chunk of its own
+        assert await wire.read(10) == bytes(range(10))
+        took = asyncio.get_running_loop().time() - began
+        assert took >= 0.05
+
+
+async def test_throttle() -> None:
+    async with wired() as wire:
+        wire.proxy.replies.throttle(100_000)
+        began = asyncio.get_running_loop().time()
+        wire.server.write(b"x" * 20_000)
+        await wire.read(20_000)
+        assert asyncio.get_running_loop().time() - began >= 0.19
+
+
+async def test_pieces_are_of_the_seed() -> None:
+    async def sizes(seed: int) -> list[int]:
+        found: list[int] = []
+        async with wired(seed=seed) as wire:
+            wire.proxy.requests.split(5, pause=0.002)
+            wire.writer.write(b"\x16" * 40)
+            while sum(found) < 40:
+                found.append(len(await wire.peer.came.get()))
+        return found
+
+    first = await sizes(1)
+    assert len(first) >= 8
+    assert await sizes(2) != first
+
+
+async def test_joined() -> None:
+    async with wired() as wire:
+        wire.proxy.requests.join(0.1)
+        for _ in range(5):
+            wire.writer.write(b"\x16")
+            await asyncio.sleep(0.002)  # a chunk of its own
+        assert await wire.peer.came.get() == b"\x16" * 5
+        wire.writer.write(b"last")
+        wire.writer.close()
+        assert await wire.peer.came.get() == b"last"
+        await wire.peer.ended.get()
+
+
+async def test_truncated() -> None:
+    async with wired() as wire:
+        wire.proxy.replies.truncate(after=3)
+        wire.server.write(b"answer")
+        assert await wire.reader.read() == b"ans"
+        await wire.peer.ended.get()
+        await wire.connect()
+        wire.server.write(b"answer")
+        assert await wire.read(6) == b"answer"
+
+
+async def test_requests_are_answered_where_they_begin() -> None:
+    async with (
+        BayeuxServer() as server,
+        FaultProxy(server.url) as proxy,
+        aiohttp.ClientSession() as http,
+    ):
+        body = b"[]" * 50_000
+        for _ in range(2):
+            proxy.respond(503, retry_after=2, count=1)
+            async with http.post(proxy.url, data=body) as response:
+                assert (response.status, response.headers["Retry-After"]) == (503, "2")
+                assert "html" in await response.text()
+            async with http.post(proxy.url, data=b"[]") as response:
+                assert response.status != 503
+        assert proxy.accepted == 1
+        proxy.redirect("http://elsewhere/", 307, count=1)
+        async with http.post(proxy.url, data=b"[]", allow_redirects=False) as response:
+            assert (response.status, response.headers["Location"]) == (
+                307,
+                "http://elsewhere/",
+            )
+
+
+@BOTH
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+async def test_a_client_behind_a_busy_proxy(kind: ConnectionType, status: int) -> None:
+    async with BayeuxServer() as server, FaultProxy(server.url) as proxy:
+        proxy.respond(status, retry_after=0.1, count=3)
+        async with client_of(proxy.url, kind) as client:
+            assert (await client.publish("/a", 1))["successful"]
+
+
+async def test_a_client_behind_a_proxy_that_knows_no_websockets() -> None:
+    async with BayeuxServer() as server, FaultProxy(server.url) as proxy:
+        proxy.strip_upgrade()
+        async with client_of(proxy.url) as client:
+            assert client.connection_type is LONG_POLLING
+            assert (await client.publish("/a", 1))["successful"]
+
+
+@BOTH
+async def test_a_client_on_a_network_of_crumbs(kind: ConnectionType) -> None:
+    async with BayeuxServer() as server, FaultProxy(server.url, seed=3) as proxy:
+        proxy.requests.split(7)
+        proxy.replies.split(7)
+        async with client_of(proxy.url, kind) as client:
+            seen = Recorder(client.channel("/a"))
+            await subscribed(server, "/a")
+            for number in range(5):
+                await client.publish("/a", number)
+            assert await seen.count(5)
+            assert seen.data == list(range(5))
+
+
+@BOTH
+async def test_a_client_that_is_cut_in_the_middle(kind: ConnectionType) -> None:
+    async with (
+        BayeuxServer() as server,
+        FaultProxy(server.url) as proxy,
+        client_of(proxy.url, kind) as client,
+    ):
+        seen = Recorder(client.channel("/a"))
+        states = Recorder(client.state_changes)
+        await subscribed(server, "/a")
+        await client.publish("/b", 0)  # a round trip: no other reply is to come
+        proxy.replies.truncate(after=40)
+        await server.publish("/a", "x" * 1000)
+        await states.until(lambda: states.items[-1].state is not ClientState.CONNECTED)
+        await states.until(lambda: states.items[-1].state is ClientState.CONNECTED)
+        await server.publish("/a", "y")
+        await seen.until(lambda: seen.data[-1:] == ["y"])
+
+
+@BOTH
+async def test_a_redirect_to_elsewhere_ends_at_once(kind: ConnectionType) -> None:
+    async with BayeuxServer() as server, FaultProxy(server.url) as proxy:
+        proxy.redirect("https://elsewhere.example/cometd")
+        client = client_of(proxy.url, kind, connection_timeout=60.0)
+        async with asyncio.timeout(5):
+            with pytest.raises((TransportError, ServerError, Exception)) as caught:
+                await client.open()
+        assert "https://elsewhere.example" in f"{caught.value} {caught.value.__cause__}"
+
+
+@BOTH
+async def test_a_large_batch_on_a_slow_link_kills_nothing(kind: ConnectionType) -> None:
+    """Ten times what may be late: 20 MB at 1 MB/s with the defaults would be twice."""
+    delay, rate, size = 0.3, 200_000, 600_000
+    async with (
+        BayeuxServer() as server,
+        FaultProxy(server.url) as proxy,
+        client_of(proxy.url, kind, max_network_delay=delay) as client,
+    ):
+        seen = Recorder(client.channel("/a"))
+        states = Recorder(client.state_changes)
+        await subscribed(server, "/a")
+        connections = proxy.accepted
+        proxy.replies.throttle(rate)
+        await server.publish("/a", "x" * size)
+        publishing = asyncio.ensure_future(client.publish("/b", 1))
+        await seen.count(1)
+        assert (await publishing)["successful"]
+        assert [change.state for change in states.items] == [ClientState.CONNECTED]
+        assert proxy.accepted - connections <= (0 if kind is WEBSOCKET else 1)
+
+
+@BOTH
+async def test_a_link_that_falls_silent_in_the_middle_is_found(kind: ConnectionType) -> None:
+    async with (
+        BayeuxServer(timeout=0.2) as server,
+        FaultProxy(server.url) as proxy,
+        client_of(proxy.url, kind, max_network_delay=0.3) as client,
+    ):
+        seen = Recorder(client.channel("/a"))
+        states = Recorder(client.state_changes)
+        await subscribed(server, "/a")
+        proxy.replies.throttle(100_000)
+        await server.publish("/a", "x" * 1_000_000)
+        begun = proxy.replies.passed + 50_000
+        async with asyncio.timeout(5):
+            while proxy.replies.passed < begun:  # noqa: ASYNC110 - no event for bytes
+                await asyncio.sleep(0.01)
+        proxy.stall()
+        began = asyncio.get_running_loop().time()
+        await states.until(lambda: states.items[-1].state is not ClientState.CONNECTED)
+        assert asyncio.get_running_loop().time() - began < 0.2 + 0.3 + 0.2
+        assert not seen.items
+        proxy.clear()
+        proxy.cut()
