@@ -18,6 +18,7 @@ from rx_cometd._protocol.outcomes import Changed, Due, Outcome, Step
 from rx_cometd._protocol.refusals import (
     as_authentication_error,
     authentication_failed,
+    is_final,
     reached_server,
     unknown_client,
     unsupported,
@@ -297,6 +298,9 @@ class ConnectionCycle:
             self._due(Step.HANDSHAKE, self._pace.after_failure(self.advice))
 
     def _handshake_lost(self, error: Exception) -> None:
+        if is_final(error) and not self._negotiation.proven:
+            self.end(error)
+            return
         if reached_server(error):
             self._negotiation.failed(unsupported=unsupported(error))
         upcoming = self._negotiation.upcoming()

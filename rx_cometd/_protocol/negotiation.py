@@ -68,6 +68,11 @@ class Negotiation:
         return upcoming in self._later
 
     @property
+    def proven(self) -> bool:
+        """Whether any type ever worked."""
+        return bool(self._proven)
+
+    @property
     def has_alternative(self) -> bool:
         """Whether a later preference could be tried, should the current type fail."""
         return self.current not in self._proven and any(

@@ -27,6 +27,7 @@ __all__ = [
     "as_authentication_error",
     "authentication_failed",
     "cause_text",
+    "is_final",
     "is_lost",
     "reached_server",
     "refusal",
@@ -96,6 +97,14 @@ def cause_text(error: BaseException) -> str:
 def is_lost(error: Exception) -> bool:
     """Tell whether asking again might help: the network failed, not the server's Bayeux."""
     return isinstance(error, TransportError) and not isinstance(error, ProtocolError)
+
+
+def is_final(error: Exception) -> bool:
+    """Tell whether no waiting, and no other transport, can mend what failed.
+
+    An answer with a status is for `Negotiation` to judge: the next transport may do.
+    """
+    return isinstance(error, TransportError) and error.final and error.http_status is None
 
 
 def reached_server(error: Exception) -> bool:

@@ -753,6 +753,24 @@ def test_where_the_server_wants_a_new_session_the_first_preference_is_tried_agai
     assert driver.protocol.connection_type is WS
 
 
+BAD_CERTIFICATE = TransportError("the certificate is not accepted", final=True)
+
+
+def test_what_waiting_cannot_mend_ends_the_opening_at_once() -> None:
+    driver = Driver(WS, LP)
+    driver.open()
+    driver.fail(driver.take_step(), error=BAD_CERTIFICATE)
+    assert driver.assert_ended(TransportError) is BAD_CERTIFICATE
+
+
+def test_what_worked_before_is_tried_again_whatever_the_error() -> None:
+    """A certificate that has expired may be renewed while the session is sought again."""
+    driver = Driver(WS, LP).connected()
+    driver.refuse(driver.take_step(), "402::session_unknown", advice=HANDSHAKE)
+    driver.fail(driver.take_step(), error=BAD_CERTIFICATE)
+    assert driver.state is S.REHANDSHAKING
+
+
 # -- disconnect and end --------------------------------------------------------------------------
 
 
