@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
-PATIENCE = 0.2
+NETWORK_DELAY = 0.2
 
 
 class Whims:
@@ -54,15 +54,15 @@ def anew(payload: Payload) -> Observable[Payload]:
 
 
 def late(payload: Payload) -> Observable[Payload]:
-    return rx.of(payload).pipe(ops.delay(PATIENCE / 4))
+    return rx.of(payload).pipe(ops.delay(NETWORK_DELAY / 4))
 
 
 def much_too_late(payload: Payload) -> Observable[Payload]:
-    return rx.of(payload).pipe(ops.delay(PATIENCE * 1.5))
+    return rx.of(payload).pipe(ops.delay(NETWORK_DELAY * 1.5))
 
 
 def never(payload: Payload) -> Observable[Payload]:
-    # The payload is held on to; one that is let go of (``rx.never``) is dropped on purpose.
+    # The payload is held on to; one that nobody holds (``rx.never``) is dropped on purpose.
     return rx.of(payload).pipe(ops.delay(3600))
 
 
@@ -102,7 +102,7 @@ class Moody(Extension):
         mood = self._random.random()
         if mood < 0.05:
             raise ValueError("a mood")
-        await asyncio.sleep(PATIENCE * 1.5 if mood < 0.07 else 0.001 if mood < 0.2 else 0)
+        await asyncio.sleep(NETWORK_DELAY * 1.5 if mood < 0.07 else 0.001 if mood < 0.2 else 0)
 
 
 def chaotic(seed: int) -> list[Extension]:
@@ -140,7 +140,7 @@ async def observed(server: BayeuxServer, client: Client, channel: str) -> Record
 @pytest.mark.parametrize("seed", range(4))
 async def test_every_request_is_settled(kind: ConnectionType, seed: int) -> None:
     async with BayeuxServer(timeout=0.1) as server:
-        client = client_of(server, kind, extensions=chaotic(seed), max_network_delay=PATIENCE)
+        client = client_of(server, kind, extensions=chaotic(seed), max_network_delay=NETWORK_DELAY)
         async with asyncio.timeout(20), opened(client):
             await observed(server, client, "/a")
             tasks: list[asyncio.Task[Any]] = []
@@ -164,7 +164,7 @@ async def test_every_event_is_delivered(kind: ConnectionType, seed: int) -> None
     inbound = ops.flat_map(Whims(seed)) if seed % 2 else ops.concat_map(Whims(seed))
     extensions = [ack(), Extension.of(inbound=inbound)]
     async with BayeuxServer(timeout=0.1, max_interval=60) as server:
-        client = client_of(server, kind, extensions=extensions, max_network_delay=PATIENCE)
+        client = client_of(server, kind, extensions=extensions, max_network_delay=NETWORK_DELAY)
         async with asyncio.timeout(20), client:
             seen = await observed(server, client, "/a")
             for n in range(30):

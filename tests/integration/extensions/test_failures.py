@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
-PATIENCE = 0.2
+NETWORK_DELAY = 0.2
 
 
 def channels(payload: Payload) -> list[str]:
@@ -142,7 +142,7 @@ SOME = pytest.mark.parametrize(
 
 
 def impatient(server: BayeuxServer, kind: ConnectionType, **settings: Any) -> Any:
-    return client_of(server, kind, **({"max_network_delay": PATIENCE} | settings))
+    return client_of(server, kind, **({"max_network_delay": NETWORK_DELAY} | settings))
 
 
 # Outbound
@@ -164,7 +164,7 @@ async def test_a_publish_that_does_not_come_out_fails(
         begun = time.monotonic()
         with pytest.raises(ExtensionError) as caught:
             await client.publish("/bad", 1)
-        assert time.monotonic() - begun < PATIENCE * 3
+        assert time.monotonic() - begun < NETWORK_DELAY * 3
         if "raising" in bad.__name__:
             assert causes(caught.value) == [ExtensionError, ValueError]
         if bad is not dropping_messages:
@@ -289,7 +289,7 @@ async def test_a_disconnect_that_does_not_come_out_does_not_keep_the_client_open
         await client.open()
         seen = Recorder(client.channel("/a"))
         await subscribed(server, "/a")
-        async with asyncio.timeout(PATIENCE * 3):
+        async with asyncio.timeout(NETWORK_DELAY * 3):
             await client.close()
         assert seen.completed
         assert client.closed
@@ -329,14 +329,20 @@ async def test_a_resubscribe_that_does_not_come_out_fails_for_its_observers(
 async def test_what_waits_behind_a_stuck_payload_fails_too_and_what_comes_after_does_not(
     kind: ConnectionType,
 ) -> None:
-    operator = hanging("stuck")
+    entered: list[Payload] = []
+
+    def enter(payload: Payload) -> None:
+        if has(payload, "stuck"):
+            entered.append(payload)
+
+    operator = rx.compose(ops.do_action(enter), hanging("stuck"))
     async with (
         BayeuxServer() as server,
         impatient(server, kind, extensions=[Extension.of(outbound=operator)]) as client,
     ):
         await held(server)
         publishes = [asyncio.ensure_future(client.publish("/a", "stuck"))]
-        await asyncio.sleep(PATIENCE / 2)
+        await server.until(lambda: len(entered) == 1)
         publishes.append(asyncio.ensure_future(client.publish("/a", "behind")))
         stuck, behind = await asyncio.gather(*publishes, return_exceptions=True)
         assert isinstance(stuck, ExtensionError)
@@ -349,7 +355,7 @@ async def test_what_waits_behind_a_stuck_payload_fails_too_and_what_comes_after_
 async def test_what_comes_out_too_late_is_not_sent(
     kind: ConnectionType, caplog: pytest.LogCaptureFixture
 ) -> None:
-    operator = out_of_order(lambda p: PATIENCE * 1.5 if has(p, "late") else 0.01)
+    operator = out_of_order(lambda p: NETWORK_DELAY * 1.5 if has(p, "late") else 0.01)
     async with (
         BayeuxServer(timeout=0.05) as server,  # connects pass meanwhile: it is not stuck
         impatient(server, kind, extensions=[Extension.of(outbound=operator)]) as client,
@@ -525,7 +531,7 @@ async def test_operators_that_cannot_be_made_anew(
 
 
 @BOTH
-async def test_payloads_made_up_at_the_start(
+async def test_payloads_of_an_extensions_own_at_the_start(
     kind: ConnectionType, caplog: pytest.LogCaptureFixture
 ) -> None:
     made_up: Any = {"channel": "/made", "data": "up"}
@@ -569,12 +575,12 @@ async def test_events_of_a_failing_extension_are_delivered(
 
 @BOTH
 async def test_events_behind_which_another_fails_are_delivered(kind: ConnectionType) -> None:
-    """Only the operators hold the first one, and they let go of it when they are disposed of."""
+    """Only the operators hold the first one, until they are disposed of."""
 
     def act(payload: Payload) -> Observable[Payload]:
         if has(payload, "bad"):
             raise ValueError("the extension's fault")
-        return rx.of(payload).pipe(ops.delay(PATIENCE / 2 if has(payload, "slow") else 0))
+        return rx.of(payload).pipe(ops.delay(NETWORK_DELAY / 2 if has(payload, "slow") else 0))
 
     extension = Extension.of(inbound=ops.flat_map(act))
     async with (
@@ -657,7 +663,7 @@ async def test_events_out_of_order_are_all_delivered(kind: ConnectionType) -> No
 
 
 @BOTH
-async def test_events_let_out_twice_are_delivered_twice(kind: ConnectionType) -> None:
+async def test_events_emitted_twice_are_delivered_twice(kind: ConnectionType) -> None:
     def again(payload: Payload) -> Observable[Payload]:
         return rx.of(payload, payload)
 
@@ -721,7 +727,7 @@ async def test_inbound_payloads_gathered_into_one(kind: ConnectionType) -> None:
         assert seen.data == list(range(5))
 
 
-# Nonsense
+# Malformed payloads
 
 
 def no_payload(payload: Payload) -> Any:
@@ -729,28 +735,28 @@ def no_payload(payload: Payload) -> Any:
 
 
 def no_list(payload: Payload) -> Payload:
-    broken: Any = payload
+    changed: Any = payload
     if has(payload, "/bad"):
-        broken.messages = None
+        changed.messages = None
     return payload
 
 
 def no_messages(payload: Payload) -> Payload:
-    broken: Any = payload
+    changed: Any = payload
     if has(payload, "/bad"):
-        broken.messages = ["nothing", 7]
+        changed.messages = ["nothing", 7]
     return payload
 
 
-NONSENSE = pytest.mark.parametrize("change", [no_payload, no_list, no_messages])
+MALFORMED = pytest.mark.parametrize("change", [no_payload, no_list, no_messages])
 
 
 @BOTH
-@NONSENSE
+@MALFORMED
 @pytest.mark.parametrize(
     ("way", "delay"), [("inbound", None), ("inbound", 0.01), ("outbound", None)]
 )
-async def test_nonsense_fails_its_requests(
+async def test_a_malformed_payload_fails_its_requests(
     kind: ConnectionType,
     change: Callable[[Payload], Payload],
     delay: float | None,
@@ -951,11 +957,18 @@ async def test_calls(kind: ConnectionType, bad: Callable[[str], PayloadOperator]
 @pytest.mark.parametrize("way", ["inbound", "outbound"])
 async def test_closing_does_not_wait_for_a_stuck_extension(kind: ConnectionType, way: str) -> None:
     async with BayeuxServer() as server:
-        extension = Extension.of(**{way: hanging("/stuck")})
+        entered: list[Payload] = []
+
+        def enter(payload: Payload) -> None:
+            if has(payload, "/stuck"):
+                entered.append(payload)
+
+        stuck = rx.compose(ops.do_action(enter), hanging("/stuck"))
+        extension = Extension.of(**{way: stuck})
         client = client_of(server, kind, extensions=[extension], max_network_delay=0.4)
         await client.open()
         publish = asyncio.ensure_future(client.publish("/stuck", 1))
-        await asyncio.sleep(0.05)
+        await server.until(lambda: bool(entered))
         async with asyncio.timeout(0.8):
             await client.close()
         with pytest.raises((ExtensionError, TransportError)):

@@ -87,7 +87,7 @@ def fail(_: object) -> Any:
     raise LookupError("mine")
 
 
-def nonsense(source: Observable[Payload]) -> Any:
+def no_payloads(source: Observable[Payload]) -> Any:
     """Emit what is no payload."""
     return source.pipe(ops.map(_ids))
 
@@ -222,7 +222,7 @@ async def test_completing_is_a_failure() -> None:
 
 
 async def test_what_is_no_payload_is_a_failure() -> None:
-    line = Line(nonsense)
+    line = Line(no_payloads)
     line.push("x", "1")
     assert [owner for owner, _, _ in line.lost] == ["x"]
     assert "list" in str(line.errors[0])
