@@ -329,11 +329,11 @@ async def test_a_resubscribe_that_does_not_come_out_fails_for_its_observers(
 async def test_what_waits_behind_a_stuck_payload_fails_too_and_what_comes_after_does_not(
     kind: ConnectionType,
 ) -> None:
-    entered: list[Payload] = []
+    entered = asyncio.Event()
 
     def enter(payload: Payload) -> None:
         if has(payload, "stuck"):
-            entered.append(payload)
+            entered.set()
 
     operator = rx.compose(ops.do_action(enter), hanging("stuck"))
     async with (
@@ -342,7 +342,7 @@ async def test_what_waits_behind_a_stuck_payload_fails_too_and_what_comes_after_
     ):
         await held(server)
         publishes = [asyncio.ensure_future(client.publish("/a", "stuck"))]
-        await server.until(lambda: len(entered) == 1)
+        await entered.wait()
         publishes.append(asyncio.ensure_future(client.publish("/a", "behind")))
         stuck, behind = await asyncio.gather(*publishes, return_exceptions=True)
         assert isinstance(stuck, ExtensionError)
@@ -957,18 +957,18 @@ async def test_calls(kind: ConnectionType, bad: Callable[[str], PayloadOperator]
 @pytest.mark.parametrize("way", ["inbound", "outbound"])
 async def test_closing_does_not_wait_for_a_stuck_extension(kind: ConnectionType, way: str) -> None:
     async with BayeuxServer() as server:
-        entered: list[Payload] = []
+        entered = asyncio.Event()
 
         def enter(payload: Payload) -> None:
             if has(payload, "/stuck"):
-                entered.append(payload)
+                entered.set()
 
         stuck = rx.compose(ops.do_action(enter), hanging("/stuck"))
         extension = Extension.of(**{way: stuck})
         client = client_of(server, kind, extensions=[extension], max_network_delay=0.4)
         await client.open()
         publish = asyncio.ensure_future(client.publish("/stuck", 1))
-        await server.until(lambda: bool(entered))
+        await entered.wait()
         async with asyncio.timeout(0.8):
             await client.close()
         with pytest.raises((ExtensionError, TransportError)):
