@@ -8,12 +8,14 @@ from rx_cometd._flow.observable import LoopObservable
 from rx_cometd._protocol.channel_names import is_meta, validate_channel
 from rx_cometd.exceptions import InvalidChannelError
 from rx_cometd.messages import Message
+from rx_cometd.operators.map_async import map_async
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from reactivex import abc
 
+    from rx_cometd._flow.flow import Overflow
     from rx_cometd._protocol.subscriptions import Fields
     from rx_cometd._session.shared_session import SharedSession
 
@@ -41,6 +43,46 @@ class Feed(LoopObservable[Message]):
         scheduler: abc.SchedulerBase | None = None,  # noqa: ARG002 - delivered on the loop
     ) -> abc.DisposableBase:
         return self._shared.observe(self._key, observer, self._fields)
+
+    def _check_subscribable(self) -> None:
+        super()._check_subscribable()
+        self._shared.check_loop()
+
+    def subscribe_async(
+        self,
+        on_next: Callable[[Message], Awaitable[object]],
+        on_error: Callable[[Exception], None] | None = None,
+        on_completed: Callable[[], None] | None = None,
+        *,
+        max_pending_count: int | None = None,
+        overflow: Overflow | None = None,
+    ) -> abc.DisposableBase:
+        """Subscribe a coroutine function, which is awaited for one message after the other.
+
+        Short for ``map_async(on_next)`` and a subscription to that: messages that come meanwhile
+        wait in a bounded buffer, and what it raises ends the subscription.
+
+        Args:
+            on_next: The coroutine function.
+            on_error: Told how the stream failed; without it, the event loop's exception handler.
+            on_completed: Told that the client was closed, after the last message was awaited.
+            max_pending_count: How many messages may wait; ``None`` is the client's bound.
+            overflow: What a full buffer does; ``None`` is the client's policy.
+
+        Errors:
+            As `map_async`.
+
+        Returns:
+            What ends the subscription, and cancels the call that is being awaited.
+
+        Raises:
+            RuntimeError: No event loop is running.
+            TypeError: An argument is of the wrong kind.
+        """
+        results = self.pipe(
+            map_async(on_next, max_pending_count=max_pending_count, overflow=overflow)
+        )
+        return results.subscribe(None, on_error, on_completed)
 
 
 class Channel(Feed):
@@ -83,9 +125,13 @@ class Channel(Feed):
         """The name of the channel, or the glob."""
         return self._key
 
-    # The contract's name; ReactiveX's multicasting `publish` is still there as an operator.
+    # The contract's name, which hides the fluent method that multicasts.
     async def publish(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         self, data: Any, *, fields: Fields = None
     ) -> Message:
-        """Publish on this channel; see `Client.publish`."""
+        """Publish on this channel; see `Client.publish`.
+
+        This hides ReactiveX's fluent ``publish()``, which multicasts: that is
+        ``channel.pipe(ops.publish())``.
+        """
         return await self._publish(self.name, data, fields=fields)

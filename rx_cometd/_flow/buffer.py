@@ -113,6 +113,8 @@ class MessageBuffer(Generic[_T]):
         self._queue: deque[Any] = deque()
         self._latest: OrderedDict[Hashable, Any] = OrderedDict()
         self._suspended = False
+        #: The turn of the loop in which the buffer became full.
+        self._full_since: object | None = None
         self._attach()
 
     def __repr__(self) -> str:
@@ -231,8 +233,16 @@ class MessageBuffer(Generic[_T]):
         """Accept a message past the high mark if the server keeps the later ones, else fail.
 
         What was under way when the connect was held back still arrives: the rest of one payload.
+        And where nobody chose a policy, what comes in the very turn of the loop in which the
+        buffer became full is accepted: the consumer could not run meanwhile, so it says nothing
+        about him. The bound counts what waits beyond that.
         """
         error = self._refusal()
+        if isinstance(error, BufferOverflowError) and self._is_same_turn():
+            self._queue.append(entry)
+            if self.wake is not None:
+                self.wake()
+            return
         if error is not None:
             self._count(_message(entry))
             self.fail(error)
@@ -241,6 +251,10 @@ class MessageBuffer(Generic[_T]):
         self._suspend()
         if self.wake is not None:
             self.wake()
+
+    def _is_same_turn(self) -> bool:
+        flow, turn = self._flow, self._full_since
+        return flow is not None and turn is not None and flow.turn is turn
 
     def _refusal(self) -> ClientError | None:
         """Say why a message past the bound cannot be kept."""
@@ -253,8 +267,12 @@ class MessageBuffer(Generic[_T]):
 
     def _reach_high_mark(self) -> None:
         # Where it is refused there still was room for this message: the next one will fail.
-        if self._overflow in {Overflow.SUSPEND, None} and self._refusal() is None:
+        if self._overflow not in {Overflow.SUSPEND, None}:
+            return
+        if self._refusal() is None:
             self._suspend()
+        elif self._overflow is None and self._flow is not None:
+            self._full_since = self._flow.turn
 
     def _suspend(self) -> None:
         if self._flow is not None and not self._suspended:

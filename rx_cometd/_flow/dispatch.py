@@ -26,6 +26,7 @@ __all__ = [
     "EVERYTHING",
     "Dispatch",
     "LastingObserver",
+    "fail_observer",
     "is_on_wire",
     "notify_completed",
     "notify_error",
@@ -99,6 +100,11 @@ class Dispatch:
         del self._observers[key]
         self._meta.discard(key)
         return True
+
+    @property
+    def delivering(self) -> bool:
+        """Whether event messages are being delivered right now."""
+        return self._delivering
 
     @property
     def meta_observed(self) -> bool:
@@ -199,9 +205,23 @@ class Dispatch:
 
     def _fail_observer(self, observer: abc.ObserverBase[Any], error: BaseException) -> None:
         """Take an observer that raised out, and let it know; the others go on."""
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            raise error
-        notify_error(observer, error, self._report)
+        fail_observer(observer, error, self._report)
+
+
+def fail_observer(
+    observer: abc.ObserverBase[Any],
+    error: BaseException,
+    report: Callable[[BaseException], None],
+) -> None:
+    """Let an observer know what it raised itself; what is to end the program goes on.
+
+    Raises:
+        KeyboardInterrupt: That is what it raised.
+        SystemExit: Likewise.
+    """
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        raise error
+    notify_error(observer, error, report)
 
 
 def notify_error(
@@ -216,8 +236,6 @@ def notify_error(
     """
     try:
         observer.on_error(error)  # type: ignore[arg-type]  # cancellations travel as well
-    except Exception as unhandled:
-        report(unhandled)
     except BaseException as unhandled:
         if isinstance(unhandled, KeyboardInterrupt | SystemExit):
             raise
@@ -230,7 +248,9 @@ def notify_completed(
     """Tell an observer that no more will come; report what it raises."""
     try:
         observer.on_completed()
-    except Exception as unhandled:
+    except BaseException as unhandled:
+        if isinstance(unhandled, KeyboardInterrupt | SystemExit):
+            raise
         report(unhandled)
 
 

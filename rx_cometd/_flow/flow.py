@@ -66,6 +66,15 @@ class Flow(Protocol):
         """Whether the server is known to keep the messages while the connect is held back."""
         ...
 
+    @property
+    def turn(self) -> object | None:
+        """What tells apart the turns of the loop that messages come in.
+
+        The same object for all messages that come in one turn, in one payload or several;
+        ``None`` while none is being delivered.
+        """
+        ...
+
     def attach(self, buffer: Buffer) -> None:
         """Count a buffer's messages as the client's, from its subscription on."""
         ...

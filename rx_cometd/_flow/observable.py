@@ -73,7 +73,7 @@ class LoopObservable(Observable[_T_co]):
             # there, nobody would hear of it.
             try:
                 self._check_subscribable()
-            except RuntimeError as error:
+            except Exception as error:
                 observer.on_error(error)
                 return Disposable()
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from rx_cometd.connection_types import ConnectionType
@@ -10,6 +11,7 @@ from rx_cometd.exceptions import ClientError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rx_cometd._flow.dispatch import Dispatch
     from rx_cometd._flow.flow import Buffer, Overflow
     from rx_cometd.statistics import Counters
 
@@ -49,6 +51,9 @@ class FlowControl:
         self._suspending: dict[Buffer, None] = {}
         self._session: Negotiated | None = None
         self._resumed: Callable[[], None] | None = None
+        self._turn: object | None = None
+        #: What delivers the client's messages, ``None`` before its first session.
+        self.dispatch: Dispatch | None = None
 
     def begin_session(self, session: Negotiated, resumed: Callable[[], None]) -> None:
         """Ask a session, from its handshake on, how its messages travel.
@@ -60,10 +65,30 @@ class FlowControl:
         self._session = session
         self._resumed = resumed
 
-    def end_session(self) -> None:
-        """Ask nobody: there is no session, or not yet a new one."""
-        self._session = None
-        self._resumed = None
+    def end_session(self, session: Negotiated) -> None:
+        """Ask a session no more: it ended, or there is not yet a new one."""
+        if self._session is session:
+            self._session = None
+            self._resumed = None
+
+    def forget(self) -> None:
+        """Forget all buffers: the event loop that they lived on is over."""
+        self._buffers.clear()
+        self._suspending.clear()
+        self._session = self._resumed = self._turn = None
+
+    @property
+    def turn(self) -> object | None:
+        """What tells apart the turns of the loop that messages come in."""
+        if self.dispatch is None or not self.dispatch.delivering:
+            return None
+        if self._turn is None:
+            self._turn = object()
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        return self._turn
+
+    def _end_turn(self) -> None:
+        self._turn = None
 
     @property
     def max_pending_count(self) -> int:

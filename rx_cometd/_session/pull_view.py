@@ -145,9 +145,10 @@ class PullView(LastingObserver):
         if buffer is not None and not buffer.terminated:
             return
         error = None if buffer is None else buffer.error
-        if self._session is self._shared.current:
-            # Not the session ended but the buffer overflowed: what was subscribed to is let go.
-            self._leave()
+        if buffer is not None and self._session is self._shared.current:
+            # Not the session ended but the buffer overflowed: this is said once, and the
+            # subscriptions go on with an empty buffer.
+            self._renew_buffer()
         raise error or ClientInvalidOperation("the client is closed")
 
     # -- the session's side --------------------------------------------------------------------
@@ -179,10 +180,15 @@ class PullView(LastingObserver):
             self._session = session
             # Anew, for it belongs to a loop, and the client may be used on one after another.
             self._woken = asyncio.Event()
-            self._buffer = MessageBuffer(flow=self._shared.flow)
-            self._buffer.wake = self._woken.set
+            self._renew_buffer()
             session.dispatch.set_fallback(self)
         return session
+
+    def _renew_buffer(self) -> None:
+        if self._buffer is not None:
+            self._buffer.close()
+        self._buffer = MessageBuffer(flow=self._shared.flow)
+        self._buffer.wake = self._woken.set
 
     def _end(self, error: Exception | None) -> None:
         self._channels.clear()

@@ -322,7 +322,7 @@ class Session:
             # Known before the first messages come: those of the handshake, or the first connect.
             self._flow.begin_session(self._protocol, self._steps.resume)
         elif change.state is ClientState.REHANDSHAKING:
-            self._flow.end_session()
+            self._flow.end_session(self._protocol)
         elif change.state is ClientState.CONNECTED:
             self._confirmations.settle(_OPENED, None)
         self._listener.session_changed(self, change)
@@ -338,7 +338,7 @@ class Session:
     def _end(self, error: Exception | None) -> None:
         self.ended = True
         self.error = error
-        self._flow.end_session()
+        self._flow.end_session(self._protocol)
         self._exchanges.stop()
         self._steps.cancel()
         self._outage.cancel()

@@ -16,6 +16,7 @@ from reactivex.disposable import Disposable
 
 from rx_cometd._flow.dispatch import (
     LastingObserver,
+    fail_observer,
     is_on_wire,
     notify_completed,
     notify_error,
@@ -62,9 +63,12 @@ class SharedSession(SessionListener):
         self._told = StateChange(ClientState.DISCONNECTED)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._held = False
+        #: How often the client was closed.
+        self._closings = 0
         self._state_observers: dict[abc.ObserverBase[StateChange], None] = {}
-        #: Changes of the state, the one that is being told first.
+        #: Changes of the state that observers are still to be told.
         self._untold: deque[StateChange] = deque()
+        self._telling = False
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -81,6 +85,9 @@ class SharedSession(SessionListener):
             ClientInvalidOperation: One is held already.
             CometDError: It could not be opened.
         """
+        self.check_loop()
+        if self._closing:  # or this would join a session that is about to end
+            await self._wait_for_closing()
         # A session that ended by itself is held no longer, though nobody closed it.
         if self._held and self.current is not None:
             raise ClientInvalidOperation("the client is open already")
@@ -96,6 +103,14 @@ class SharedSession(SessionListener):
             await session.closed()
             raise
 
+    async def _wait_for_closing(self) -> None:
+        """Wait for a closing under way, unless the client is closed once more meanwhile."""
+        closings = self._closings
+        while self._closing:
+            await asyncio.wait(self._closing)
+        if closings != self._closings:
+            raise ClientInvalidOperation("the client was closed")
+
     async def _abandon(self, session: Session) -> None:
         """Let go of a session whose opening was cancelled, unless observers need it."""
         self._held = False
@@ -110,7 +125,9 @@ class SharedSession(SessionListener):
 
         A caller that is cancelled does not stop the closing.
         """
+        self.check_loop()
         self._held = False
+        self._closings += 1
         if self.current is not None:
             await asyncio.shield(self._close_in_background(self.current))
         while self._closing:
@@ -122,17 +139,51 @@ class SharedSession(SessionListener):
         """Give the session that is in use.
 
         Raises:
-            ClientInvalidOperation: There is none.
+            ClientInvalidOperation: There is none, or it lives on another event loop.
         """
+        self.check_loop()
         if self.current is None:
             raise ClientInvalidOperation("the client is not open")
         return self.current
 
+    def check_loop(self) -> None:
+        """Forget what a closed event loop left behind; refuse to be used on two at once.
+
+        Raises:
+            ClientInvalidOperation: The client is in use on another event loop.
+            RuntimeError: No event loop is running.
+        """
+        loop = running_loop()
+        if self.loop is loop or self.loop is None:
+            return
+        if self.loop.is_closed():
+            self._forget_session()
+        elif self.current is not None or self._closing:
+            raise ClientInvalidOperation(
+                "the client is in use on another event loop: close it there first, make a client "
+                "for each loop, or use publish_threadsafe from other threads"
+            )
+        self.loop = loop
+
+    def _forget_session(self) -> None:
+        """Let go of a session whose event loop was closed; nobody there is left to be told."""
+        if self._last is not None:
+            self._last.dispatch.take_all()
+        self.current = self._last = None
+        self._told = StateChange(ClientState.DISCONNECTED)
+        self._held = self._telling = False
+        self._state_observers.clear()
+        self._untold.clear()
+        self._closing.clear()
+        self.flow.forget()
+
     def _acquire(self) -> Session:
+        self.check_loop()
         if self.current is None:
             self.loop = running_loop()
             self.current = Session(self._settings, self, self.flow, self.counters)
             self._last = self.current
+            self.flow.dispatch = self.current.dispatch
             self.current.open()
         return self.current
 
@@ -184,9 +235,11 @@ class SharedSession(SessionListener):
         loop = running_loop()
 
         def dispose() -> None:
-            if threading.get_ident() == thread:
+            if loop.is_closed():
+                session.dispatch.remove(key, observer)
+            elif threading.get_ident() == thread:
                 self._remove(session, key, observer)
-            elif not loop.is_closed():
+            else:
                 loop.call_soon_threadsafe(self._remove, session, key, observer)
 
         return Disposable(dispose)
@@ -222,16 +275,19 @@ class SharedSession(SessionListener):
         if change.state is ClientState.DISCONNECTED:
             self._detach(session)
         self._untold.append(change)
-        if len(self._untold) > 1:
+        if self._telling:
             return
-        while self._untold:
-            self._told = self._untold[0]
-            for observer in list(self._state_observers):
-                try:
-                    observer.on_next(self._told)
-                except Exception as error:
-                    notify_error(observer, error, session.report)
-            self._untold.popleft()
+        self._telling = True
+        try:
+            while self._untold:
+                self._told = self._untold.popleft()
+                for observer in list(self._state_observers):
+                    try:
+                        observer.on_next(self._told)
+                    except BaseException as error:
+                        fail_observer(observer, error, session.report)
+        finally:
+            self._telling = False
 
     def session_ended(self, session: Session, error: Exception | None) -> None:
         """Let go of a session, and tell its observers."""

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from rx_cometd._flow.arguments import check_plain_function
 from rx_cometd._flow.buffer import DEFAULT_MAX_PENDING_COUNT
 from rx_cometd._flow.delivery import stay_apart
-from rx_cometd._flow.edge import TURN, deliver, disposable_on, report_failure, running_loop
+from rx_cometd._flow.edge import (
+    TURN,
+    current_loop,
+    deliver,
+    disposable_on,
+    report_failure,
+    running_loop,
+)
 from rx_cometd._flow.flow import Overflow
 from rx_cometd._flow.observable import LoopObservable
 
@@ -71,54 +78,109 @@ def from_async_iterable(
         open_ = lambda: given  # noqa: E731
     else:
         check_plain_function("iterable", given)
-    demand = _Demand()
+    flow = _IterableFlow()
 
     def subscribe(
         observer: abc.ObserverBase[_T], _scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
-        return _Iteration(open_, observer, demand).start()
+        return _Iteration(open_, observer, flow.begin()).start()
 
-    return LoopObservable(subscribe, flow=demand)
+    return LoopObservable(subscribe, flow=flow)
 
 
-class _Demand:
-    """The flow of an iterable: it is asked for more unless a buffer downstream is full."""
+class _IterableFlow:
+    """The flow of an iterable: tells each iteration which full buffers are downstream of it.
+
+    A buffer attaches itself just before its source is subscribed to, so those that attached
+    since are the ones of the iteration that begins. One that stays without (its subscription
+    joined an iteration that others began, through ``share``) may belong to any of them, and
+    holds them all.
+    """
 
     max_pending_count = DEFAULT_MAX_PENDING_COUNT
     overflow = Overflow.ERROR
     lossless = True
+    turn = None
 
     def __init__(self) -> None:
+        self._joining: set[Buffer] = set()
+        self._common: set[Buffer] = set()
+        self._demands: set[_Demand] = set()
         self._suspended: set[Buffer] = set()
-        self._resumed = asyncio.Event()
+
+    def begin(self) -> _Demand:
+        """Give the demand of an iteration that begins."""
+        demand = _Demand(self, self._joining)
+        self._joining = set()
+        self._demands.add(demand)
+        return demand
+
+    def end(self, demand: _Demand) -> None:
+        """Forget an iteration; who subscribes anew at once (``retry``) keeps its buffers."""
+        self._demands.discard(demand)
+        self._join(demand.buffers)
 
     def refusal(self) -> ClientError | None:
         return None
 
     def attach(self, buffer: Buffer) -> None:
-        """Nothing to count for."""
+        self._join({buffer})
+
+    def _join(self, buffers: set[Buffer]) -> None:
+        self._joining |= buffers
+        loop = current_loop()
+        if loop is not None and buffers:
+            loop.call_soon(self._share, frozenset(buffers))
+
+    def _share(self, buffers: frozenset[Buffer]) -> None:
+        late = self._joining & buffers
+        self._joining -= late
+        self._common |= late
 
     def detach(self, buffer: Buffer) -> None:
         self.resume(buffer)
+        self._joining.discard(buffer)
+        self._common.discard(buffer)
+        for demand in self._demands:
+            demand.buffers.discard(buffer)
 
     def suspend(self, buffer: Buffer) -> None:
-        if not self._suspended:
-            # A new one each time: events belong to the loop they were first awaited on.
-            self._resumed = asyncio.Event()
         self._suspended.add(buffer)
 
     def resume(self, buffer: Buffer) -> None:
         self._suspended.discard(buffer)
-        if not self._suspended:
-            self._resumed.set()
+        for demand in self._demands:
+            demand.notice()
 
     def dropped(self, count: int) -> None:
         """Nobody asks."""
 
+    def holds(self, buffers: set[Buffer]) -> bool:
+        """Tell whether one of these buffers, or of those that may belong to anybody, is full."""
+        return not self._suspended.isdisjoint(buffers | self._common | self._joining)
+
+
+class _Demand:
+    """Whether one iteration is to go on: not while a buffer downstream of it is full."""
+
+    def __init__(self, flow: _IterableFlow, buffers: set[Buffer]) -> None:
+        self._flow = flow
+        self.buffers = buffers
+        self._changed = asyncio.Event()
+
+    def notice(self) -> None:
+        """Look again: a buffer is no longer full."""
+        self._changed.set()
+
     async def wait(self) -> None:
         """Wait until no buffer is full."""
-        while self._suspended:
-            await self._resumed.wait()
+        while self._flow.holds(self.buffers):
+            self._changed.clear()
+            await self._changed.wait()
+
+    def end(self) -> None:
+        """Say that the iteration is over."""
+        self._flow.end(self)
 
 
 class _Iteration(Generic[_T]):
@@ -143,6 +205,7 @@ class _Iteration(Generic[_T]):
 
     def _close(self) -> None:
         self._closed = True
+        self._demand.end()
         # Within `on_next` there is nothing to interrupt, and `aclose()` is still to be awaited.
         if asyncio.current_task() is not self._task:
             self._task.cancel()
@@ -183,6 +246,7 @@ class _Iteration(Generic[_T]):
         if self._closed:
             return
         self._closed = True
+        self._demand.end()
         if error is None:
             self._observer.on_completed()
         else:

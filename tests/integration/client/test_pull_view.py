@@ -428,17 +428,42 @@ async def test_a_full_buffer_over_websocket_fails_after_what_is_pending() -> Non
         client_of(server, WEBSOCKET, max_pending_count=3) as client,
     ):
         await client.subscribe("/a")
-        for i in range(6):
+        for i in range(3):
+            await server.publish("/a", i)
+        await client.publish("/b", 1)
+        for i in range(3, 6):
             await server.publish("/a", i)
         await client.publish("/b", 1)
         assert client.pending_count == 3
         assert await pulled(client, 3) == [0, 1, 2]
         with pytest.raises(BufferOverflowError):
             await client.receive()
-        # The session goes on, and so may the user.
-        await client.subscribe("/a")
+        # It is said once; session and subscription go on.
+        assert client.subscriptions == {"/a"}
         await server.publish("/a", 7)
         assert await pulled(client, 1) == [7]
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["one frame", "a frame each"])
+async def test_a_burst_does_not_end_an_idle_consumer(*, together: bool) -> None:
+    async with BayeuxServer() as server, client_of(server, WEBSOCKET) as client:
+        seen: list[Any] = []
+
+        async def consume() -> None:
+            async for message in client.channel("/a"):
+                seen.append(data_of(message))
+                if len(seen) == 150:
+                    return
+
+        consuming = asyncio.create_task(consume())
+        await subscribed(server, "/a")
+        if together:  # what one payload publishes comes back with its replies
+            await asyncio.gather(*(client.publish("/a", number) for number in range(150)))
+        else:
+            for number in range(150):
+                await server.publish("/a", number)
+        await consuming
+        assert seen == list(range(150))
 
 
 async def test_a_full_buffer_over_long_polling_holds_the_connect_back() -> None:

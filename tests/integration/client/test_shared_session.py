@@ -487,3 +487,41 @@ def test_a_client_can_be_used_on_one_loop_after_another() -> None:
     for value in range(2):
         asyncio.run(run(value))
     assert clients[0].closed
+
+
+@pytest.mark.parametrize("raised", [asyncio.CancelledError, GeneratorExit, ValueError])
+async def test_whatever_an_observer_of_the_state_raises_ends_it_alone(
+    raised: type[BaseException],
+) -> None:
+    async with BayeuxServer() as server:
+        client = client_of(server)
+        errors: list[BaseException] = []
+
+        def fail(change: StateChange) -> None:
+            if change.state is not ClientState.DISCONNECTED:
+                raise raised
+
+        client.state_changes.subscribe(fail, errors.append)
+        changes = Recorder(client.state_changes)
+        async with client:
+            assert changes.items[-1].state is client.state
+        assert [type(error) for error in errors] == [raised]
+        assert [changes.items[-1].state, client.state] == [ClientState.DISCONNECTED] * 2
+
+
+async def test_whatever_an_observer_raises_at_the_end_the_others_are_told() -> None:
+    async with BayeuxServer() as server, client_of(server) as client:
+        unhandled: list[Any] = []
+        loop = asyncio.get_running_loop()
+        before = loop.get_exception_handler()
+        loop.set_exception_handler(lambda _, context: unhandled.append(context["exception"]))
+
+        def cancel() -> None:
+            raise asyncio.CancelledError
+
+        client.channel("/a").subscribe(on_completed=cancel)
+        seen = Recorder(client.channel("/a"))
+        await client.close()
+        assert seen.completed
+        assert [type(error) for error in unhandled] == [asyncio.CancelledError]
+        loop.set_exception_handler(before)

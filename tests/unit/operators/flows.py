@@ -30,6 +30,7 @@ class LocalFlow:
         self.overflow = overflow
         self.lossless = lossless
         self.refused = refusal
+        self.turn: object | None = None
         self.attached: list[Buffer] = []
         self.suspended: list[Buffer] = []
         self.drops = 0

@@ -14,7 +14,9 @@ from rx_cometd.operators import from_async_iterable, map_async, to_async_iterabl
 from tests.unit.operators.times import play, seen, ticks, turns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+
+    from reactivex import Observable
 
 
 class Numbers:
@@ -231,3 +233,56 @@ def test_coroutine_function_is_refused() -> None:
 def test_without_a_loop_there_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="event loop"):
         from_async_iterable(Numbers()).subscribe()
+
+
+async def test_a_full_buffer_holds_its_own_subscription_only() -> None:
+    numbers = from_async_iterable(count_to(500))
+    stuck = aiter(numbers.pipe(to_async_iterable(2, Overflow.SUSPEND)))
+    assert await anext(stuck) == 0
+    assert await numbers.pipe(ops.count()) == 500
+    assert stuck.pending_count <= 2
+    assert [number async for number in stuck] == list(range(1, 500))
+
+
+async def test_a_buffer_behind_share_holds_the_iteration_that_it_joined() -> None:
+    shared = from_async_iterable(count_to(50)).pipe(ops.share())
+    counting = asyncio.ensure_future(_last(shared))
+    stuck = aiter(shared.pipe(to_async_iterable(2, Overflow.SUSPEND)))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not counting.done()
+    assert [number async for number in stuck] == list(range(50))
+    assert await counting == 49
+
+
+async def test_who_subscribes_anew_at_once_keeps_its_buffer() -> None:
+    failed = False
+
+    async def numbers() -> AsyncGenerator[int]:
+        nonlocal failed
+        if not failed:
+            failed = True
+            raise OSError
+        for number in range(50):
+            yield number
+
+    stuck = aiter(
+        from_async_iterable(numbers).pipe(ops.retry(), to_async_iterable(2, Overflow.SUSPEND))
+    )
+    assert await anext(stuck) == 0
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert stuck.pending_count == 2
+    await stuck.aclose()
+
+
+def count_to(end: int) -> Callable[[], AsyncGenerator[int]]:
+    async def numbers() -> AsyncGenerator[int]:
+        for number in range(end):
+            yield number
+
+    return numbers
+
+
+async def _last(source: Observable[int]) -> int:
+    return await source

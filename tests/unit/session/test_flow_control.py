@@ -95,7 +95,7 @@ def test_the_connect_is_held_back_until_all_resume() -> None:
     assert calls == [False]
     flow.resume(second)
     assert len(calls) == 1
-    flow.end_session()
+    flow.end_session(agreed)
     flow.suspend(first)
     assert not flow.suspended
     flow.resume(first)
@@ -109,7 +109,9 @@ def test_a_session_is_asked_not_remembered() -> None:
     assert flow.lossless
     session.connection_type = ConnectionType.WEBSOCKET
     assert isinstance(flow.refusal(), ClientError)
-    flow.end_session()
+    flow.end_session(Agreed(ConnectionType.LONG_POLLING))
+    assert isinstance(flow.refusal(), ClientError)
+    flow.end_session(session)
     assert flow.refusal() is None
 
 
