@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -391,7 +392,7 @@ class Client:
 
     def statistics(self) -> Statistics:
         """Give the counters of this client."""
-        return self._shared.counters.snapshot()
+        return self._shared.counters.snapshot(time.time(), time.monotonic())
 
 
 def _validate_target(channel: str) -> None:

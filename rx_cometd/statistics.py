@@ -47,10 +47,17 @@ class Counters:
     reconnects: int = 0
     drops: int = 0
     suspensions: int = 0
-    last_seen: float | None = None
+    #: When the server was last heard of, in seconds of a steady clock.
+    last_heard: float | None = None
 
-    def snapshot(self) -> Statistics:
-        """Give the counters as they are now."""
+    def snapshot(self, now: float, steady_now: float) -> Statistics:
+        """Give the counters as they are now.
+
+        Args:
+            now: The time, in seconds since the epoch.
+            steady_now: The time by the steady clock of `last_heard`.
+        """
+        heard = self.last_heard
         return Statistics(
             self.messages_in,
             self.messages_out,
@@ -60,5 +67,5 @@ class Counters:
             self.reconnects,
             self.drops,
             self.suspensions,
-            self.last_seen,
+            None if heard is None else now - (steady_now - heard),
         )

@@ -1,6 +1,7 @@
 """The bare loop as a peer: aiohttp, a JSON function and a counter, and nothing else.
 
-What it costs is the floor for whatever is built on aiohttp.
+What it costs is the floor for whatever is built on aiohttp. Each message is handed to the same
+function that counts it in the other peers.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from benchmarks.peers.task import Stopwatch, Task, latencies, perform
+from benchmarks.peers.task import Counting, Stopwatch, Task, latencies, perform
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -43,14 +44,16 @@ async def receive(task: Task) -> dict[str, float]:
 
 async def _over_websocket(task: Task) -> dict[str, float]:
     _, loads = task.json_functions()
+    counting = Counting()
     async with _socket(task) as socket:
 
         async def push(messages: int) -> None:
-            received = -1  # the reply
+            counting.expect(messages + 1)  # the reply
             await socket.send_str(json.dumps([_push(task, messages)]))
-            while received < messages:
+            while counting.left:
                 frame = await socket.receive()
-                received += len(loads(frame.data))
+                for message in loads(frame.data):
+                    counting.on_next(message)
 
         await push(task.warm_up)
         stopwatch = Stopwatch()
@@ -60,6 +63,7 @@ async def _over_websocket(task: Task) -> dict[str, float]:
 
 async def _over_long_polling(task: Task) -> dict[str, float]:
     _, loads = task.json_functions()
+    counting = Counting()
     async with aiohttp.ClientSession() as http:
 
         async def post(message: dict[str, Any]) -> list[Any]:
@@ -68,11 +72,13 @@ async def _over_long_polling(task: Task) -> dict[str, float]:
 
         async def push(messages: int) -> None:
             await post(_push(task, messages))
-            received = 0
-            while received < messages:
-                received += len(await post(_CONNECT)) - 1
+            counting.expect(messages + messages // task.per_frame)  # the replies
+            while counting.left:
+                for message in await post(_CONNECT):
+                    counting.on_next(message)
 
         await post({"channel": "/meta/handshake"})
+        await post(_CONNECT)
         await push(task.warm_up)
         stopwatch = Stopwatch()
         await push(task.messages)

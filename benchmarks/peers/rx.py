@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reactivex import operators as ops
 
-from benchmarks.peers.task import Stopwatch, Task, latencies, perform
+from benchmarks.peers.task import Counting, Stopwatch, Task, latencies, perform
 from rx_cometd import Client, Extension
 
 if TYPE_CHECKING:
@@ -41,25 +41,6 @@ def _looking() -> Extension:
         seen += len(payload.messages)
 
     return Extension.of(inbound=ops.do_action(look))
-
-
-class Counting:
-    """Counts messages, and says when there were enough."""
-
-    def __init__(self) -> None:
-        self.left = 0
-        self.enough = asyncio.Event()
-
-    def expect(self, messages: int) -> None:
-        """Wait for so many from now on."""
-        self.left = messages
-        self.enough.clear()
-
-    def on_next(self, _: object) -> None:
-        """Count a message."""
-        self.left -= 1
-        if not self.left:
-            self.enough.set()
 
 
 async def receive(task: Task) -> dict[str, float]:

@@ -108,6 +108,25 @@ class Stopwatch:
         return {"messages": messages, "wall": wall, "cpu": cpu}
 
 
+class Counting:
+    """The work of every receiver: counts messages, and says when there were enough."""
+
+    def __init__(self) -> None:
+        self.left = 0
+        self.enough = asyncio.Event()
+
+    def expect(self, messages: int) -> None:
+        """Wait for so many from now on."""
+        self.left = messages
+        self.enough.clear()
+
+    def on_next(self, _: object) -> None:
+        """Count a message."""
+        self.left -= 1
+        if not self.left:
+            self.enough.set()
+
+
 def latencies(delays: list[int]) -> dict[str, float]:
     """Tell of delays, in nanoseconds, what is looked at: microseconds by percentile."""
     delays = sorted(delays)

@@ -115,7 +115,6 @@ class UnproductiveConnects:
     def __init__(self) -> None:
         self._sent_at = 0.0
         self._held = False
-        self._events = 0
         self._in_a_row = 0
 
     def sent(self, now: float, *, held: bool) -> None:
@@ -127,16 +126,16 @@ class UnproductiveConnects:
         """
         self._sent_at = now
         self._held = held
-        self._events = 0
 
-    def count_events(self, count: int) -> None:
-        """Note event messages that came, whatever brought them."""
-        self._events += count
+    def answered(self, now: float, *, events: bool) -> float:
+        """Note that the connect was answered. Gives the delay before the next, in seconds.
 
-    def answered(self, now: float) -> float:
-        """Note that the connect was answered. Gives the delay before the next, in seconds."""
+        Args:
+            now: The time, in seconds.
+            events: Whether event messages came since it went out, whatever brought them.
+        """
         at_once = now - self._sent_at < _AT_ONCE
-        idle = self._held and self._events == 0 and at_once
+        idle = self._held and not events and at_once
         self._in_a_row = self._in_a_row + 1 if idle else 0
         excess = min(self._in_a_row - _TOLERATED, _DOUBLINGS)
         return 0.05 * 2.0**excess if excess > 0 else 0.0
@@ -164,10 +163,9 @@ class Pace:
         self.first_event_at = None
         self._unproductive_connects.sent(now, held=held)
 
-    def count_events(self, count: int, now: float) -> None:
-        """Note event messages that came, whatever brought them."""
-        self._unproductive_connects.count_events(count)
-        if count and self.first_event_at is None:
+    def events_came(self, now: float) -> None:
+        """Note that event messages came, whatever brought them. Only the first ones matter."""
+        if self.first_event_at is None:
             self.first_event_at = now
 
     def link_up(self) -> None:
@@ -179,7 +177,8 @@ class Pace:
         self._backoff.reset()
         if self._held:
             self._unproductive_handshakes = 0
-        return max(advice.interval, self._unproductive_connects.answered(now))
+        events = self.first_event_at is not None
+        return max(advice.interval, self._unproductive_connects.answered(now, events=events))
 
     def after_failure(self, advice: Advice) -> float:
         """Give the delay after an attempt that failed."""

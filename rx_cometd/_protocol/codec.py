@@ -59,11 +59,30 @@ class Codec:
         Raises:
             ProtocolError: It is no JSON, no object and no list, or a list of other things.
         """
+        return self.messages(self.parse(data), data)
+
+    def parse(self, data: str | bytes) -> Any:
+        """Decode the JSON of a payload, whatever it holds.
+
+        Raises:
+            ProtocolError: It is no JSON.
+        """
         try:
-            decoded = self._loads(data)
+            return self._loads(data)
         except Exception as error:
             text = f"the server sent no JSON: {_excerpt(data)}"
             raise ProtocolError(text) from error
+
+    def messages(self, decoded: Any, data: str | bytes) -> list[Message]:
+        """Find the messages of a payload whose JSON was decoded, as `decode` does.
+
+        Args:
+            decoded: What the JSON function gave.
+            data: What it was given.
+
+        Raises:
+            ProtocolError: It is no object and no list, or a list of other things.
+        """
         # All dictionaries is the one case that matters for speed: decided without a Python loop.
         if type(decoded) is list and set(map(type, cast("list[object]", decoded))) <= _ONLY_DICT:
             return cast("list[Message]", decoded)

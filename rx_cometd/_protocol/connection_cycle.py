@@ -251,9 +251,18 @@ class ConnectionCycle:
         else:
             self._due(Step.CONNECT, self.advice.interval)
 
-    def count_events(self, count: int, now: float) -> None:
-        """Note event messages that came, whatever brought them."""
-        self._pace.count_events(count, now)
+    def events_came(self, now: float) -> None:
+        """Note that event messages came, whatever brought them."""
+        self._pace.events_came(now)
+
+    @property
+    def heeds_events(self) -> bool:
+        """Whether it makes a difference that event messages come: the first after a connect do."""
+        return (
+            self._pace.first_event_at is None
+            or self._awaited_messages > 0
+            or self.client_id is None
+        )
 
     @property
     def first_event_at(self) -> float | None:

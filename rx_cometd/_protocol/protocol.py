@@ -144,6 +144,11 @@ class Protocol:
         return self._cycle.first_event_at
 
     @property
+    def heeds_events(self) -> bool:
+        """Whether `receive` has to see event messages: else observers alone care for them."""
+        return self._cycle.heeds_events or bool(self._requests.calls)
+
+    @property
     def awaits_answers(self) -> bool:
         """Whether a call waits for its answer."""
         return bool(self._requests.calls)

@@ -104,7 +104,8 @@ class Replies:
                 replies.append(message)
         # Whether a connect brought messages is known before its reply is looked at: over
         # long-polling they come in one payload, in CometD before the reply, in Faye after it.
-        self._cycle.count_events(len(events), now)
+        if events:
+            self._cycle.events_came(now)
         for reply in replies:
             self._reply(reply, now, exchange, retries)
         self._cycle.await_fewer_messages(len(events))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 from rx_cometd._protocol.requests import Kind
 from rx_cometd._session.deadlines import Deadline, Deadlines
@@ -100,7 +101,7 @@ class Exchanges:
         if self._await_arriving(deadline):
             return
         error = TransportTimeoutError("the server did not reply in time")
-        heard_for = self._wire.last_received + self._settings.max_network_delay - self._loop.time()
+        heard_for = self._wire.last_received + self._settings.max_network_delay - time.monotonic()
         if heard_for <= 0 or deadline.extended:
             self._wire.drop()
             self._protocol.lose(error, self._loop.time())
@@ -156,6 +157,15 @@ class Exchanges:
             idle.set_result(None)
 
     # -- receiving -----------------------------------------------------------------------------
+
+    def received_events(self, decoded: Any) -> int:
+        """Take a payload of nothing but events, while observers alone care for them.
+
+        What else `received` sees to needs a reply, or a payload that passed extensions.
+        """
+        if self._stopped or self._protocol.heeds_events:
+            return 0
+        return self._dispatch.deliver_known(decoded)
 
     def received(
         self, messages: list[Message], exchange: Exchange, payload: Payload | None

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from itertools import chain, count
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from multidict import CIMultiDict
 from reactivex.scheduler.eventloop import AsyncIOScheduler
@@ -41,6 +41,17 @@ Exchange = tuple[str, ...]
 
 class Handlers(Protocol):
     """What the wire tells the session. Nothing here may raise."""
+
+    def received_events(self, decoded: Any) -> int:
+        """Take a payload of a WebSocket that holds nothing but event messages, if it does.
+
+        Args:
+            decoded: What the JSON function made of it, whatever that is.
+
+        Returns:
+            How many messages were taken: all, or none.
+        """
+        ...
 
     def received(
         self, messages: list[Message], exchange: Exchange, payload: Payload | None
@@ -109,7 +120,7 @@ class Wire:
             )
         #: Numbers the messages that extensions add.
         self._added = count(1)
-        #: When something last came, by the loop's clock.
+        #: When something last came, in seconds of `time.monotonic`.
         self.last_received = 0.0
         #: Whether extensions added headers to the upgrade of the WebSocket: credentials, most
         #: often, which only a new upgrade renews.
@@ -254,23 +265,38 @@ class Wire:
     # -- inbound -------------------------------------------------------------------------------
 
     def _received(self, received: Received, exchange: Exchange = ()) -> None:
-        self.last_received = asyncio.get_running_loop().time()
-        self._counters.last_seen = time.time()
-        self._counters.bytes_in += len(received.data)
+        counters = self._counters
+        self.last_received = counters.last_heard = time.monotonic()
+        counters.bytes_in += len(received.data)
         try:
-            messages = self._codec.decode(received.data)
+            decoded = self._codec.parse(received.data)
+            if self._inbound is None and not exchange:
+                taken = self._handlers.received_events(decoded)
+                if taken:
+                    counters.messages_in += taken
+                    return
+            messages = self._codec.messages(decoded, received.data)
         except ProtocolError as error:
             _log.warning("%s", error)
             self._handlers.failed(exchange, error)
             return
-        self._counters.messages_in += len(messages)
+        counters.messages_in += len(messages)
         if self._inbound is None:
             self._handlers.received(messages, exchange, None)
         else:
-            headers = None if received.headers is None else CIMultiDict(received.headers)
-            replies = tuple(str(m["id"]) for m in messages if "id" in m and "data" not in m)
-            owner = exchange if exchange or replies else None
-            self._inbound.push(Payload(messages, headers), owner, replies)
+            self._push_inbound(self._inbound, messages, received.headers, exchange)
+
+    def _push_inbound(
+        self,
+        inbound: Pipeline[Exchange],
+        messages: list[Message],
+        headers: Mapping[str, str] | None,
+        exchange: Exchange,
+    ) -> None:
+        fields = None if headers is None else CIMultiDict(headers)
+        replies = tuple(str(m["id"]) for m in messages if "id" in m and "data" not in m)
+        owner = exchange if exchange or replies else None
+        inbound.push(Payload(messages, fields), owner, replies)
 
     def _passed_inbound(
         self, exchanges: tuple[Exchange, ...], payload: Payload, missing: tuple[str, ...]

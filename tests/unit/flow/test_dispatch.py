@@ -282,6 +282,103 @@ def test_observers_that_come_during_a_delivery_get_the_next_message() -> None:
     assert late.data == [2]
 
 
+KNOWN = [message("/a", 0), message("/b", 0)]
+
+
+def knowing(*observed: str) -> tuple[Dispatch, Recorder]:
+    """Make a table that has seen messages of these channels, and their observer."""
+    table = dispatch()
+    seen = Recorder()
+    for channel in observed:
+        table.add(channel, seen)
+    table.deliver([message(channel, "first") for channel in observed])
+    return table, seen
+
+
+def test_a_payload_of_events_of_known_channels_is_delivered_at_once() -> None:
+    table, seen = knowing("/a", "/b")
+    assert table.deliver_known([message("/b", 1), message("/a", 2)]) == 2
+    assert seen.data == ["first", "first", 1, 2]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        [*KNOWN, {"channel": "/a", "id": "7", "successful": True}],  # the reply to a publish
+        [*KNOWN, message("/unknown")],
+        [*KNOWN, {"channel": "/meta/connect", "data": 1}],
+        [*KNOWN, {"channel": ["/a"], "data": 1}],
+        [*KNOWN, {"data": 1}],
+        [*KNOWN, ["channel", "data"]],
+        [*KNOWN, "data"],
+        [*KNOWN, 1],
+        [*KNOWN, None],
+        [KNOWN],
+        KNOWN[0],
+        {"data": KNOWN},
+        [],
+        {},
+        "",
+        "data",
+        5,
+        None,
+    ],
+    ids=str,
+)
+def test_of_any_other_payload_nothing_is_delivered(payload: Any) -> None:
+    table, seen = knowing("/a", "/b")
+    assert table.deliver_known(payload) == 0
+    assert seen.data == ["first", "first"]
+
+
+def test_a_channel_is_unknown_again_when_its_observers_change() -> None:
+    table, seen = knowing("/a")
+    table.add("/a", Recorder())
+    assert table.deliver_known([message("/a", 1)]) == 0
+    table.deliver([message("/a", 1)])
+    assert table.deliver_known([message("/a", 2)]) == 1
+    assert seen.data == ["first", 1, 2]
+
+
+def test_known_messages_that_arrive_during_a_delivery_are_left_to_wait_their_turn() -> None:
+    table = dispatch()
+    counts: list[int] = []
+
+    class Reentrant(Recorder):
+        def on_next(self, value: Any) -> None:
+            if value["data"] == 2:
+                counts.append(table.deliver_known([message("/a", 3)]))
+                table.deliver([message("/a", 4)])
+            super().on_next(value)
+
+    first = Reentrant()
+    table.add("/a", first)
+    table.deliver([message("/a", 1)])
+    assert table.deliver_known([message("/a", 2), message("/a", 3)]) == 2
+    assert counts == [0]
+    assert first.data == [1, 2, 3, 4]
+
+
+def test_observers_that_come_and_go_during_a_delivery_of_known_messages() -> None:
+    table, seen = knowing("/a")
+    late, leaving = Recorder(), Recorder()
+
+    class Changing(Recorder):
+        def on_next(self, value: Any) -> None:
+            super().on_next(value)
+            if value["data"] == 1:
+                table.add("/a", late)
+                table.remove("/a", leaving)
+
+    table.add("/a", Changing())
+    table.add("/a", leaving)
+    table.deliver([message("/a", 0)])
+    assert table.deliver_known([message("/a", n) for n in (1, 2, 3)]) == 3
+    assert seen.data == ["first", 0, 1, 2, 3]
+    assert late.data == [2, 3]
+    assert leaving.data == [0, 1]
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_what_ends_the_program_is_not_caught(error: type[BaseException]) -> None:
     table = dispatch()

@@ -110,11 +110,10 @@ def test_delays_are_made_only_when_they_are_needed() -> None:
 
 
 def answer(
-    unproductive: UnproductiveConnects, after: float, *, held: bool = True, events: int = 0
+    unproductive: UnproductiveConnects, after: float, *, held: bool = True, events: bool = False
 ) -> float:
     unproductive.sent(100.0, held=held)
-    unproductive.count_events(events)
-    return unproductive.answered(100.0 + after)
+    return unproductive.answered(100.0 + after, events=events)
 
 
 def test_connects_that_are_never_held_are_slowed_down_but_not_for_long() -> None:
@@ -123,21 +122,13 @@ def test_connects_that_are_never_held_are_slowed_down_but_not_for_long() -> None
     assert delays == [0, 0, 0, 0.1, 0.2, 0.4, 0.8, 1.6, 1.6, 1.6]
 
 
-@pytest.mark.parametrize("relief", [{"after": 5.0}, {"events": 1}, {"held": False}])
+@pytest.mark.parametrize("relief", [{"after": 5.0}, {"events": True}, {"held": False}])
 def test_one_connect_that_was_of_use_ends_the_slowness(relief: dict[str, float]) -> None:
     unproductive = UnproductiveConnects()
     for _ in range(6):
         answer(unproductive, 0.01)
     assert answer(unproductive, **{"after": 0.01, **relief}) == 0.0  # type: ignore[arg-type]
     assert [answer(unproductive, 0.01) for _ in range(4)] == [0, 0, 0, 0.1]
-
-
-def test_messages_of_an_earlier_connect_do_not_count_for_the_next() -> None:
-    unproductive = UnproductiveConnects()
-    for _ in range(3):
-        answer(unproductive, 0.01)
-    unproductive.count_events(1)
-    assert answer(unproductive, 0.01) == 0.1
 
 
 # The pace of the cycle
@@ -194,13 +185,22 @@ def test_only_a_connect_that_was_held_proves_a_handshake_of_use(
     assert it.before_new_session(Advice()) == delay
 
 
+def test_messages_of_an_earlier_connect_do_not_count_for_the_next() -> None:
+    it = pace()
+    delays: list[float] = []
+    for _ in range(4):
+        it.sent(100.0, held=True)
+        delays.append(it.after_connect(Advice(), 100.01))
+        it.events_came(100.02)
+    assert delays == [0.0, 0.0, 0.0, 0.1]
+
+
 def test_the_first_event_since_the_last_connect_is_timed() -> None:
     it = pace()
     it.sent(0.0, held=True)
-    it.count_events(0, 1.0)
     times = [it.first_event_at]
-    it.count_events(2, 2.0)
-    it.count_events(1, 3.0)
+    it.events_came(2.0)
+    it.events_came(3.0)
     times.append(it.first_event_at)
     it.sent(4.0, held=True)
     assert [*times, it.first_event_at] == [None, 2.0, None]
