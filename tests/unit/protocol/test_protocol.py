@@ -1133,11 +1133,13 @@ def test_only_ordinary_payloads_come_too_late() -> None:
 # Whether event messages make a difference
 
 
-def test_only_the_first_events_after_a_connect_make_a_difference(driver: Driver) -> None:
+def test_only_the_first_events_after_a_connect_make_a_difference() -> None:
+    driver = Driver().connected()
+    connect = driver.take_step()
     heeded = [driver.protocol.heeds_events]
     driver.receive(event("/a"))
     heeded.append(driver.protocol.heeds_events)
-    driver.answer(driver.message("/meta/connect"))
+    driver.answer(connect)
     heeded.append(driver.protocol.heeds_events)
     driver.take_step()
     heeded.append(driver.protocol.heeds_events)
