@@ -12,7 +12,7 @@ from reactivex.scheduler.eventloop import AsyncIOScheduler
 from reactivex.scheduler.periodicscheduler import PeriodicScheduler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from reactivex import Observable, abc, typing
 
@@ -30,6 +30,7 @@ __all__ = [
     "run_on",
     "running_loop",
     "subscribe_on_loop",
+    "task_on",
 ]
 
 TURN = 64
@@ -178,6 +179,17 @@ def disposable_on(
 ) -> Disposable:
     """Make a disposable that disposes on a loop, at once if called there (or without one)."""
     return Disposable(dispose if loop is None else lambda: run_on(loop, dispose))
+
+
+def task_on(
+    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, _T], name: str
+) -> asyncio.Task[_T]:
+    """Make a task that begins in a later turn of the loop, whatever the loop's task factory does.
+
+    With ``asyncio.eager_task_factory`` (Python 3.12) a task begins within the call that makes it:
+    within ``subscribe`` then, before there is anything to dispose of.
+    """
+    return asyncio.Task(coroutine, loop=loop, name=name)
 
 
 def run_on(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:

@@ -7,6 +7,7 @@ import inspect
 import logging
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from rx_cometd._flow.edge import task_on
 from rx_cometd.extensions.replay_store import LockableStore, StoreLockedError
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class MarkerWriter:
     def _start(self) -> asyncio.Task[None]:
         loop = asyncio.get_running_loop()
         if self._task is None or not self._is_writing:
-            self._task = loop.create_task(self._write_async(), name="rx_cometd replay markers")
+            self._task = task_on(loop, self._write_async(), "rx_cometd replay markers")
         return self._task
 
     async def _write_async(self) -> None:

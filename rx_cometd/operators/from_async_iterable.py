@@ -15,6 +15,7 @@ from rx_cometd._flow.edge import (
     disposable_on,
     report_failure,
     running_loop,
+    task_on,
 )
 from rx_cometd._flow.flow import Overflow
 from rx_cometd._flow.observable import LoopObservable
@@ -199,7 +200,7 @@ class _Iteration(Generic[_T]):
 
     def start(self) -> abc.DisposableBase:
         loop = running_loop()
-        self._task = loop.create_task(self._run(), name="rx_cometd.from_async_iterable")
+        self._task = task_on(loop, self._run(), "rx_cometd.from_async_iterable")
         self._task.add_done_callback(report_failure)
         return disposable_on(loop, self._close)
 

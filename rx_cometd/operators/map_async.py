@@ -17,6 +17,7 @@ from rx_cometd._flow.edge import (
     report_failure,
     running_loop,
     subscribe_on_loop,
+    task_on,
 )
 from rx_cometd._flow.flow import flow_of
 from rx_cometd._flow.observable import derive
@@ -193,7 +194,7 @@ class _Works(Generic[_T, _R]):
 
     def _start_tasks(self) -> None:
         while (item := self._take()) is not None:
-            task = self._loop.create_task(self._run(item), name="rx_cometd.map_async")
+            task = task_on(self._loop, self._run(item), "rx_cometd.map_async")
             self._tasks[task] = item
             task.add_done_callback(self._forget)
 
