@@ -52,7 +52,7 @@ class Member:
         await anext(heard)
 
     async def leave(self) -> None:
-        """Say goodbye."""
+        """Disconnect."""
         await self.client.publish("/service/members", {"user": self.name, "join": False})
         await self.client.close()
 

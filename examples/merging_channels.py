@@ -31,8 +31,8 @@ def describe(message: Message) -> str:
 
 
 def difference_in_price(latest: tuple[Message, ...]) -> int:
-    dear, cheap = latest
-    return int(dear["data"]["price"] - cheap["data"]["price"])
+    expensive, cheap = latest
+    return int(expensive["data"]["price"] - cheap["data"]["price"])
 
 
 async def main() -> None:

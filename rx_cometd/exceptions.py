@@ -11,7 +11,7 @@
     ├── TransportError               the network, or the server's HTTP
     │   ├── TransportTimeoutError    no answer, or no link, in time
     │   ├── TransportConnectionClosed
-    │   └── ProtocolError            what came is no Bayeux
+    │   └── ProtocolError            what was received is not Bayeux
     ├── DecodeError                  the data of a message is not of the type that was told
     └── ServerError                  the server refused
         └── AuthenticationError      ... for want of valid credentials
@@ -126,7 +126,7 @@ class TransportConnectionClosed(TransportError):  # noqa: N818 - the contract fi
 
 
 class ProtocolError(TransportError):
-    """What came is no Bayeux: bad JSON, not a list of objects, or too large."""
+    """What was received is not Bayeux: bad JSON, not a list of objects, or too large."""
 
 
 class DecodeError(CometDError):

@@ -1,6 +1,6 @@
 """From messages to observers: one dictionary look-up per message, one ``on_next`` per observer.
 
-Three properties are kept here and nowhere else: an observer that raises hurts itself alone,
+Three properties are kept here and nowhere else: an observer that raises fails alone,
 a message that arrives while another is being delivered waits its turn, and the cost of
 delivering a message does not depend on how many channels or globs are observed.
 """

@@ -125,7 +125,7 @@ def drain_scheduler(scheduler: abc.SchedulerBase) -> abc.SchedulerBase:
 def deliver(observer: abc.ObserverBase[_T], value: _T, held: Hold | None) -> None:
     """Hand a value on from an asynchronous edge, and release its message if that succeeds.
 
-    An observer that raises hurts itself alone: what it raised goes to its ``on_error``, which
+    An observer that raises fails alone: what it raised goes to its ``on_error``, which
     disposes of the subscription. Without one the error goes on to the caller, so to the event
     loop's exception handler.
     """

@@ -107,21 +107,21 @@ async def _show(stream: Observable[Update], board: Board, seconds: float) -> Non
 async def _going_on(
     market: Market, server: BayeuxServer, cut: float, board: Board
 ) -> AsyncGenerator[None]:
-    """Let the market trade, and bad luck strike, until the block ends."""
+    """Let the market trade, and cut the links, until the block ends."""
 
     async def trade() -> None:
         # Not before all listen, so that they can be compared from the first quote on.
         await server.until(lambda: len(server.subscribers("/stock/ACME")) == len(ConnectionType))
         await market.run()
 
-    async def strike() -> None:
+    async def fail() -> None:
         while cut:
             await asyncio.sleep(cut)
             board.note("the server cuts all connections")
             server.faults.drop_link()
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(trade()), group.create_task(strike())]
+        tasks = [group.create_task(trade()), group.create_task(fail())]
         try:
             yield
         finally:

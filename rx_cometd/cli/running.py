@@ -28,7 +28,7 @@ def run(command: Coroutine[None, None, None]) -> None:
     """Run a command to its end, and exit with the exit code that says how it went.
 
     Ctrl-C and SIGTERM are how one stops commands that go on for ever, so they are no failures.
-    Whatever stops it, the coroutine is cancelled first and can say goodbye to the server.
+    Whatever stops it, the coroutine is cancelled first and can disconnect from the server.
 
     Raises:
         SystemExit: Always.

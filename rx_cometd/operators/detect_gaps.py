@@ -162,7 +162,7 @@ class _Sequence:
         return "missing", expected, number - 1
 
     def _fill(self, number: int) -> bool:
-        """Strike a number off those that are missing; tell whether it was one."""
+        """Remove a number from those that are missing; tell whether it was one."""
         for index, gap in enumerate(self._missing):
             if number in gap:
                 parts = range(gap.start, number), range(number + 1, gap.stop)

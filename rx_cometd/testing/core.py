@@ -104,7 +104,7 @@ class Core:
         connect that acknowledges them.
         """
         events = exchange.events(during_handshake=self.options.deliver_during_handshake)
-        replies = self.faults.spoil(exchange.replies)
+        replies = self.faults.alter(exchange.replies)
         first = [r for r in replies if r.get("channel") == HANDSHAKE]
         others = [r for r in replies if r.get("channel") != HANDSHAKE]
         encode = self.codec.encode

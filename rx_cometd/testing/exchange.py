@@ -60,7 +60,7 @@ class Exchange:
         self.sessions.clear()
 
     def finish(self) -> None:
-        """Let go, and do what is to be done after the response."""
+        """Release the sessions, and do what is to be done after the response."""
         self.let_go()
         after, self.after = self.after, []
         for action in after:

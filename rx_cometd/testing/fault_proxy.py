@@ -178,7 +178,7 @@ class FaultProxy:
         self._strips_upgrade = True
 
     def _decide(self, head: bytes) -> tuple[bytes, bytes | None]:
-        response = self._responses.strike(None)
+        response = self._responses.apply(None)
         return (without_upgrade(head) if self._strips_upgrade else head), response
 
     # -- bytes ---------------------------------------------------------------------------------

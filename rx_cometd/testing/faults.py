@@ -204,42 +204,42 @@ class Faults:
 
     def status_for(self, messages: Iterable[Json]) -> int | None:
         """Tell the status that a request shall be answered with."""
-        return self._statuses.strike_any(m.get("channel") for m in messages)
+        return self._statuses.apply_any(m.get("channel") for m in messages)
 
     def status_for_upgrade(self) -> int | None:
         """Tell the status that a WebSocket upgrade shall be answered with."""
-        status = self._upgrades.strike(None)
-        return self._statuses.strike_unspecific() if status is None else status
+        status = self._upgrades.apply(None)
+        return self._statuses.apply_unspecific() if status is None else status
 
     def refusal(self, message: Json) -> Json | None:
         """Tell the fields of the failed reply, if a message is to be refused."""
-        return self._refusals.strike(message.get("channel"))
+        return self._refusals.apply(message.get("channel"))
 
     def subscription_refusal(self, name: str) -> Json | None:
         """Tell the fields of the failed reply, if a subscription is to be refused."""
-        return self._subscriptions.strike(name)
+        return self._subscriptions.apply(name)
 
     def delay_for(self, replies: Iterable[Json]) -> float:
         """Tell how many seconds late a response shall be."""
-        return self._delays.strike_any(r.get("channel") for r in replies) or 0.0
+        return self._delays.apply_any(r.get("channel") for r in replies) or 0.0
 
     def body_for(self, replies: Iterable[Json]) -> str | bytes | None:
         """Tell the body that an HTTP response shall have instead of its own."""
-        return self._bodies.strike_any(r.get("channel") for r in replies)
+        return self._bodies.apply_any(r.get("channel") for r in replies)
 
     def cut_for(self, replies: Iterable[Json]) -> float | None:
         """Tell the part of an HTTP response after which the connection shall be cut."""
-        return self._cuts.strike_any(r.get("channel") for r in replies)
+        return self._cuts.apply_any(r.get("channel") for r in replies)
 
-    def spoil(self, replies: Iterable[Json]) -> list[Json]:
+    def alter(self, replies: Iterable[Json]) -> list[Json]:
         """Give the replies as they shall be sent."""
-        spoilt: list[Json] = []
+        altered: list[Json] = []
         for reply in replies:
             channel = reply.get("channel")
-            if self._losses.strike(channel):
+            if self._losses.apply(channel):
                 continue
-            sent = {**reply, **(self._rewrites.strike(channel) or {})}
-            if self._omissions.strike(channel):
+            sent = {**reply, **(self._rewrites.apply(channel) or {})}
+            if self._omissions.apply(channel):
                 sent.pop("id", None)
-            spoilt.append(sent)
-        return spoilt
+            altered.append(sent)
+        return altered

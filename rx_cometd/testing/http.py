@@ -67,8 +67,8 @@ class LongPolling:
             exchange.finish()
         await asyncio.sleep(core.faults.delay_for(exchange.replies))
         await core.faults.gate()
-        spoilt = core.faults.body_for(exchange.replies)
-        body = body if spoilt is None else spoilt
+        altered = core.faults.body_for(exchange.replies)
+        body = body if altered is None else altered
         response = web.Response(
             body=body.encode() if isinstance(body, str) else body,
             content_type=core.options.content_type,

@@ -22,7 +22,7 @@ class Rule(Generic[_T]):
     Attributes:
         effect: What it does.
         channel: The channel or glob it strikes; ``None`` for any.
-        count: How often it will strike; ``None`` for ever.
+        count: How often it applies; ``None`` for ever.
     """
 
     effect: _T
@@ -30,7 +30,7 @@ class Rule(Generic[_T]):
     count: int | None
 
     def fits(self, channel: object) -> bool:
-        """Tell whether it would strike a channel."""
+        """Tell whether it would apply to a channel."""
         if self.count == 0:
             return False
         if self.channel is None or self.channel == channel:
@@ -38,7 +38,7 @@ class Rule(Generic[_T]):
         return isinstance(channel, str) and is_valid(channel) and matches(self.channel, channel)
 
     def spend(self) -> _T:
-        """Count a strike."""
+        """Count that it was applied."""
         if self.count is not None:
             self.count -= 1
         return self.effect
@@ -51,21 +51,21 @@ class Rules(Generic[_T]):
     rules: list[Rule[_T]] = field(default_factory=list["Rule[_T]"])
 
     def add(self, effect: _T, channel: str | None, count: int | None) -> None:
-        """Have a fault strike from now on."""
+        """Have a fault apply from now on."""
         self.rules.append(Rule(effect, channel, count))
 
     def clear(self) -> None:
-        """Have nothing strike any more."""
+        """Have nothing apply any more."""
         self.rules.clear()
 
-    def strike(self, channel: object) -> _T | None:
+    def apply(self, channel: object) -> _T | None:
         """Tell what strikes a channel, and count it."""
         for rule in self.rules:
             if rule.fits(channel):
                 return rule.spend()
         return None
 
-    def strike_any(self, channels: Iterable[object]) -> _T | None:
+    def apply_any(self, channels: Iterable[object]) -> _T | None:
         """Tell what strikes one of some channels, and count it once."""
         channels = list(channels)
         for rule in self.rules:
@@ -73,7 +73,7 @@ class Rules(Generic[_T]):
                 return rule.spend()
         return None
 
-    def strike_unspecific(self) -> _T | None:
+    def apply_unspecific(self) -> _T | None:
         """Tell what strikes whatever comes, and count it."""
         for rule in self.rules:
             if rule.channel is None and rule.fits(None):

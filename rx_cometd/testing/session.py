@@ -160,7 +160,7 @@ class ServerSession:
         self._corked += 1
 
     def uncork(self) -> None:
-        """Let go what was kept back."""
+        """Release what was kept back."""
         self._corked -= 1
         self.flush()
 
