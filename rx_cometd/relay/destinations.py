@@ -32,4 +32,8 @@ def sink_for(url: str, name: str, **options: Any) -> Sink:
         from rx_cometd.relay.nats_sink import NatsSink  # noqa: PLC0415 - an extra
 
         return NatsSink(url, name, **options)
+    if scheme in {"redis", "rediss"}:
+        from rx_cometd.relay.redis_sink import RedisSink  # noqa: PLC0415 - an extra
+
+        return RedisSink(url, name, **options)
     raise ValueError(f"no broker is known for {scheme!r}: nats, redis, kafka or stdout")

@@ -10,13 +10,14 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
+import redis.asyncio
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from tests.integration.stores.servers import free_port
+from tests.integration.stores.servers import find, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,4 +131,30 @@ class Nats(Broker):
             await connection.close()
 
 
-BROKERS: dict[str, type[Broker]] = {"nats": Nats}
+
+class Redis(Broker):
+    """A Redis server that writes what it is told to its disk."""
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def command(self) -> list[str]:
+        return [
+            find("redis-server"),
+            *("--bind", "127.0.0.1", "--port", str(self.port)),
+            *("--dir", str(self.directory), "--save", "", "--appendonly", "yes"),
+        ]
+
+    async def read(self, subject: str) -> list[Stored]:
+        untyped: Any = redis.asyncio.Redis
+        async with untyped.from_url(self.url) as client:
+            found: list[Stored] = []
+            for _, fields in await client.xrange(subject):
+                headers = {name.decode(): value.decode() for name, value in fields.items()}
+                value = headers.pop("data").encode()
+                found.append(Stored(subject, headers, value))
+            return found
+
+
+BROKERS: dict[str, type[Broker]] = {"nats": Nats, "redis": Redis}
