@@ -4,6 +4,10 @@ A `Relay` writes every event of some channels into NATS JetStream, Redis Streams
 replay markers are kept there, and move with what the broker has confirmed. See docs/relay.md.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
 from rx_cometd.relay.counts import Counts
 from rx_cometd.relay.destinations import sink_for
 from rx_cometd.relay.errors import (
@@ -12,22 +16,42 @@ from rx_cometd.relay.errors import (
     LeaseLostError,
     RecordRefusedError,
 )
+from rx_cometd.relay.extras import load
 from rx_cometd.relay.record import Batch, Record
 from rx_cometd.relay.relay import Relay
 from rx_cometd.relay.shard import Shard
 from rx_cometd.relay.sink import Lease, Sink
+from rx_cometd.relay.stdout_sink import StdoutSink
+
+if TYPE_CHECKING:
+    from rx_cometd.relay.kafka_sink import KafkaSink
+    from rx_cometd.relay.nats_sink import NatsSink
+    from rx_cometd.relay.redis_sink import RedisSink
 
 __all__ = [
     "Batch",
     "BrokerError",
     "BrokerUnavailableError",
     "Counts",
+    "KafkaSink",
     "Lease",
     "LeaseLostError",
+    "NatsSink",
     "Record",
     "RecordRefusedError",
+    "RedisSink",
     "Relay",
     "Shard",
     "Sink",
+    "StdoutSink",
     "sink_for",
 ]
+
+#: What needs an extra, and so is imported when it is first asked for.
+_HOMES: Final = {"KafkaSink": "kafka_sink", "NatsSink": "nats_sink", "RedisSink": "redis_sink"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return load(_HOMES[name], name)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from rx_cometd.relay.extras import load
 from rx_cometd.relay.stdout_sink import StdoutSink
 
 if TYPE_CHECKING:
     from rx_cometd.relay.sink import Sink
 
 __all__ = ["sink_for"]
+
+_BROKERS: Final = {
+    "nats": ("nats_sink", "NatsSink"),
+    "tls": ("nats_sink", "NatsSink"),
+    "redis": ("redis_sink", "RedisSink"),
+    "rediss": ("redis_sink", "RedisSink"),
+    "kafka": ("kafka_sink", "KafkaSink"),
+}
 
 
 def sink_for(url: str, name: str, **options: Any) -> Sink:
@@ -28,12 +37,7 @@ def sink_for(url: str, name: str, **options: Any) -> Sink:
     scheme = url.partition(":")[0]
     if scheme == "stdout":
         return StdoutSink(**options)
-    if scheme in {"nats", "tls"}:
-        from rx_cometd.relay.nats_sink import NatsSink  # noqa: PLC0415 - an extra
-
-        return NatsSink(url, name, **options)
-    if scheme in {"redis", "rediss"}:
-        from rx_cometd.relay.redis_sink import RedisSink  # noqa: PLC0415 - an extra
-
-        return RedisSink(url, name, **options)
-    raise ValueError(f"no broker is known for {scheme!r}: nats, redis, kafka or stdout")
+    if scheme not in _BROKERS:
+        raise ValueError(f"no broker is known for {scheme!r}: say nats, redis, kafka or stdout")
+    sink: Sink = load(*_BROKERS[scheme])(url, name, **options)
+    return sink

@@ -6,16 +6,13 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from rx_cometd.relay.errors import BrokerError, BrokerUnavailableError
+from nats.aio.client import Client
+from nats.errors import AuthorizationError, Error
+from nats.js import JetStreamContext
+from nats.js.api import KeyValueConfig
+from nats.js.errors import BucketNotFoundError
 
-try:
-    from nats.aio.client import Client
-    from nats.errors import AuthorizationError
-    from nats.js import JetStreamContext
-    from nats.js.api import KeyValueConfig
-    from nats.js.errors import BucketNotFoundError
-except ImportError as missing:
-    raise ImportError("NATS needs the package nats-py: pip install 'rx-cometd[nats]'") from missing
+from rx_cometd.relay.errors import BrokerError, BrokerUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -67,11 +64,12 @@ class NatsConnection:
             yield self._client, JetStreamContext(self._client, timeout=TIMEOUT)
         except BrokerError:
             raise
-        except (Exception, asyncio.CancelledError) as error:
+        except (Error, OSError, TimeoutError) as error:
             await self.aclose()
-            if isinstance(error, asyncio.CancelledError):
-                raise
             raise BrokerUnavailableError(f"NATS: {error!r}") from error
+        except BaseException:
+            await self.aclose()
+            raise
 
     async def _connected(self) -> Client:
         async def ignore(_: Exception) -> None:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 
+from nats.js.errors import KeyWrongLastSequenceError
+
 from rx_cometd.relay.errors import LeaseLostError
 from rx_cometd.relay.nats_connection import NatsConnection, bucket_of
-
-try:
-    from nats.js.errors import KeyWrongLastSequenceError
-except ImportError as missing:
-    raise ImportError("NATS needs the package nats-py: pip install 'rx-cometd[nats]'") from missing
 
 __all__ = ["NatsLease"]
 

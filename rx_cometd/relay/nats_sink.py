@@ -9,15 +9,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from nats.errors import MaxPayloadError
+from nats.js.errors import APIError, KeyNotFoundError, NotFoundError
+
 from rx_cometd.relay.errors import RecordRefusedError
 from rx_cometd.relay.nats_connection import TIMEOUT, NatsConnection, bucket_of
 from rx_cometd.relay.nats_lease import NatsLease
-
-try:
-    from nats.errors import MaxPayloadError
-    from nats.js.errors import APIError, KeyNotFoundError, NotFoundError
-except ImportError as missing:
-    raise ImportError("NATS needs the package nats-py: pip install 'rx-cometd[nats]'") from missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,9 +48,6 @@ class NatsSink:
         stream: The stream; created if there is none of this name.
         subjects: What a stream that is created takes in.
         duplicate_window: Seconds for which a stream that is created knows repeats.
-
-    Raises:
-        ImportError: The package ``nats-py`` is not installed.
     """
 
     def __init__(

@@ -5,15 +5,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rx_cometd.relay.errors import BrokerError, BrokerUnavailableError
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, RedisError
 
-try:
-    from redis.asyncio import Redis
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-    from redis.exceptions import AuthenticationError, RedisError
-except ImportError as missing:
-    raise ImportError("Redis needs the package redis: pip install 'rx-cometd[redis]'") from missing
+from rx_cometd.relay.errors import BrokerError, BrokerUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -28,7 +25,7 @@ def connect(url: str) -> Any:
         url,
         socket_connect_timeout=2.0,
         socket_timeout=5.0,
-        retry=Retry(NoBackoff(), 0),  # type: ignore[no-untyped-call]
+        retry=Retry(NoBackoff(), 0),
     )
 
 

@@ -40,9 +40,7 @@ class RedisLease:
     async def acquire(self) -> bool:
         """Set the key, unless it is there."""
         with redis_errors():
-            done = await self._client.set(
-                self._key, self._value, nx=True, px=self._milliseconds
-            )
+            done = await self._client.set(self._key, self._value, nx=True, px=self._milliseconds)
         return bool(done)
 
     async def renew(self) -> None:

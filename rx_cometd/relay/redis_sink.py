@@ -6,14 +6,11 @@ import json
 import uuid
 from typing import TYPE_CHECKING
 
+from redis.exceptions import ResponseError
+
 from rx_cometd.relay.errors import LeaseLostError, RecordRefusedError
 from rx_cometd.relay.redis_connection import connect, redis_errors
 from rx_cometd.relay.redis_lease import RedisLease
-
-try:
-    from redis.exceptions import ResponseError
-except ImportError as missing:
-    raise ImportError("Redis needs the package redis: pip install 'rx-cometd[redis]'") from missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,9 +60,6 @@ class RedisSink:
         url: ``redis://host:port/database``.
         name: The relay's name.
         max_bytes: Data above that are refused; Redis takes 512 MB (``proto-max-bulk-len``).
-
-    Raises:
-        ImportError: The package ``redis`` is not installed.
     """
 
     def __init__(self, url: str, name: str, *, max_bytes: int = 512 * 1024 * 1024) -> None:

@@ -17,7 +17,9 @@ import redis.asyncio
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
+from rx_cometd.relay.kafka_client import aiokafka
 from tests.integration.stores.servers import find, free_port
+from tests.servers.installation import available, installed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,7 +133,6 @@ class Nats(Broker):
             await connection.close()
 
 
-
 class Redis(Broker):
     """A Redis server that writes what it is told to its disk."""
 
@@ -157,4 +158,76 @@ class Redis(Broker):
             return found
 
 
-BROKERS: dict[str, type[Broker]] = {"nats": Nats, "redis": Redis}
+class Kafka(Broker):
+    """A Kafka broker that is its own controller (KRaft)."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        reason = available("kafka")
+        if reason is not None:
+            missing(f"kafka: {reason}")
+        controller = free_port()
+        properties = {
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "listeners": f"BROKER://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"BROKER://127.0.0.1:{self.port}",
+            "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "controller.listener.names": "CONTROLLER",
+            "inter.broker.listener.name": "BROKER",
+            "log.dirs": directory / "data",
+            "offsets.topic.replication.factor": 1,
+            "offsets.topic.num.partitions": 1,
+            "transaction.state.log.replication.factor": 1,
+            "transaction.state.log.min.isr": 1,
+            "transaction.state.log.num.partitions": 1,
+            "group.initial.rebalance.delay.ms": 0,
+            "group.min.session.timeout.ms": 500,
+        }
+        lines = [f"{name}={value}" for name, value in properties.items()]
+        (directory / "properties").write_text("\n".join(lines))
+        (directory / "log4j.properties").write_text("")
+        subprocess.run(
+            self._java("kafka.tools.StorageTool", "format", "-t", "rx_cometd_tests_drill_", "-c"),
+            check=True,
+            capture_output=True,
+        )
+
+    @property
+    def url(self) -> str:
+        return f"kafka://127.0.0.1:{self.port}"
+
+    def command(self) -> list[str]:
+        return self._java("kafka.Kafka")
+
+    def _java(self, *words: str) -> list[str]:
+        jars = installed("kafka") / "target" / "lib" / "*"
+        # Quick to start, rather than fast in the end.
+        flags = ("-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+        return ["java", *flags, "-cp", str(jars), *words, str(self.directory / "properties")]
+
+    async def read(self, subject: str) -> list[Stored]:
+        consumer = aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=self.url.removeprefix("kafka://"),
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+        )
+        found: list[Stored] = []
+        try:
+            await consumer.start()
+            partition = aiokafka.TopicPartition(subject, 0)
+            consumer.assign([partition])
+            end = (await consumer.end_offsets([partition]))[partition]
+            while await consumer.position(partition) < end:
+                records = (await consumer.getmany(timeout_ms=500)).get(partition, ())
+                for record in records:
+                    headers = {name: value.decode() for name, value in record.headers}
+                    found.append(Stored(record.topic, headers, record.value))
+        finally:
+            await consumer.stop()
+        return found
+
+
+BROKERS: dict[str, type[Broker]] = {"nats": Nats, "redis": Redis, "kafka": Kafka}

@@ -122,23 +122,35 @@ async def everything_stored(broker: Broker, count: int, *, timeout: float) -> Ou
         await asyncio.sleep(0.5)
 
 
-async def drill(
-    broker: Broker, log: Path, *, events: int, kills: int, restarts: int, seconds: float, seed: int
-) -> Outcome:
+class Plan(NamedTuple):
+    """What a drill does: how many events, over how long, and how often it fails what."""
+
+    events: int
+    kills: int
+    restarts: int
+    seconds: float
+    seed: int
+
+    def failures(self) -> list[tuple[float, str]]:
+        """Draw the moments of the failures."""
+        chance = random.Random(self.seed)
+        kinds = ["kill"] * self.kills + ["restart"] * self.restarts
+        return sorted((chance.uniform(0.5, self.seconds), kind) for kind in kinds)
+
+
+async def drill(broker: Broker, log: Path, plan: Plan, **options: Any) -> Outcome:
     """Publish events over some time, meanwhile kill the relay and restart the broker at random."""
-    chance = random.Random(seed)
-    moments = [(chance.uniform(0.5, seconds), "kill") for _ in range(kills)]
-    moments += [(chance.uniform(0.5, seconds), "restart") for _ in range(restarts)]
+    events = plan.events
     server = BayeuxServer(
         salesforce=True, timeout=5.0, replay=ReplayLog(max_events=events), max_received=0
     )
     async with server:
-        relay = RelayProcess(server.url, broker, log)
+        relay = RelayProcess(server.url, broker, log, **options)
         await relay.start()
-        publishing = asyncio.create_task(publish(server, range(events), events / seconds))
+        publishing = asyncio.create_task(publish(server, range(events), events / plan.seconds))
         try:
             began = asyncio.get_running_loop().time()
-            for moment, what in sorted(moments):
+            for moment, what in plan.failures():
                 await asyncio.sleep(began + moment - asyncio.get_running_loop().time())
                 if what == "kill":
                     await relay.kill()

@@ -1,0 +1,191 @@
+"""Kafka as the broker of a relay (``pip install 'rx-cometd[kafka]'``)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from rx_cometd.relay.errors import (
+    BrokerError,
+    BrokerUnavailableError,
+    LeaseLostError,
+    RecordRefusedError,
+)
+from rx_cometd.relay.kafka_client import aiokafka, errors
+from rx_cometd.relay.kafka_lease import KafkaLease
+from rx_cometd.relay.kafka_log import ensure_compacted, last_value, servers_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
+    from rx_cometd.extensions import ReplayId
+    from rx_cometd.relay.record import Batch
+
+__all__ = ["KafkaSink"]
+
+#: Seconds that a transaction may take. aiokafka would try for ever.
+_TIMEOUT = 10.0
+_LONGEST_TOPIC = 249
+
+
+class KafkaSink:
+    """A Kafka cluster: each channel a topic, each batch a transaction, the markers in it.
+
+    The key of a record is its channel, so that a channel stays in one partition and in order. The
+    markers are in the compacted topic ``cometd-markers-<name>`` of one partition. The name is also
+    the transactional id, so that whoever begins to be at work fences off whoever was.
+
+    Args:
+        url: ``kafka://host:port``, several of them with commas.
+        name: The relay's name.
+        replication_factor: Of the topic of the markers, if it is created.
+        options: Further arguments of aiokafka's clients: ``security_protocol``, ``ssl_context``,
+            ``sasl_mechanism``...
+        producer: Further arguments of ``AIOKafkaProducer`` alone: ``compression_type``,
+            ``max_request_size``...
+    """
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        *,
+        replication_factor: int = 1,
+        options: Mapping[str, Any] | None = None,
+        producer: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._options = {
+            "bootstrap_servers": servers_of(url),
+            "request_timeout_ms": 5000,
+            "retry_backoff_ms": 200,
+            **(options or {}),
+        }
+        self._name = _legal(name)
+        self._markers_topic = f"cometd-markers-{self._name}"
+        self._replication_factor = replication_factor
+        self._producer_options = {
+            "transactional_id": f"cometd-{self._name}",
+            "transaction_timeout_ms": 30_000,
+            "max_batch_size": 128 * 1024,
+            **(producer or {}),
+        }
+        self._producer: Any = None
+        self._token: str | None = None
+        self._markers: dict[str, ReplayId] = {}
+
+    def __repr__(self) -> str:
+        return f"<KafkaSink {self._name}>"
+
+    def subject(self, template: str, channel: str) -> str:
+        """Give the topic: segments with dots between them, what Kafka forbids in them ``_``."""
+        return _legal(template.replace("{channel}", channel[1:].replace("/", ".")))
+
+    async def markers(self) -> Mapping[str, ReplayId]:
+        """Give the markers; whoever was at work before can write no more."""
+        async with self._working():
+            await self._discard()
+            self._token = await self._open()
+            return dict(self._markers)
+
+    async def write(self, batch: Batch) -> None:
+        """Write the records and the markers in one transaction."""
+        async with self._working():
+            if self._producer is None:
+                stored = await self._open()
+                if stored == batch.token:
+                    # It was committed, though the answer was lost.
+                    self._token = stored
+                    return
+                if stored != self._token:
+                    raise LeaseLostError("another relay of this name has written since")
+            markers = {**self._markers, **batch.markers}
+            told = json.dumps({"token": batch.token, "markers": markers}).encode()
+            async with asyncio.timeout(_TIMEOUT):
+                await self._transact(batch, told)
+            self._token, self._markers = batch.token, markers
+
+    async def _transact(self, batch: Batch, markers: bytes) -> None:
+        producer = self._producer
+        async with producer.transaction():
+            sent = [
+                await producer.send(
+                    record.subject,
+                    record.value,
+                    key=record.channel.encode(),
+                    headers=[(name, value.encode()) for name, value in record.headers.items()],
+                )
+                for record in batch.records
+            ]
+            sent.append(await producer.send(self._markers_topic, markers, key=b"markers"))
+            await asyncio.gather(*sent)
+
+    async def _open(self) -> str | None:
+        """Begin an epoch of the producer; give the token of the last batch that was committed."""
+        await ensure_compacted(self._options, self._markers_topic, self._replication_factor)
+        producer = aiokafka.AIOKafkaProducer(**self._options, **self._producer_options)
+        self._producer = producer
+        async with asyncio.timeout(_TIMEOUT):
+            # What the one before left open is committed or aborted when this returns.
+            await producer.start()
+        value = await last_value(self._options, self._markers_topic)
+        stored: dict[str, Any] = {} if value is None else json.loads(value)
+        self._markers = stored.get("markers", {})
+        return stored.get("token")
+
+    @asynccontextmanager
+    async def _working(self) -> AsyncGenerator[None]:
+        """Tell errors of aiokafka as ours. The producer goes with them."""
+        try:
+            yield
+        except (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError) as error:
+            await self._discard()
+            raise RecordRefusedError("it is larger than Kafka or its topic takes") from error
+        except (errors.ProducerFenced, errors.InvalidProducerEpoch) as error:
+            await self._discard()
+            raise LeaseLostError("another relay of this name is at work") from error
+        except errors.AuthenticationFailedError as error:
+            await self._discard()
+            raise BrokerError("Kafka refused the credentials") from error
+        except (BrokerError, errors.IllegalArgumentError, errors.IllegalStateError):
+            await self._discard()
+            raise
+        except (errors.KafkaError, OSError, TimeoutError) as error:
+            await self._discard()
+            raise BrokerUnavailableError(f"Kafka: {error!r}") from error
+        except asyncio.CancelledError:
+            await self._discard()
+            raise
+
+    async def _discard(self) -> None:
+        """Close the producer without waiting for what it could not send.
+
+        Its own `stop` waits for that, without end while the broker is away. What it has sent is
+        aborted when the next one begins.
+        """
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        with suppress(Exception):  # it is thrown away; what fails now has been told already
+            await producer._sender.close()  # noqa: SLF001 - there is no public way, see above
+            producer._message_accumulator.fail_all(ConnectionError("closed"))  # noqa: SLF001
+            await producer.stop()
+
+    def lease(self, seconds: float) -> KafkaLease:
+        """Make the lease: to be given the only partition of the markers."""
+        return KafkaLease(self._options, self._markers_topic, self._replication_factor, seconds)
+
+    async def aclose(self) -> None:
+        """Close the producer."""
+        await self._discard()
+
+
+def _legal(name: str) -> str:
+    """Give a name as Kafka allows it in topics.
+
+    >>> _legal("event.Order v2?")
+    'event.Order_v2_'
+    """
+    return re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)[:_LONGEST_TOPIC]
