@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
+from tests.unit.operators.times import VirtualLoop
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
@@ -29,10 +31,20 @@ def _eager_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "virtual_time: the clock of the loop jumps when it is idle")
+
+
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Have tasks begin at once where ``RX_COMETD_EAGER_TASKS`` is set: applications may, too."""
+    """Choose the event loop of a test.
+
+    Tests marked ``virtual_time`` wait for no clock. Where ``RX_COMETD_EAGER_TASKS`` is set, tasks
+    begin at once, as those of applications may.
+    """
+    if item.get_closest_marker("virtual_time") is not None:
+        return {"virtual": VirtualLoop}
     if os.environ.get("RX_COMETD_EAGER_TASKS"):
         return {"eager": _eager_loop}
     return {"asyncio": asyncio.new_event_loop}

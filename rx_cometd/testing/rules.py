@@ -1,4 +1,4 @@
-"""Rules: what a fault strikes, and how often."""
+"""Rules: what a fault applies to, and how often."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _T = TypeVar("_T")
 
 @dataclass(slots=True)
 class Rule(Generic[_T]):
-    """A fault that strikes what it fits, a number of times or for ever.
+    """A fault that applies to what it fits, a number of times or for ever.
 
     Attributes:
         effect: What it does.
-        channel: The channel or glob it strikes; ``None`` for any.
+        channel: The channel or glob it applies to; ``None`` for any.
         count: How often it applies; ``None`` for ever.
     """
 
@@ -46,7 +46,7 @@ class Rule(Generic[_T]):
 
 @dataclass(slots=True)
 class Rules(Generic[_T]):
-    """The rules of one kind of fault; the oldest that fits strikes."""
+    """The rules of one kind of fault; the oldest that fits applies."""
 
     rules: list[Rule[_T]] = field(default_factory=list["Rule[_T]"])
 
@@ -59,7 +59,7 @@ class Rules(Generic[_T]):
         self.rules.clear()
 
     def apply(self, channel: object) -> _T | None:
-        """Tell what strikes a channel, and count it."""
+        """Tell what applies to a channel, and count it."""
         for rule in self.rules:
             if rule.fits(channel):
                 return rule.spend()

@@ -10,7 +10,7 @@ from rx_cometd import ClientState, StateChange, TransportTimeoutError
 from rx_cometd._session.outage import Outage
 from rx_cometd.statistics import Counters
 
-pytestmark = pytest.mark.usefixtures("nothing_left")
+pytestmark = [pytest.mark.virtual_time, pytest.mark.usefixtures("nothing_left")]
 
 S = ClientState
 

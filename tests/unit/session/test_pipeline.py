@@ -246,6 +246,7 @@ async def test_a_payload_that_was_dropped_is_told_to_who_waits() -> None:
     line.pipeline.dispose()
 
 
+@pytest.mark.virtual_time
 async def test_disposing_ends_it() -> None:
     line = Line(delayed(0.005), timeout=0.01)
     line.push("x", "1")
