@@ -123,7 +123,7 @@ async def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> Non
             return
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout} s")
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # the condition may be another process's: nothing tells
 
 
 async def confirmed(client: Client, *channels: str) -> None:

@@ -185,7 +185,7 @@ async def test_ten_thousand_messages_fifty_cuts(
             await server.control("publish", channel=channel, count=50, first=chunk * 50)
             if chunk in chunks:
                 await eventually(lambda: proxy.open_connections)
-                await asyncio.sleep(dice.uniform(0, 0.03))
+                await asyncio.sleep(dice.uniform(0, 0.03))  # cuts come at any moment
                 proxy.cut()
         await seen.until(lambda: count - 1 in numbers_of(seen.items[-200:]), timeout=60)
         assert client.client_id == session

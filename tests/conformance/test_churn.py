@@ -186,7 +186,7 @@ async def consume(messages: Any, arrived: list[int], count: int) -> None:
     async for message in messages:
         arrived.append(message["data"]["n"])
         if len(arrived) % 10 == 0:
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.005)  # a slow consumer
         if len(arrived) == count:
             break
 

@@ -170,7 +170,7 @@ async def test_pending_when_closed(
         asyncio.create_task(client.subscribe(channel)),
         asyncio.create_task(client.receive()),
     ]
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # all of them are under way, and nothing answers
     await client.close()
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(outcome, CometDError) for outcome in outcomes), outcomes
@@ -189,7 +189,7 @@ async def test_nothing_crosses_sessions(
     await proxy.refuse()
     await states.reach(ClientState.UNCONNECTED)
     publishing = asyncio.create_task(client.publish(channel, "old"))
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.02)  # the publish waits for the link: nothing happens
     await client.close()
     with pytest.raises(CometDError):
         await publishing

@@ -180,7 +180,7 @@ async def test_cut_again_and_again(
             publishing.add_done_callback(lambda task: outcomes.append(task.exception()))
             if number % 6 == 5:
                 proxy.cut()
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.002)  # publishes come at any moment of a cut
         await eventually(lambda: len(outcomes) == 60)
         failures = [failure for failure in outcomes if failure is not None]
         assert all(isinstance(f, TransportError | ServerError) for f in failures)

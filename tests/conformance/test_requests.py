@@ -99,7 +99,7 @@ async def test_batch(server: Server, make_client: MakeClient, channel: str) -> N
         with client.batch():
             for number in range(3):
                 publishing.append(asyncio.create_task(client.publish(channel, number)))
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # turns of the loop in which nothing is sent
             assert (await server.counters())["publishes"] == 0
         await asyncio.gather(*publishing)
         assert data_of(await seen.count(3)) == [0, 1, 2]

@@ -74,7 +74,7 @@ class Login(AuthExtension):
 
     async def authenticate(self) -> None:
         self.calls += 1
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # a token service takes its time
         if self.error is not None:
             raise self.error
         if self.grant is not None:
@@ -820,7 +820,7 @@ async def test_a_hundred_publishes_with_bearer_auth(kind: ConnectionType) -> Non
     given: list[str] = []
 
     async def provider() -> str:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # a token service takes its time
         given.append(f"t{len(given)}")
         authentication.tokens.grant(given[-1])
         return given[-1]

@@ -390,7 +390,7 @@ async def test_closing_is_quick_when_the_server_is_silent(kind: ConnectionType) 
         await held(server)
         server.faults.stall()
         publishing = asyncio.create_task(client.publish("/a", 1))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # the publish is out: the server is silent, and cannot tell
         started = time.monotonic()
         await client.close()
         assert time.monotonic() - started < 1.8

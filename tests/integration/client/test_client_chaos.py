@@ -101,7 +101,7 @@ class Life:
             for _ in range(self.random.choice([0, 0, 1, 2, 5, 20])):
                 await asyncio.sleep(0)
             if self.random.random() < 0.1:
-                await asyncio.sleep(self.random.random() * 0.03)
+                await asyncio.sleep(self.random.random() * 0.03)  # chance is the test
 
     async def end(self) -> None:
         """Close, and see everybody come to an end."""

@@ -149,7 +149,7 @@ async def test_a_publish_waits_while_the_link_is_down(kind: ConnectionType) -> N
         await server.stop()
         await changes.until(lambda: changes.items[-1].error)
         publishing = [asyncio.create_task(client.publish("/a", i)) for i in range(3)]
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # nothing happens meanwhile: there is nothing to wait for
         assert not any(p.done() for p in publishing)
         await server.start()
         await asyncio.gather(*publishing)
@@ -276,7 +276,7 @@ async def test_call(kind: ConnectionType) -> None:
             return request.data * 2
 
         async def later(request: ServiceRequest) -> Any:
-            await asyncio.sleep(request.data)
+            await asyncio.sleep(request.data)  # a service that takes its time
             return request.data
 
         server.service("/service/double")(double)
@@ -361,11 +361,11 @@ async def test_batch_holds_until_the_block_ends(kind: ConnectionType) -> None:
         with client.batch():
             first = asyncio.create_task(client.publish("/a", 1))
             seen = Recorder(client.channel("/b"))
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # nothing is sent meanwhile
             with client.batch():
                 second = asyncio.create_task(client.publish("/a", 2))
                 gone.subscription.dispose()
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # nothing is sent meanwhile
             assert not requests(server, "/a")
         await asyncio.gather(first, second)
         (payload,) = payloads_with(server, "/a")

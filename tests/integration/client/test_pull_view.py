@@ -45,7 +45,7 @@ async def pending(client: Client, count: int) -> None:
     for _ in range(5000):
         if client.pending_count >= count:
             return
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.001)  # nobody tells of what is pending
     pytest.fail(f"{client.pending_count} are pending, not {count}")
 
 
@@ -411,7 +411,7 @@ async def test_subscribing_when_the_session_ends(kind: ConnectionType) -> None:
         await held(server)
         server.faults.stall()
         subscribing = asyncio.create_task(client.subscribe("/a"))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # the subscribe is out: the server is silent, and cannot tell
         server.faults.resume()
         await client.close()
         (outcome,) = await asyncio.gather(subscribing, return_exceptions=True)

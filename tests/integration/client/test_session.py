@@ -125,7 +125,7 @@ async def test_a_connect_whose_reply_is_lost_is_found_on_a_busy_link() -> None:
         started = time.monotonic()
         while not any(change.error for change in changes.items):
             await client.publish("/a", 1)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # between two tries: only a failed one tells
             assert time.monotonic() - started < 5
         await changes.until(lambda: changes.items[-1].resumed)
         assert len(server.sessions) == 1
@@ -161,7 +161,7 @@ async def test_heartbeats_find_a_silent_socket() -> None:
     ):
         changes = Recorder(client.state_changes)
         await held(server)
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(0.25)  # several connects come back meanwhile, and change nothing
         assert len(changes.items) == 1
         server.faults.stall()
         await changes.until(lambda: changes.items[-1].error, 2.0)
@@ -285,7 +285,7 @@ async def test_a_publish_to_a_forgotten_session_is_refused_and_the_session_renew
 async def _rate(server: BayeuxServer, seconds: float = 0.5) -> int:
     """Count the messages that come in a while."""
     before = sum(len(payload) for _, payload in server.received)
-    await asyncio.sleep(seconds)
+    await asyncio.sleep(seconds)  # a rate is measured over time
     return sum(len(payload) for _, payload in server.received) - before
 
 
@@ -481,7 +481,7 @@ async def test_an_expired_session_is_renewed() -> None:
         await subscribed(server, "/a")
         first = client.client_id
         await server.stop(forget=False)
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.15)  # longer than the server remembers a session
         await server.start()
         await server.until(lambda: bool(server.sessions) and first not in server.sessions)
         await subscribed(server, "/a")

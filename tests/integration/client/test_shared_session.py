@@ -72,7 +72,7 @@ async def test_nothing_is_sent_before_the_first_observer(kind: ConnectionType) -
         client = client_of(server, kind)
         _ = client.channel("/a"), client.messages, client.state_changes
         Recorder(client.state_changes).subscription.dispose()
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # nothing is sent meanwhile
         assert not server.received
         assert client.closed
 
@@ -162,7 +162,7 @@ async def test_an_observer_may_leave_before_the_session_is_there(kind: Connectio
         server.faults.stall()
         client = client_of(server, kind)
         seen = Recorder(client.channel("/a"))
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # the handshake is under way: the server is silent
         seen.subscription.dispose()
         await client.close()
         assert client.closed

@@ -197,7 +197,7 @@ async def test_sessions_end_when_connects_fail_to_come() -> None:
         await client.open()
         assert (await client.connect())[0]["successful"]
         session = server.sessions[client.client_id]
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # longer than the session lives: no sweep tells of it
         assert session.expired
         # Not swept yet, and yet gone.
         assert (await client.connect())[0]["error"] == "402::session_unknown"
