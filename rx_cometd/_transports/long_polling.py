@@ -18,6 +18,7 @@ from rx_cometd._transports.base import (
 )
 from rx_cometd._transports.errors import shown, status_error, transport_errors
 from rx_cometd._transports.redirects import MOST_REDIRECTS, redirect_target
+from rx_cometd._transports.timeout import Timeout, timeout_after
 from rx_cometd.exceptions import ProtocolError, TransportError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class LongPollingTransport:
     ) -> Received | URL:
         """Post a payload; gives the response, or where it redirects to."""
         async with (
-            asyncio.timeout(timeout) as deadline,
+            timeout_after(timeout) as deadline,
             self._http.post(
                 url,
                 data=body,
@@ -114,16 +115,13 @@ class LongPollingTransport:
                 if target is None:
                     raise status_error(response.status, url)
                 return target
-            content = await self._read(response, deadline, timeout)
+            content = await self._read(response, deadline)
         if not content:
             raise TransportError(f"{shown(url)} answered with an empty response")
         return Received(content, response.headers)
 
-    async def _read(
-        self, response: aiohttp.ClientResponse, deadline: asyncio.Timeout, timeout: float
-    ) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse, deadline: Timeout) -> bytes:
         """Read a body, but no more of it than is allowed: garbage may be without end."""
-        time = asyncio.get_running_loop().time
         limit = self._options.max_message_size
         chunks: list[bytes] = []
         size = 0
@@ -137,7 +135,7 @@ class LongPollingTransport:
                 )
             chunks.append(chunk)
             if size >= needed:
-                deadline.reschedule(time() + timeout)
+                deadline.restart()
                 needed = size + LEAST_PROGRESS
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import aiohttp
@@ -17,6 +16,7 @@ from rx_cometd._transports.errors import (
 )
 from rx_cometd._transports.meter import Meter
 from rx_cometd._transports.redirects import MOST_REDIRECTS, Redirected, upgrading
+from rx_cometd._transports.timeout import timeout_after
 from rx_cometd.exceptions import ProtocolError, TransportConnectionClosed, TransportError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class WebSocketTransport:
         offered = [p.strip() for p in fields.pop(_SUBPROTOCOL, "").split(",") if p.strip()]
         url = self._url
         with transport_errors(url):
-            async with asyncio.timeout(timeout):
+            async with timeout_after(timeout):
                 for _ in range(1 + MOST_REDIRECTS):
                     try:
                         socket = await self._upgraded(url, offered, fields)
