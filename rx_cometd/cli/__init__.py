@@ -1,19 +1,24 @@
-"""The command line: ``rx-cometd demo``, ``listen``, ``publish`` and ``serve``.
+"""The command line: ``rx-cometd demo``, ``listen``, ``publish``, ``call``, ``serve``, ``top``.
 
 It comes with ``pip install 'rx-cometd[cli]'``, and uses the library like anybody: what it does
 with messages is done with ReactiveX pipelines and the operators of rx_cometd.
 
 Exit codes:
 
-- 0: done, or stopped by Ctrl-C or SIGTERM, or by the reader of a pipe that went away;
+- 0: done; or a command that goes on for ever was stopped, by Ctrl-C, SIGTERM, or the reader of
+  a pipe that went away;
 - 1: the server refused, or something else went wrong;
 - 2: wrong usage;
-- 3: the network, or the server's HTTP, failed.
+- 3: the network, or the server's HTTP, failed;
+- 130, 143: Ctrl-C or SIGTERM came before the command was done.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 
 __all__ = ["main"]
 
@@ -30,6 +35,19 @@ def main() -> None:
     Raises:
         SystemExit: Always; see the exit codes above.
     """
+    before = signal.getsignal(signal.SIGINT)
+    here = threading.current_thread() is threading.main_thread()
+    if here and before is signal.default_int_handler:
+        # Until the command runs there is nothing to end in order: no traceback of an import.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        _main()
+    finally:
+        if here:
+            signal.signal(signal.SIGINT, before)
+
+
+def _main() -> None:
     try:
         from rx_cometd.cli.app import app  # noqa: PLC0415 - what it needs may be missing
     except ModuleNotFoundError as error:
@@ -37,4 +55,12 @@ def main() -> None:
             raise
         sys.stderr.write(_MISSING.format(name=error.name.partition(".")[0]))
         sys.exit(1)
+    _open_missing_streams()
     app(prog_name="rx-cometd")
+
+
+def _open_missing_streams() -> None:
+    """Have a standard output and error where the shell closed them (``>&-``)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115

@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from rx_cometd import __version__
+from rx_cometd.cli.completion import completion
 from rx_cometd.cli.demo import demo
 from rx_cometd.cli.listen import listen
-from rx_cometd.cli.publish import publish
+from rx_cometd.cli.publish import call, publish
 from rx_cometd.cli.serve import serve
 
 __all__ = ["app"]
@@ -18,16 +19,19 @@ _HELP = """Talk CometD (Bayeux) on the command line.
 
 \b
 See it work:          rx-cometd demo
+Have a server to try: rx-cometd serve --ticker
 Listen to channels:   rx-cometd listen URL '/stock/**' /news
 Publish a message:    rx-cometd publish URL /news '{"text": "hi"}'
-Have a server to try: rx-cometd serve --ticker
+Call a service:       rx-cometd call URL /service/echo '{"a": 1}'
 """
 _EPILOG = """\b
 Exit codes:
-  0  done, or stopped by Ctrl-C, SIGTERM, or a reader that went away
+  0  done, or an endless command was stopped: by Ctrl-C,
+     SIGTERM, or a reader that went away
   1  the server refused, or something else went wrong
   2  wrong usage
   3  the network, or the server's HTTP, failed
+  130, 143  Ctrl-C or SIGTERM came before it was done
 """
 
 
@@ -41,5 +45,5 @@ def app() -> None:
     """Talk CometD (Bayeux) on the command line."""
 
 
-for _command in (demo, listen, publish, serve):
+for _command in (demo, serve, listen, publish, call, completion):
     app.add_command(_command)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from rich import box
 from rich.console import Group
-from rich.live import Live
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from rx_cometd import ClientState
+from rx_cometd.cli.frame import Frame
 from rx_cometd.cli.quotes import TREND, Lane, Link, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -25,14 +26,29 @@ if TYPE_CHECKING:
     from rx_cometd import ConnectionType
     from rx_cometd.cli.quotes import Update
 
-__all__ = ["Board", "LiveBoard", "PlainBoard", "sparkline"]
+__all__ = ["Board", "LiveBoard", "PlainBoard", "bars_for", "sparkline"]
 
 _BARS = "▁▂▃▄▅▆▇█"
+#: Where the output cannot hold these.
+_ASCII_BARS = "_.-=+*%#"
+_STATES = {
+    ClientState.CONNECTED: "connected",
+    ClientState.UNCONNECTED: "link lost",
+    ClientState.REHANDSHAKING: "link lost",
+    ClientState.DISCONNECTED: "closed",
+    ClientState.DISCONNECTING: "closing",
+}
+#: Columns that go first where a terminal is narrow, in this order; the others stay.
+_LANE_COLUMNS = ("Delay", "Quotes/s", "State")
+_ROW_COLUMNS = ("Trend", "Quotes/s")
+_WIDE = 1000
+
+_T = TypeVar("_T")
 #: As many as leave the whole at 23 lines, within a terminal of 24.
 _EVENTS = 5
 
 
-def sparkline(values: Sequence[float]) -> str:
+def sparkline(values: Sequence[float], bars: str = _BARS) -> str:
     """Draw a series as a row of bars, from its lowest value to its highest.
 
     >>> sparkline([1.0, 2.0, 3.0])
@@ -41,8 +57,13 @@ def sparkline(values: Sequence[float]) -> str:
     if not values:
         return ""
     low, high = min(values), max(values)
-    scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
-    return "".join(_BARS[int((value - low) * scale)] for value in values)
+    scale = (len(bars) - 1) / (high - low) if high > low else 0.0
+    return "".join(bars[int((value - low) * scale)] for value in values)
+
+
+def bars_for(console: Console) -> str:
+    """Give the bars that a console can show: not every locale is UTF-8."""
+    return _BARS if console.encoding.lower().startswith("utf") else _ASCII_BARS
 
 
 class Board(Protocol):
@@ -79,6 +100,9 @@ class LiveBoard:
     frame = 0.1
 
     def __init__(self, console: Console, title: str) -> None:
+        self._console = console
+        self._bars = bars_for(console)
+        self._frame = Frame(console)
         self._title = title
         self._rows: dict[str, Row] = {}
         self._lanes: dict[ConnectionType, Lane] = {}
@@ -86,10 +110,9 @@ class LiveBoard:
         self._drawn: dict[str, float] = {}
         self._events: deque[Text] = deque(maxlen=_EVENTS)
         self._began = time.monotonic()
-        self._live = Live(console=console, auto_refresh=False, get_renderable=self.render)
 
     def __enter__(self) -> Self:
-        self._live.start()
+        self._console.show_cursor(show=False)
         return self
 
     def __exit__(
@@ -98,7 +121,8 @@ class LiveBoard:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._live.stop()
+        self._frame.draw(self.render())
+        self._console.show_cursor(show=True)
 
     def update(self, update: Update) -> None:
         """Take in an update."""
@@ -123,64 +147,106 @@ class LiveBoard:
 
     def draw(self) -> None:
         """Show what was taken in."""
-        self._live.refresh()
+        self._frame.draw(self.render())
         self._drawn = {row.symbol: row.price for row in self._rows.values()}
 
     def render(self) -> RenderableType:
         """Give what the terminal shall show."""
         # Always as many lines, or the table would jump when the first event happens.
         events = [*self._events, *[Text()] * (_EVENTS - len(self._events))]
+        rows = [self._rows[symbol] for symbol in sorted(self._rows)]
+        for event in events:
+            event.no_wrap, event.overflow = True, "crop"
         return Group(
-            Text(self._title, style="bold"),
-            self._render_lanes(),
+            Text(self._title, style="bold", no_wrap=True, overflow="crop"),
+            self._fitting(self._lane_columns(), self._links.values(), _LANE_COLUMNS),
             Text(),
-            self._render_rows(),
+            self._fitting(self._row_columns(), rows, _ROW_COLUMNS),
             *events,
         )
 
-    def _render_lanes(self) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        table.add_column("Transport", width=12)
-        table.add_column("State", width=13)
-        for heading in ("Quotes", "Quotes/s", "Delay", "Lost", "Repeated"):
-            table.add_column(heading, justify="right", min_width=7)
-        for via, link in self._links.items():
-            up = link.change.state is ClientState.CONNECTED
-            lane = self._lanes.get(via, Lane())
-            table.add_row(
-                Text(via.value, style="cyan"),
-                Text(link.change.state.value, style="green" if up else "yellow"),
-                f"{lane.received:,}",
-                f"{lane.rate.per_second():.0f}",
-                f"{lane.delay * 1000:.1f} ms",
-                Text(str(lane.lost), style="red" if lane.lost else ""),
-                str(lane.repeated),
-            )
+    def _fitting(
+        self, columns: Sequence[_Column[_T]], items: Iterable[_T], droppable: Sequence[str]
+    ) -> Table:
+        """Leave out as many columns as it takes: a number that is cut is a wrong one."""
+        rows = list(items)
+        for count in range(len(droppable) + 1):
+            table = _table([c for c in columns if c.heading not in droppable[:count]], rows)
+            wide = self._console.options.update(max_width=_WIDE)
+            if Measurement.get(self._console, wide, table).maximum <= self._console.width:
+                break
         return table
 
-    def _render_rows(self) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        table.add_column("Symbol", width=8)
-        table.add_column("Last", justify="right", width=9)
-        table.add_column("Change", justify="right", width=8)
-        table.add_column("Trend", width=TREND)
-        table.add_column("Quotes/s", justify="right")
-        for symbol in sorted(self._rows):
-            table.add_row(*self._cells(self._rows[symbol]))
-        return table
+    def _lane_columns(self) -> list[_Column[Link]]:
+        def lane(link: Link) -> Lane:
+            return self._lanes.get(link.via, Lane())
 
-    def _cells(self, row: Row) -> list[Text | str]:
-        colour = "green" if row.change >= 0 else "red"
-        before = self._drawn.get(row.symbol, row.price)
-        moved = "bold reverse " if row.price != before else ""
-        direction = "green" if row.price > before else "red"
         return [
-            Text(row.symbol, style="bold"),
-            Text(f"{row.price:.2f}", style=moved + direction if moved else ""),
-            Text(f"{row.change:+.2%}", style=colour),
-            Text(sparkline(row.trend), style=colour),
-            f"{row.rate.per_second():.1f}",
+            _Column("Transport", lambda link: Text(link.via.value, style="cyan"), width=12),
+            _Column("State", lambda link: _state(link.change.state), width=10),
+            _Column("Quotes", lambda link: f"{lane(link).received:,}", "right", 7),
+            _Column("Quotes/s", lambda link: f"{lane(link).rate.per_second():.0f}", "right"),
+            _Column("Delay", lambda link: f"{lane(link).delay * 1000:.1f} ms", "right", 8),
+            _Column("Lost", lambda link: _count(lane(link).lost), "right", 4),
+            _Column("Repeated", lambda link: str(lane(link).repeated), "right"),
         ]
+
+    def _row_columns(self) -> list[_Column[Row]]:
+        return [
+            _Column("Symbol", lambda row: Text(row.symbol, style="bold"), width=8),
+            _Column("Last", self._price, "right", 9),
+            _Column("Change", lambda row: Text(f"{row.change:+.2%}", _colour(row)), "right", 8),
+            _Column(
+                "Trend",
+                lambda row: Text(sparkline(row.trend, self._bars), _colour(row)),
+                width=TREND,
+            ),
+            _Column("Quotes/s", lambda row: f"{row.rate.per_second():.1f}", "right"),
+        ]
+
+    def _trend(self, row: Row) -> Text:
+        return Text(sparkline(row.trend, self._bars), style=_colour(row))
+
+    def _price(self, row: Row) -> Text:
+        before = self._drawn.get(row.symbol, row.price)
+        if row.price == before:
+            return Text(f"{row.price:.2f}")
+        return Text(
+            f"{row.price:.2f}", style=f"bold reverse {'green' if row.price > before else 'red'}"
+        )
+
+
+class _Column(NamedTuple, Generic[_T]):
+    """A column: its heading, and what its cells show."""
+
+    heading: str
+    cell: Callable[[_T], Text | str]
+    justify: Literal["left", "right"] = "left"
+    width: int = 0
+
+
+def _table(columns: Sequence[_Column[_T]], items: Iterable[_T]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    for column in columns:
+        table.add_column(
+            column.heading, justify=column.justify, min_width=column.width or None, no_wrap=True
+        )
+    for item in items:
+        table.add_row(*(column.cell(item) for column in columns))
+    return table
+
+
+def _state(state: ClientState) -> Text:
+    up = state is ClientState.CONNECTED
+    return Text(_STATES.get(state, "connecting"), style="green" if up else "yellow")
+
+
+def _count(lost: int) -> Text:
+    return Text(str(lost), style="red" if lost else "")
+
+
+def _colour(row: Row) -> str:
+    return "green" if row.change >= 0 else "red"
 
 
 class PlainBoard:
@@ -191,6 +257,7 @@ class PlainBoard:
     def __init__(self, console: Console, title: str) -> None:
         self._console = console
         self._title = title
+        self._bars = bars_for(console)
         self._changed: dict[str, Row] = {}
         self._lanes: dict[ConnectionType, Lane] = {}
         self._began = time.monotonic()
@@ -234,7 +301,7 @@ class PlainBoard:
             row = self._changed[symbol]
             self.note(
                 f"{symbol:<6}{row.price:>9.2f}{row.change:>+8.2%}"
-                f"{row.rate.per_second():>7.1f}/s  {sparkline(row.trend)}"
+                f"{row.rate.per_second():>7.1f}/s  {sparkline(row.trend, self._bars)}"
             )
         self._changed.clear()
 

@@ -1,61 +1,134 @@
-"""What `listen` and `publish` have in common: the options that make a client, and its state."""
+"""How commands connect: the options that make a client."""
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
-from rich.console import Console
-from rich.text import Text
 
-from rx_cometd import Client, ClientError, ClientState, ConnectionType, StateChange
-from rx_cometd.extensions import ack
+from rx_cometd import Client, ClientError, ConnectionType, ExtensionError
+from rx_cometd.cli.parameters import SECONDS, json_object
+from rx_cometd.extensions import MemoryStore, ReplayOption, ack, bearer_auth, replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reactivex import abc
+    from rx_cometd import AuthExtension, Extension
 
-__all__ = ["Connection", "connection_options", "parse_json", "report_states"]
+__all__ = ["Connection", "connection_options"]
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
+_SINCE = {"new": ReplayOption.NEW_EVENTS, "all": ReplayOption.ALL_EVENTS}
+#: Messages that wait in a command for a slow reader.
+_MAX_PENDING_COUNT = 10_000
 
 
 class Connection(NamedTuple):
-    """How to connect, as asked for on the command line."""
+    """How to connect, as asked for on the command line.
+
+    Attributes:
+        timeout: Seconds that the first connection may take, ``None`` for ever.
+    """
 
     transport: tuple[str, ...]
     header: tuple[str, ...]
-    ext: str | None
-    timeout: float
+    ext: dict[str, Any] | None
+    auth: str | None
+    timeout: float | None
+    reconnect: bool
+    proxy: str | None
     insecure: bool
+    cacert: str | None
     ack: bool
+    salesforce: bool
+    since: int | None
+
+    @classmethod
+    def of(cls, options: dict[str, Any]) -> Connection:
+        """Take what `connection_options` gave out of a command's keyword arguments."""
+        return cls(*(options.pop(name) for name in cls._fields))
 
     def client(self, url: str) -> Client:
-        """Make the client.
+        """Make the client: it seeks a lost link for ever, unless it shall not at all.
 
         Raises:
             click.BadParameter: An option makes no sense.
         """
-        fields = {} if self.ext is None else {"ext": parse_json(self.ext, "--ext")}
         headers = dict(_parse_header(header) for header in self.header)
         try:
             return Client(
                 url,
-                [ConnectionType(name) for name in self.transport] or None,
-                connection_timeout=self.timeout or None,
-                ssl=False if self.insecure else None,
-                max_pending_count=10_000,
+                self._connection_types(),
+                connection_timeout=None,
+                ssl=self._ssl(),
+                proxy=self.proxy,
+                max_pending_count=_MAX_PENDING_COUNT,
                 headers=headers,
-                handshake_fields=fields,
-                extensions=[ack()] if self.ack else None,
+                handshake_fields={} if self.ext is None else {"ext": self.ext},
+                extensions=self._extensions(),
+                auth=None if self.auth is None else _auth(self.auth),
+                json_dumps=functools.partial(json.dumps, allow_nan=False),
             )
-        except ClientError as error:
+        except (ClientError, ValueError, TypeError) as error:
             raise click.BadParameter(str(error)) from error
+
+    def _connection_types(self) -> list[ConnectionType] | None:
+        if self.salesforce and not self.transport:
+            return [ConnectionType.LONG_POLLING]  # all that Salesforce speaks
+        return [ConnectionType(name) for name in self.transport] or None
+
+    def _extensions(self) -> list[Extension]:
+        extensions: list[Extension] = [ack()] if self.ack else []
+        if self.salesforce or self.since is not None:
+            initial = ReplayOption.NEW_EVENTS if self.since is None else self.since
+            extensions.append(replay(MemoryStore(), initial=initial))
+        return extensions
+
+    def _ssl(self) -> ssl.SSLContext | bool | None:
+        if self.insecure:
+            return False
+        if self.cacert is None:
+            return None
+        try:
+            return ssl.create_default_context(cafile=self.cacert)
+        except OSError as error:
+            raise click.BadParameter(
+                f"{self.cacert} holds no certificate in PEM form: {error}", param_hint="--cacert"
+            ) from error
+
+
+def _since(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+    if value is None or value in _SINCE:
+        return None if value is None else _SINCE[value]
+    try:
+        return int(value)
+    except ValueError:
+        raise click.BadParameter("a replay id is a number, or 'new', or 'all'") from None
 
 
 _OPTIONS = (
+    click.option(
+        "--auth",
+        metavar="TOKEN|@FILE|cmd:COMMAND",
+        envvar="RX_COMETD_AUTH",
+        help="Bearer token; or @ and the file that holds it; or cmd: and the command that prints"
+        " it, run again when the server refuses the token. Also read from RX_COMETD_AUTH, which"
+        " unlike an option no other user sees.",
+    ),
+    click.option(
+        "--header",
+        multiple=True,
+        metavar="'NAME: VALUE'",
+        help="A header of every request. May be repeated.",
+    ),
+    click.option(
+        "--ext", callback=json_object, metavar="JSON", help="The ext of the handshake, a JSON object."
+    ),
     click.option(
         "--transport",
         multiple=True,
@@ -64,20 +137,36 @@ _OPTIONS = (
         " long-polling.",
     ),
     click.option(
-        "--header",
-        multiple=True,
-        metavar="'NAME: VALUE'",
-        help="A header of every request, as 'Authorization: Bearer ...'. May be repeated.",
-    ),
-    click.option("--ext", metavar="JSON", help="The ext of the handshake, a JSON object."),
-    click.option(
         "--timeout",
+        type=SECONDS,
         default=10.0,
         show_default=True,
-        help="Seconds that the link may be down before it is given up; 0: for ever.",
+        callback=lambda _context, _parameter, value: value or None,
+        help="Seconds that the server may take: to connect, and to reply; 0: for ever.",
     ),
+    click.option(
+        "--reconnect/--no-reconnect",
+        default=True,
+        show_default=True,
+        help="Seek a lost link for ever, or end with exit code 3.",
+    ),
+    click.option("--proxy", metavar="URL", help="An HTTP proxy, as http://host:3128."),
     click.option("--insecure", is_flag=True, help="Do not verify the server's certificate."),
+    click.option(
+        "--cacert",
+        type=click.Path(exists=True, dir_okay=False),
+        help="Trust the certificates of this file, in PEM form, instead of the system's.",
+    ),
     click.option("--ack", is_flag=True, help="Use the acknowledgement extension."),
+    click.option(
+        "--salesforce", is_flag=True, help="Speak as Salesforce does: long-polling, with replay."
+    ),
+    click.option(
+        "--since",
+        metavar="ID|new|all",
+        callback=_since,
+        help="Begin after the event with this replay id, with new ones, or with all there are.",
+    ),
 )
 
 
@@ -88,50 +177,40 @@ def connection_options(command: _F) -> _F:
     return command
 
 
-def parse_json(text: str, name: str) -> Any:
-    """Read JSON from the command line.
-
-    Raises:
-        click.BadParameter: It is none; the text says what usually went wrong.
-    """
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        hint = "; quote strings twice, as in '\"text\"'" if text.isalnum() else ""
-        raise click.BadParameter(f"no JSON: {error}{hint}", param_hint=name) from error
-
-
-def report_states(client: Client) -> abc.DisposableBase:
-    """Tell standard error what becomes of the connection, as it happens."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-
-    def report(change: StateChange) -> None:
-        told = _describe(change)
-        if told is not None:
-            console.print(Text(told[0], style=told[1]))
-
-    return client.state_changes.subscribe(report)
-
-
-def _describe(change: StateChange) -> tuple[str, str] | None:
-    """Give what to say of a change, and its style; ``None`` for steps that need no words."""
-    reason = "" if change.error is None else f": {change.error}"
-    match change.state:
-        case ClientState.CONNECTED:
-            kind = cast("ConnectionType", change.connection_type).value
-            session = "the same session" if change.resumed else "session"
-            return f"connected over {kind}, {session} {change.client_id}", "green"
-        case ClientState.UNCONNECTED:
-            return f"link lost{reason}", "yellow"
-        case ClientState.REHANDSHAKING:
-            return f"seeking a new session{reason}", "yellow"
-        case _:  # the end of it is the command's to tell
-            return None
-
-
 def _parse_header(header: str) -> tuple[str, str]:
     name, colon, value = header.partition(":")
     if not colon or not name.strip():
         # Not the header itself: it may hold a credential.
         raise click.BadParameter("a header is 'Name: value'", param_hint="--header")
     return name.strip(), value.strip()
+
+
+def _auth(source: str) -> AuthExtension:
+    """Give the extension that takes its token from where ``--auth`` says."""
+    kind, _, rest = source.partition(":")
+    if kind == "cmd":
+        return bearer_auth(lambda: _printed_by(rest))
+    if source.startswith("@"):
+        return bearer_auth(lambda: _read_from(source[1:]))
+    return bearer_auth(lambda: source)
+
+
+def _read_from(path: str) -> str:
+    try:
+        token = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise ExtensionError(f"no token from --auth @{path}: {error}") from error
+    if not token:
+        raise ExtensionError(f"no token from --auth @{path}: the file is empty")
+    return token
+
+
+async def _printed_by(command: str) -> str:
+    process = await asyncio.create_subprocess_shell(command, stdout=asyncio.subprocess.PIPE)
+    token, _ = await process.communicate()
+    if process.returncode or not token.strip():
+        raise ExtensionError(
+            f"no token from --auth 'cmd:{command}': it printed {len(token.strip())} bytes and"
+            f" ended with exit code {process.returncode}"
+        )
+    return token.decode().strip()

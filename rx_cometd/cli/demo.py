@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import click
 import reactivex as rx
 from reactivex import operators as ops
-from rich.console import Console
 
 from rx_cometd import Client, ConnectionType, Overflow
 from rx_cometd import operators as cometd_ops
 from rx_cometd.cli.board import Board, LiveBoard, PlainBoard
+from rx_cometd.cli.frame import PipeConsole
 from rx_cometd.cli.market import Market
+from rx_cometd.cli.parameters import POSITIVE, SECONDS
 from rx_cometd.cli.quotes import updates
 from rx_cometd.cli.running import run
 from rx_cometd.extensions import ack
@@ -30,24 +31,24 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 
-@click.command()
+@click.command(short_help="Show a live stream, from a server of its own.")
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=POSITIVE,
     default=20.0,
     show_default=True,
     help="How long it runs.",
 )
 @click.option(
     "--speed",
-    type=click.FloatRange(min=0, min_open=True),
+    type=POSITIVE,
     default=1.0,
     show_default=True,
     help="How many times 225 quotes per second.",
 )
 @click.option(
     "--cut",
-    type=click.FloatRange(min=0),
+    type=SECONDS,
     default=6.0,
     show_default=True,
     help="Cut all connections every so many seconds; 0: never.",
@@ -55,10 +56,13 @@ __all__ = ["demo"]
 def demo(seconds: float, speed: float, cut: float) -> None:
     """Show a live stream: a stock ticker in this process, over both transports.
 
+    \b
+    rx-cometd demo
+
     Two clients, one on WebSocket and one on long-polling, observe the glob /stock/**. Every few
     seconds all connections are cut; the streams go on, and with the acknowledgement extension
     no quote is lost. It needs no network, and ends by itself; Ctrl-C ends it before.
-    """
+    """  # noqa: D301 - click's mark for a paragraph to be left as it is
     run(_demo(seconds, speed, cut))
 
 
@@ -78,7 +82,7 @@ async def _demo(seconds: float, speed: float, cut: float) -> None:
 
 
 def _board(title: str) -> Board:
-    console = Console()
+    console = PipeConsole()
     return LiveBoard(console, title) if console.is_terminal else PlainBoard(console, title)
 
 

@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rx_cometd.cli.connection import Connection, connection_options, report_states
+from rx_cometd import InvalidChannelError
+from rx_cometd.cli.connection import Connection, connection_options
+from rx_cometd.cli.link import LinkReport, opened
 from rx_cometd.cli.output import write_stdout
+from rx_cometd.cli.rendering import Rendering, rendering_options
 from rx_cometd.cli.running import run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rx_cometd import Client
 
-__all__ = ["listen"]
+__all__ = ["check_channels", "listen"]
 
 #: Lines that are written in one go where the reader is slower than the server.
 _CHUNK = 256
 
 
-@click.command()
+@click.command(short_help="Print the messages of channels.")
 @click.argument("url")
 @click.argument("channels", nargs=-1, required=True, metavar="CHANNEL...")
 @click.option("-n", "--count", type=click.IntRange(min=1), help="End after so many messages.")
-@click.option("--data", "data_only", is_flag=True, help="Print only the data of each message.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not tell what becomes of the connection.")
+@rendering_options
 @connection_options
 def listen(
-    url: str, channels: Sequence[str], count: int | None, *, data_only: bool, **options: Any
+    url: str, channels: Sequence[str], count: int | None, *, quiet: bool, **options: Any
 ) -> None:
     """Print the messages of channels, one JSON object a line.
+
+    \b
+    rx-cometd listen http://127.0.0.1:8080/cometd '/stock/**' --count 3
 
     CHANNEL may be a glob (quote it: '/stock/*', '/stock/**') or a service channel. Messages go
     to standard output, what becomes of the connection to standard error. It goes on until
@@ -41,28 +47,49 @@ def listen(
     A message that matches several of the channels is printed once. What comes faster than the
     reader takes it waits, 10,000 messages at most: beyond them the server is made to wait where
     that loses nothing (long-polling, or --ack), and elsewhere the command fails.
+    """  # noqa: D301 - click's mark for a paragraph to be left as it is
+    connection, rendering = Connection.of(options), Rendering.of(options)
+    client = connection.client(url)
+    check_channels(client, channels)
+    listening = _listen(client, channels, connection, rendering.renderer(), count, quiet=quiet)
+    run(listening, endless=count is None)
+
+
+def check_channels(client: Client, channels: Sequence[str]) -> None:
+    """See that the names can be those of channels, before anything is sent.
+
+    Raises:
+        click.BadParameter: One cannot.
     """
-    client = Connection(**options).client(url)
-    run(_print(client, channels, count, data_only=data_only))
+    try:
+        for channel in channels:
+            client.channel(channel)
+    except InvalidChannelError as error:
+        raise click.BadParameter(str(error), param_hint="CHANNEL") from error
 
 
-async def _print(
-    client: Client, channels: Sequence[str], count: int | None, *, data_only: bool
+async def _listen(
+    client: Client,
+    channels: Sequence[str],
+    connection: Connection,
+    render: Callable[[Any], str],
+    count: int | None,
+    *,
+    quiet: bool,
 ) -> None:
-    with report_states(client):
-        async with client:
+    with client.state_changes.subscribe((lambda _: None) if quiet else LinkReport()):
+        async with opened(client, connection):
             # In one turn of the loop, so in one payload. The pull view gives a message once
             # however many of the channels match it; a merge of observables would repeat it.
             await asyncio.gather(*map(client.subscribe, channels))
-            while count is None or count > 0:
-                lines = [await _line(client, data_only=data_only)]
-                room = _CHUNK if count is None else min(_CHUNK, count)
-                while client.has_pending_messages and len(lines) < room:
-                    lines.append(await _line(client, data_only=data_only))
-                await write_stdout("".join(lines))
-                count = None if count is None else count - len(lines)
+            await _print(client, render, count)
 
 
-async def _line(client: Client, *, data_only: bool) -> str:
-    message = await client.receive()
-    return json.dumps(message.get("data") if data_only else message, ensure_ascii=False) + "\n"
+async def _print(client: Client, render: Callable[[Any], str], count: int | None) -> None:
+    while count is None or count > 0:
+        lines = [render(await client.receive())]
+        room = _CHUNK if count is None else min(_CHUNK, count)
+        while client.has_pending_messages and len(lines) < room:
+            lines.append(render(await client.receive()))
+        await write_stdout("".join(lines))
+        count = None if count is None else count - len(lines)

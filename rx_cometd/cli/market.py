@@ -15,6 +15,9 @@ __all__ = ["COMPANIES", "Company", "Market"]
 
 #: Seconds between two looks at the clock; quotes of one such turn are published together.
 _TURN = 0.02
+#: Quotes of a company in one such turn, at most: what no machine can keep up with must not
+#: keep it from ending on time.
+_MAX_QUOTES = 25
 
 
 class Company(NamedTuple):
@@ -76,18 +79,23 @@ class Market:
             await self.trade(time.monotonic() - opened)
             await asyncio.sleep(_TURN)
 
-    async def trade(self, elapsed: float) -> None:
-        """Publish what is due since the last time.
+    async def trade(self, elapsed: float, limit: int = _MAX_QUOTES) -> None:
+        """Publish what is due since the last time; what is more than a machine can do is left out.
 
         Args:
             elapsed: Seconds since the opening.
+            limit: Quotes of each company, at most.
         """
         for company in COMPANIES:
-            while self._due[company] <= elapsed:
+            for _ in range(limit):
+                if self._due[company] > elapsed:
+                    break
                 # Exponential waits: quotes come as a Poisson process, in bunches and lulls.
                 self._due[company] += self._rng.expovariate(company.pace * self._speed)
                 quote = self._quote(company)
                 await self._server.publish(f"/stock/{company.symbol}", quote)
+            else:
+                self._due[company] = elapsed
 
     def _quote(self, company: Company) -> dict[str, Any]:
         change = self._rng.gauss(0.0, company.volatility)

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import threading
+from typing import Any
 
-__all__ = ["write_stdout"]
+__all__ = ["encodable", "to_json", "write_stdout"]
+
+
+def encodable(text: str) -> bool:
+    """Tell whether standard output can hold a text: not every locale is UTF-8."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def to_json(value: Any, *, indent: int | None = None) -> str:
+    """Give a value as JSON: as it reads best, or in ASCII where the output cannot hold that."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return text if encodable(text) else json.dumps(value, indent=indent)
 
 
 async def write_stdout(text: str) -> None:
@@ -19,7 +36,7 @@ async def write_stdout(text: str) -> None:
     asyncio and the lock of that buffer would.
 
     Args:
-        text: Whole lines.
+        text: Whole lines. What the encoding of the output cannot hold is escaped.
 
     Raises:
         BrokenPipeError: The reader is gone.
@@ -29,6 +46,7 @@ async def write_stdout(text: str) -> None:
     written: asyncio.Future[None] = loop.create_future()
     sys.stdout.flush()
     descriptor = sys.stdout.fileno()
+    encoded = text.encode(sys.stdout.encoding or "utf-8", "backslashreplace")
 
     def settle(error: OSError | None) -> None:
         if written.done():  # the waiter was cancelled
@@ -40,7 +58,7 @@ async def write_stdout(text: str) -> None:
 
     def write() -> None:
         error: OSError | None = None
-        rest = memoryview(text.encode())
+        rest = memoryview(encoded)
         try:
             while rest:
                 rest = rest[os.write(descriptor, rest) :]

@@ -1,70 +1,186 @@
-"""``rx-cometd publish``: one message, or one for each line of standard input."""
+"""``rx-cometd publish`` and ``call``: one message, or one for each line of a file."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from rx_cometd import Overflow
+from rx_cometd import InvalidChannelError, Overflow, TransportTimeoutError
 from rx_cometd import operators as cometd_ops
-from rx_cometd.cli.connection import Connection, connection_options, parse_json
+from rx_cometd.cli.connection import Connection, connection_options
+from rx_cometd.cli.link import opened
 from rx_cometd.cli.output import write_stdout
+from rx_cometd.cli.parameters import POSITIVE, read_json
+from rx_cometd.cli.rendering import Rendering, rendering_options
 from rx_cometd.cli.running import run
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from rx_cometd import Client
+    from rx_cometd import Client, Message
 
-__all__ = ["publish"]
+__all__ = ["call", "publish"]
 
 
-@click.command()
+@click.command(short_help="Publish messages on a channel.")
 @click.argument("url")
 @click.argument("channel")
 @click.argument("data", metavar="JSON")
-@click.option("--call", is_flag=True, help="Wait for the answer of a service, and print that.")
+@click.option("--call", is_flag=True, help="As the command call: wait for a service's answer.")
+@click.option("--rate", type=POSITIVE, help="Lines per second, at most.")
+@click.option("--text", is_flag=True, help="What is published is plain text, not JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not print the replies.")
+@rendering_options
 @connection_options
-def publish(url: str, channel: str, data: str, *, call: bool, **options: Any) -> None:
+def publish(
+    url: str,
+    channel: str,
+    data: str,
+    rate: float | None,
+    *,
+    call: bool,
+    text: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
     """Publish JSON on CHANNEL, and print the server's reply.
 
-    With - for JSON, every line of standard input is published, several at a time; replies are
-    printed in their order.
-    """
-    client = Connection(**options).client(url)
-    if data == "-":
+    \b
+    rx-cometd publish http://127.0.0.1:8080/cometd /news '{"text": "hi"}'
+
+    With - for JSON, every line of standard input is published, and with @FILE every line of that
+    file; several at a time, and the replies are printed in their order.
+    """  # noqa: D301 - click's mark for a paragraph to be left as it is
+    connection, rendering = Connection.of(options), Rendering.of(options)
+    client, render = connection.client(url), rendering.renderer()
+    _check_target(client, channel)
+    show = _silent if quiet else render
+    read = _plain if text else _read
+    if data == "-" or data.startswith("@"):
         if call:
-            raise click.UsageError("--call takes one message, not standard input")
-        run(_publish_lines(client, channel))
-    else:
-        run(_publish_one(client, channel, parse_json(data, "JSON"), call=call))
+            raise click.UsageError("--call takes one message, not standard input or a file")
+        lines = _lines(_open(data), read, rate)
+        run(_publish_lines(client, connection, channel, lines, show), endless=False)
+    run(_ask(client, connection, channel, read(data, "JSON"), show, call=call), endless=False)
 
 
-async def _publish_one(client: Client, channel: str, data: Any, *, call: bool) -> None:
-    async with client:
-        reply = await (client.call if call else client.publish)(channel, data)
-    await write_stdout(json.dumps(reply, ensure_ascii=False) + "\n")
+@click.command(short_help="Call a service, and print its answer.")
+@click.argument("url")
+@click.argument("channel")
+@click.argument("data", metavar="JSON", default="null")
+@click.option("--text", is_flag=True, help="What is sent is plain text, not JSON.")
+@rendering_options
+@connection_options
+def call(url: str, channel: str, data: str, *, text: bool, **options: Any) -> None:
+    """Send JSON to a service channel, and print the answer.
+
+    \b
+    rx-cometd call http://127.0.0.1:8080/cometd /service/echo '{"ping": 1}' --data
+
+    The answer is the message of that channel with the id of the request, as remoteCall of the
+    reference clients has it.
+    """  # noqa: D301 - click's mark for a paragraph to be left as it is
+    connection, rendering = Connection.of(options), Rendering.of(options)
+    client, render = connection.client(url), rendering.renderer()
+    _check_target(client, channel)
+    read = _plain if text else _read
+    run(_ask(client, connection, channel, read(data, "JSON"), render, call=True), endless=False)
 
 
-async def _publish_lines(client: Client, channel: str) -> None:
-    replies = cometd_ops.from_async_iterable(_stdin()).pipe(
+def _check_target(client: Client, channel: str) -> None:
+    try:
+        client.channel(channel)
+    except InvalidChannelError as error:
+        raise click.BadParameter(str(error), param_hint="CHANNEL") from error
+    if "*" in channel:
+        raise click.BadParameter(
+            f"invalid channel {channel!r}: a glob is listened to, not published on",
+            param_hint="CHANNEL",
+        )
+
+
+def _silent(_message: Message) -> str:
+    return ""
+
+
+def _plain(text: str, _name: str) -> str:
+    return text
+
+
+def _read(text: str, name: str) -> Any:
+    try:
+        return read_json(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=name) from error
+
+
+async def _ask(
+    client: Client,
+    connection: Connection,
+    channel: str,
+    data: Any,
+    show: Callable[[Any], str],
+    *,
+    call: bool,
+) -> None:
+    async with opened(client, connection):
+        if call:
+            asking: Awaitable[Message] = client.call(channel, data, timeout=connection.timeout)
+        else:
+            asking = client.publish(channel, data)
+        try:
+            async with asyncio.timeout(connection.timeout):
+                reply = await asking
+        except TimeoutError:
+            raise TransportTimeoutError(
+                f"no reply on {channel} within {connection.timeout:g} s"
+            ) from None
+    await write_stdout(show(reply))
+
+
+async def _publish_lines(
+    client: Client,
+    connection: Connection,
+    channel: str,
+    lines: AsyncIterator[Any],
+    show: Callable[[Any], str],
+) -> None:
+    replies = cometd_ops.from_async_iterable(lines).pipe(
         # No line is read while the buffers are full, so a file of any size will do.
         cometd_ops.publish_to(client, channel, max_in_flight=16, overflow=Overflow.SUSPEND),
         cometd_ops.to_async_iterable(overflow=Overflow.SUSPEND),
     )
-    async with client:
+    async with opened(client, connection):
         async for reply in replies:
-            await write_stdout(json.dumps(reply, ensure_ascii=False) + "\n")
+            await write_stdout(show(reply))
 
 
-async def _stdin() -> AsyncIterator[Any]:
+def _open(source: str) -> TextIO:
+    if source == "-":
+        return sys.stdin
+    try:
+        return Path(source[1:]).open(encoding="utf-8")
+    except OSError as error:
+        raise click.BadParameter(f"{source[1:]}: {error.strerror}", param_hint="JSON") from error
+
+
+async def _lines(
+    file: TextIO, read: Callable[[str, str], Any], rate: float | None
+) -> AsyncIterator[Any]:
+    """Give what the lines of a file hold, no faster than asked for."""
     number = 0
+    time = asyncio.get_running_loop().time
+    due = time()
     # Files, pipes and terminals alike can be read on a thread, and only there.
-    while line := await asyncio.to_thread(sys.stdin.readline):
+    while line := await asyncio.to_thread(file.readline):
         number += 1
-        if line.strip():
-            yield parse_json(line, f"line {number}")
+        if not line.strip():
+            continue
+        if rate is not None:
+            await asyncio.sleep(max(0.0, due - time()))
+            due = max(due, time()) + 1.0 / rate
+        yield read(line.rstrip("\r\n"), f"line {number}")

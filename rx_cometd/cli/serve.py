@@ -9,6 +9,8 @@ import click
 
 from rx_cometd import ConnectionType
 from rx_cometd.cli.market import Market
+from rx_cometd.cli.output import write_stdout
+from rx_cometd.cli.parameters import SECONDS
 from rx_cometd.cli.running import run
 from rx_cometd.testing import (
     BayeuxServer,
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["serve", "serve_until_stopped"]
 
 
-@click.command()
+@click.command(short_help="Run a server to try things with.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port",
@@ -34,16 +36,29 @@ __all__ = ["serve", "serve_until_stopped"]
     show_default=True,
     help="The port; 0 takes a free one.",
 )
-@click.option("--path", default="/cometd", show_default=True, help="The path of the endpoint.")
+@click.option(
+    "--path",
+    default="/cometd",
+    show_default=True,
+    callback=lambda _context, _parameter, value: _checked_path(value),
+    help="The path of the endpoint.",
+)
 @click.option(
     "--transport",
     multiple=True,
     type=click.Choice([kind.value for kind in ConnectionType]),
     help="What it speaks; default: both.",
 )
-@click.option("--timeout", default=30.0, show_default=True, help="Seconds that it holds connects.")
+@click.option(
+    "--timeout",
+    type=SECONDS,
+    default=30.0,
+    show_default=True,
+    help="Seconds that it holds connects.",
+)
 @click.option(
     "--max-interval",
+    type=SECONDS,
     default=10.0,
     show_default=True,
     help="Seconds that a session lives without a connect.",
@@ -62,9 +77,12 @@ def serve(
 ) -> None:
     """Run a Bayeux server until Ctrl-C: for trying things, not for production.
 
+    \b
+    rx-cometd serve --ticker
+
     Everybody may subscribe and publish. What is published on /service/echo comes back to its
     sender. The server's address is printed on standard output.
-    """
+    """  # noqa: D301 - click's mark for a paragraph to be left as it is
     chosen = cast("ServerOptions", {**options, "max_received": 0})
     if transport:
         chosen["connection_types"] = [ConnectionType(name) for name in transport]
@@ -72,6 +90,12 @@ def serve(
         kind = SalesforceAuthentication if options["salesforce"] else BearerAuthentication
         chosen["authentication"] = kind(*token)
     run(serve_until_stopped(BayeuxServer(host, port, **chosen), ticker=ticker))
+
+
+def _checked_path(path: str) -> str:
+    if not path.startswith("/") or set(path) & set("?#{}") or not path.isprintable():
+        raise click.BadParameter(f"{path!r} is no path such as /cometd")
+    return path
 
 
 async def serve_until_stopped(server: BayeuxServer, *, ticker: bool) -> None:
@@ -82,7 +106,7 @@ async def serve_until_stopped(server: BayeuxServer, *, ticker: bool) -> None:
         return request.data
 
     async with server:
-        click.echo(server.url)
+        await write_stdout(f"{server.url}\n")
         if ticker:
             await Market(server).run()
         else:

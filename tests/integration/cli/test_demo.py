@@ -61,7 +61,39 @@ async def test_ctrl_c_ends_it_in_order() -> None:
 @pytest.mark.parametrize("option", ["--seconds", "--speed"])
 async def test_wrong_usage(option: str, invoke: Invocation) -> None:
     assert (await invoke("demo", option, "0")).code == 2
+    assert (await invoke("demo", option, "nan")).code == 2
+    assert (await invoke("demo", option, "inf")).code == 2
     assert (await invoke("demo", "--cut", "-1")).code == 2
+
+
+async def test_it_ends_on_time_however_fast_the_market(invoke: Invocation) -> None:
+    began = asyncio.get_running_loop().time()
+    assert (await invoke("demo", "--seconds", "1", "--speed", "1000")).code == 0
+    assert asyncio.get_running_loop().time() - began < 5
+
+
+async def test_a_reader_that_goes_ends_it_quietly() -> None:
+    async with spawned("demo", "--seconds", "20") as process:
+        await line_from(process.stdout, lambda line: "ACME" in line)
+        assert process.stdout is not None
+        process.stdout._transport.close()  # type: ignore[attr-defined]
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert process.stderr is not None
+        assert await process.stderr.read() == b""
+
+
+async def test_output_that_is_not_utf_8_gets_ascii() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(*COMMAND, "demo", "--seconds", "1.2"),
+        cwd=ROOT,
+        env={**ENVIRONMENT, "PYTHONIOENCODING": "ascii"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert (process.returncode, err) == (0, b"")
+    assert re.search(rb"ACME .*/s  [_.\-=+*%#]+\n", out)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
@@ -78,7 +110,8 @@ async def test_on_a_terminal_it_draws_a_table_in_place() -> None:
     os.close(theirs)
     screen = await asyncio.to_thread(read_all, ours)
     assert await process.wait() == 0
-    assert "\x1b[1A" in screen  # up, to draw over what was drawn
+    assert re.search(r"\x1b\[\d+A", screen)  # up, to draw over what was drawn
+    assert "\x1b[2K" not in screen  # and nothing is erased: that flickers
     for text in ("Transport", "websocket", "long-polling", "connected", "Symbol", "ACME", "WAYN"):
         assert text in screen
     assert "the server cuts all connections" in screen

@@ -12,7 +12,7 @@ from rx_cometd import Client, ConnectionType, ServerError
 from rx_cometd.cli.serve import serve_until_stopped
 from rx_cometd.extensions import bearer_auth
 from rx_cometd.testing import BayeuxServer
-from tests.integration.cli.commands import line_from, spawned
+from tests.integration.cli.commands import COMMAND, ENVIRONMENT, ROOT, line_from, spawned
 
 if TYPE_CHECKING:
     from tests.integration.cli.commands import Invocation
@@ -58,7 +58,7 @@ async def test_the_ways_of_salesforce() -> None:
             await client.subscribe("/event/Order__e")
 
 
-async def test_the_ticker_ticks(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_ticker_ticks(capfd: pytest.CaptureFixture[str]) -> None:
     server = BayeuxServer()
     serving = asyncio.create_task(serve_until_stopped(server, ticker=True))
     while not server.running:  # noqa: ASYNC110 - starting is nobody's event
@@ -68,7 +68,7 @@ async def test_the_ticker_ticks(capsys: pytest.CaptureFixture[str]) -> None:
         message = await client.receive()
         assert message["channel"] == f"/stock/{message['data']['symbol']}"
         assert await client.call("/service/echo", 1)
-    assert capsys.readouterr().out == f"{server.url}\n"
+    assert capfd.readouterr().out == f"{server.url}\n"
     serving.cancel()
     with suppress(asyncio.CancelledError):
         await serving
@@ -87,3 +87,27 @@ async def test_a_port_that_is_taken(invoke: Invocation) -> None:
 
 async def test_a_port_that_is_none(invoke: Invocation) -> None:
     assert (await invoke("serve", "--port", "65536")).code == 2
+
+
+@pytest.mark.parametrize("path", ["cometd", "/a?b", "/{a}", ""])
+async def test_a_path_that_is_none(path: str, invoke: Invocation) -> None:
+    outcome = await invoke("serve", "--path", path)
+    assert outcome.code == 2
+    assert "is no path such as /cometd" in outcome.err
+
+
+async def test_a_closed_standard_output_is_none_to_write_to() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, "serve", "--port", "0"),
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdin=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    reading = asyncio.create_task(process.stderr.read())
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(process.wait(), 1.5)
+    process.terminate()
+    assert await asyncio.wait_for(process.wait(), 10) in {0, -signal.SIGTERM}
+    assert await reading == b""

@@ -4,9 +4,11 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from rx_cometd import ClientState, ConnectionType, StateChange
-from rx_cometd.cli.board import LiveBoard, PlainBoard, describe, sparkline
+from rx_cometd.cli.board import LiveBoard, PlainBoard, bars_for, describe, sparkline
+from rx_cometd.cli.frame import Frame
 from rx_cometd.cli.quotes import Lane, Link, Quote, Row
 
 WS, LP = ConnectionType
@@ -21,8 +23,14 @@ def connected(via: ConnectionType, *, resumed: bool = False) -> Link:
     return Link(via, StateChange(ClientState.CONNECTED, "abc", via, resumed=resumed))
 
 
-def console() -> Console:
-    return Console(file=io.StringIO(), force_terminal=True, width=80, height=24, color_system=None)
+def console(width: int = 80) -> Console:
+    file = io.StringIO()
+    return Console(file=file, force_terminal=True, width=width, height=24, color_system=None)
+
+
+def shown(board: LiveBoard, console: Console) -> list[str]:
+    rendered = console.render_lines(board.render(), pad=False)
+    return ["".join(segment.text for segment in line) for line in rendered]
 
 
 def text_of(console: Console) -> str:
@@ -55,7 +63,7 @@ def test_the_table_shows_the_latest_of_each_symbol_in_order() -> None:
         board.draw()
         board.update(row.after(quote(3, 98.0)))
         board.draw()
-    last = text_of(screen).rpartition("the title")[2].splitlines()
+        last = shown(board, screen)
     (acme,) = [line for line in last if "ACME" in line]
     assert acme.split()[:3] == ["ACME", "98.00", "-2.00%"]
     (wayn,) = [line for line in last if "WAYN" in line]
@@ -76,9 +84,9 @@ def test_the_table_shows_each_transport() -> None:
                 lane = lane.after(quote(number, 1.0, via=via))
             board.update(lane)
         board.draw()
-    text = text_of(screen)
+        lines = shown(board, screen)
     for name in ("websocket", "long-polling"):
-        (line,) = [x for x in text.rpartition("the title")[2].splitlines() if x.startswith(name)]
+        (line,) = [x for x in lines if x.startswith(name)]
         words = line.split()
         assert words[1:3] == ["connected", "3"]
         assert words[4:] == ["2.0", "ms", "2", "1"]
@@ -98,6 +106,69 @@ def test_a_full_table_fits_a_small_terminal() -> None:
     text = text_of(screen)
     assert "note 19" in text
     assert "note 14" not in text
+
+
+@pytest.mark.parametrize(
+    ("width", "missing"),
+    [
+        (80, set[str]()),
+        (69, set[str]()),
+        (68, {"Delay"}),
+        (60, {"Delay", "Trend"}),
+        (45, {"Delay", "Trend", "State"}),
+    ],
+)
+def test_a_narrow_terminal_has_fewer_columns_and_no_number_is_cut(
+    width: int, missing: set[str]
+) -> None:
+    screen = console(width)
+    with LiveBoard(screen, "t") as board:
+        board.update(connected(LP))
+        lane = Lane()
+        for number in range(3):
+            lane = lane.after(quote(number, 1.0, via=LP))
+        lane.received = 12_345
+        board.update(lane)
+        board.update(Row().after(quote(1, 12345.67, symbol="LONGNAME")))
+        text = "\n".join(shown(board, screen))
+    for heading in ("Transport", "Quotes", "Lost", "Repeated", "Symbol", "Last", "Change"):
+        assert heading in text
+    for heading in ("Delay", "State", "Trend"):
+        assert (heading in text) == (heading not in missing), heading
+    for number in ("12,345", "12345.67", "+12245.67%"):
+        assert number in text
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_what_did_not_change_is_not_drawn_again() -> None:
+    screen = console()
+    frame = Frame(screen)
+    frame.draw(Text("one\ntwo\nthree"))
+    frame.draw(Text("one\n2\nthree"))
+    first, _, second = text_of(screen).partition("\x1b[3A")
+    assert [line.rstrip() for line in first.splitlines()] == ["one", "two", "three", ""]
+    assert second == "\n2" + " " * 79 + "\n\n"
+    assert "\x1b[2K" not in text_of(screen)
+
+
+def test_a_terminal_that_was_resized_is_drawn_anew() -> None:
+    screen = console()
+    frame = Frame(screen)
+    frame.draw(Text("one\ntwo"))
+    screen.width = 40
+    frame.draw(Text("one\ntwo"))
+    assert text_of(screen).count("one") == 2
+    assert "\x1b[2J" in text_of(screen)
+
+
+def test_bars_are_ascii_where_the_output_is() -> None:
+    ascii_ = Console(file=io.TextIOWrapper(io.BytesIO(), "ascii"), width=80)
+    board = PlainBoard(ascii_, "title")
+    row = Row().after(quote(1, 101.0))
+    board.update(row)
+    board.draw()
+    assert sparkline([1.0, 2.0], bars_for(ascii_)) == "_#"
+    assert bars_for(console()) != bars_for(ascii_)
 
 
 def test_lines_are_printed_of_what_changed_since() -> None:

@@ -37,7 +37,7 @@ async def test_prices_move_but_not_far_and_the_speed_can_be_set(
     async with Client(bayeux_server.url, max_pending_count=0) as client:
         await client.subscribe("/stock/ACME")
         market = Market(bayeux_server, speed=10.0, rng=random.Random(7))
-        await market.trade(1.0)
+        await market.trade(1.0, limit=1000)
         await bayeux_server.publish("/stock/ACME", None)
         prices: list[float] = []
         while (data := (await client.receive())["data"]) is not None:

@@ -1,0 +1,96 @@
+"""The link of a command: opened in time, its changes told, sought again or not."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, cast
+
+from rich.console import Console
+from rich.text import Text
+
+from rx_cometd import ClientState, StateChange, TransportConnectionClosed, TransportTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from rx_cometd import Client, ConnectionType
+    from rx_cometd.cli.connection import Connection
+
+__all__ = ["LinkReport", "describe_change", "opened"]
+
+
+@asynccontextmanager
+async def opened(client: Client, connection: Connection) -> AsyncGenerator[Client]:
+    """Open a client for a block, and close it behind it.
+
+    Raises:
+        TransportTimeoutError: It was not connected within ``--timeout``.
+        TransportConnectionClosed: The link was lost, and ``--no-reconnect`` forbids to seek it.
+    """
+    last: StateChange | None = None
+    was_up = False
+    # Expires at once when the link is lost and not to be sought again.
+    limit = asyncio.timeout(connection.timeout)
+
+    def watch(change: StateChange) -> None:
+        nonlocal last, was_up
+        if change.error is not None:
+            last = change
+        lost = change.state in (ClientState.UNCONNECTED, ClientState.REHANDSHAKING)
+        if change.state is ClientState.CONNECTED:
+            was_up = True
+        elif lost and was_up and not connection.reconnect:
+            limit.reschedule(asyncio.get_running_loop().time())
+
+    with client.state_changes.subscribe(watch):
+        try:
+            async with limit:
+                try:
+                    await client.open()
+                    limit.reschedule(None)
+                    yield client
+                finally:
+                    await client.close()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            cause = None if last is None else last.error
+            if was_up:
+                error = TransportConnectionClosed("the link was lost, and --no-reconnect was given")
+                raise error from cause
+            raise TransportTimeoutError(f"no link for {connection.timeout:g} s") from cause
+
+
+class LinkReport:
+    """Tells standard error what becomes of the connection, as it happens.
+
+    Attempts that fail as the one before did are not told again.
+    """
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._told: str | None = None
+
+    def __call__(self, change: StateChange) -> None:
+        """Take in a change of the state."""
+        told = describe_change(change)
+        if told is not None and told[0] != self._told:
+            self._told = told[0]
+            self._console.print(Text(told[0], style=told[1]))
+
+
+def describe_change(change: StateChange) -> tuple[str, str] | None:
+    """Give what to say of a change, and its style; ``None`` for steps that need no words."""
+    reason = "" if change.error is None else f": {change.error}"
+    match change.state:
+        case ClientState.CONNECTED:
+            kind = cast("ConnectionType", change.connection_type).value
+            session = "the same session" if change.resumed else "session"
+            return f"connected over {kind}, {session} {change.client_id}", "green"
+        case ClientState.UNCONNECTED:
+            return f"link lost, seeking it{reason}", "yellow"
+        case ClientState.REHANDSHAKING:
+            return f"seeking a new session{reason}", "yellow"
+        case _:  # the end of it is the command's to tell
+            return None

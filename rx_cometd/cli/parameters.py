@@ -1,0 +1,84 @@
+"""The types of parameters that several commands have."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import click
+
+__all__ = ["POSITIVE", "SECONDS", "Number", "json_object", "read_json"]
+
+
+class Number(click.FloatRange):
+    """A number within a range; unlike click's, neither ``nan`` nor infinite."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read the number.
+
+        Raises:
+            click.BadParameter: It is none, or out of the range.
+        """
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+#: Zero or more.
+SECONDS = Number(min=0)
+#: More than zero.
+POSITIVE = Number(min=0, min_open=True)
+
+
+def json_object(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
+    """Read an option that is a JSON object; a callback of click's.
+
+    Raises:
+        click.BadParameter: It is none.
+    """
+    if value is None:
+        return None
+    try:
+        read = read_json(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    if not isinstance(read, dict):
+        raise click.BadParameter(f"{value} is not a JSON object, such as '{{\"name\": 1}}'")
+    return read
+
+
+def read_json(text: str) -> Any:
+    """Read JSON as its standard has it.
+
+    >>> read_json("NaN")
+    Traceback (most recent call last):
+        ...
+    ValueError: no JSON: NaN is not a number of JSON's
+
+    Raises:
+        ValueError: It is none; the text says what usually went wrong.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    except _NotFiniteError as error:
+        raise ValueError(f"no JSON: {error} is not a number of JSON's") from None
+    except ValueError as error:
+        hint = "; quote strings twice, as in '\"text\"'" if text.strip().isalnum() else ""
+        raise ValueError(f"no JSON: {error}{hint}") from error
+
+
+class _NotFiniteError(ValueError):
+    """A number that JSON cannot hold."""
+
+
+def _refuse(text: str) -> float:
+    raise _NotFiniteError(text)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse(text)
