@@ -111,6 +111,12 @@ def _since(_context: click.Context, _parameter: click.Parameter, value: str | No
         raise click.BadParameter("a replay id is a number, or 'new', or 'all'") from None
 
 
+def _or_for_ever(
+    _context: click.Context, _parameter: click.Parameter, seconds: float
+) -> float | None:
+    return seconds or None
+
+
 _OPTIONS = (
     click.option(
         "--auth",
@@ -127,7 +133,10 @@ _OPTIONS = (
         help="A header of every request. May be repeated.",
     ),
     click.option(
-        "--ext", callback=json_object, metavar="JSON", help="The ext of the handshake, a JSON object."
+        "--ext",
+        callback=json_object,
+        metavar="JSON",
+        help="The ext of the handshake, an object.",
     ),
     click.option(
         "--transport",
@@ -141,7 +150,7 @@ _OPTIONS = (
         type=SECONDS,
         default=10.0,
         show_default=True,
-        callback=lambda _context, _parameter, value: value or None,
+        callback=_or_for_ever,
         help="Seconds that the server may take: to connect, and to reply; 0: for ever.",
     ),
     click.option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rx_cometd.cli.output import to_json
 
@@ -44,12 +44,13 @@ def parse_path(path: str) -> Callable[[Any], Any]:
 def field(value: Any, steps: Sequence[str | int]) -> Any:
     """Take a part out of a value, step by step; ``None`` where there is none."""
     for step in steps:
-        if isinstance(value, dict) and isinstance(step, str):
-            value = value.get(step)
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-            value = value[step]
-        else:
-            return None
+        match value, step:
+            case dict(), str():
+                value = cast("dict[str, Any]", value).get(step)
+            case list(), int() if step < len(items := cast("list[Any]", value)):
+                value = items[step]
+            case _:
+                return None
     return value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -48,7 +48,7 @@ def json_object(_context: click.Context, _parameter: click.Parameter, value: str
         raise click.BadParameter(str(error)) from error
     if not isinstance(read, dict):
         raise click.BadParameter(f"{value} is not a JSON object, such as '{{\"name\": 1}}'")
-    return read
+    return cast("dict[str, Any]", read)
 
 
 def read_json(text: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -172,15 +173,15 @@ async def _lines(
     file: TextIO, read: Callable[[str, str], Any], rate: float | None
 ) -> AsyncIterator[Any]:
     """Give what the lines of a file hold, no faster than asked for."""
-    number = 0
     time = asyncio.get_running_loop().time
-    due = time()
-    # Files, pipes and terminals alike can be read on a thread, and only there.
-    while line := await asyncio.to_thread(file.readline):
-        number += 1
-        if not line.strip():
-            continue
-        if rate is not None:
-            await asyncio.sleep(max(0.0, due - time()))
-            due = max(due, time()) + 1.0 / rate
-        yield read(line.rstrip("\r\n"), f"line {number}")
+    number, due = 0, time()
+    with nullcontext(file) if file is sys.stdin else file:
+        # Files, pipes and terminals alike can be read on a thread, and only there.
+        while line := await asyncio.to_thread(file.readline):
+            number += 1
+            if not line.strip():
+                continue
+            if rate is not None:
+                await asyncio.sleep(max(0.0, due - time()))
+                due = max(due, time()) + 1.0 / rate
+            yield read(line.rstrip("\r\n"), f"line {number}")

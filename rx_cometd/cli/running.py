@@ -105,12 +105,10 @@ def error_line(error: BaseException) -> str:
     'network: no link for 5 s; check the URL, or give it longer with --timeout'
     """
     text = str(error) or type(error).__name__
-    cause: BaseException | None = error.__cause__
-    while cause is not None:
+    cause = error.__cause__
+    if cause is not None:
         told = str(cause) or type(cause).__name__
-        if told not in text:
-            text += f"; last: {told}"
-        cause = cause.__cause__
+        text += "" if told in text else f"; last: {told}"
     advice = _advice(error, text)
     return " ".join(f"{_kind(error)}{text}{'; ' if advice else ''}{advice}".split())
 
@@ -133,6 +131,7 @@ _ADVICE: tuple[tuple[type[BaseException], str, str], ...] = (
     (TransportError, "404", "check the path of the URL"),
     (ClientError, "404", "check the path of the URL"),
     (TransportTimeoutError, "no link", "check the URL, or give it longer with --timeout"),
+    (TransportTimeoutError, "no reply", "is there such a service? Or give it longer: --timeout"),
     (TransportConnectionClosed, "--no-reconnect", "run it again, or leave that option out"),
 )
 

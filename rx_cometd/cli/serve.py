@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 __all__ = ["serve", "serve_until_stopped"]
 
 
+def _checked_path(_context: click.Context, _parameter: click.Parameter, path: str) -> str:
+    if not path.startswith("/") or set(path) & set("?#{}") or not path.isprintable():
+        raise click.BadParameter(f"{path!r} is no path such as /cometd")
+    return path
+
+
 @click.command(short_help="Run a server to try things with.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
@@ -40,7 +46,7 @@ __all__ = ["serve", "serve_until_stopped"]
     "--path",
     default="/cometd",
     show_default=True,
-    callback=lambda _context, _parameter, value: _checked_path(value),
+    callback=_checked_path,
     help="The path of the endpoint.",
 )
 @click.option(
@@ -90,12 +96,6 @@ def serve(
         kind = SalesforceAuthentication if options["salesforce"] else BearerAuthentication
         chosen["authentication"] = kind(*token)
     run(serve_until_stopped(BayeuxServer(host, port, **chosen), ticker=ticker))
-
-
-def _checked_path(path: str) -> str:
-    if not path.startswith("/") or set(path) & set("?#{}") or not path.isprintable():
-        raise click.BadParameter(f"{path!r} is no path such as /cometd")
-    return path
 
 
 async def serve_until_stopped(server: BayeuxServer, *, ticker: bool) -> None:

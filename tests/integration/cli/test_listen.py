@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import socket
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from tests.integration.cli.commands import Invocation, Outcome, line_from, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+    from pathlib import Path
 
 
 async def listened(
@@ -97,6 +99,137 @@ async def test_a_refused_subscription_ends_it(
     assert "403" in outcome.err
 
 
+async def test_a_path_that_is_none_of_the_servers(
+    invoke: Invocation, bayeux_server: BayeuxServer
+) -> None:
+    outcome = await invoke("listen", bayeux_server.url.replace("/cometd", "/nope"), "/a")
+    assert outcome.code == 3
+    last = outcome.err.splitlines()[-1]
+    assert last.startswith("rx-cometd: network: ")
+    assert "HTTP 404" in last
+    assert last.endswith("check the path of the URL")
+
+
+async def test_a_link_that_is_sought_for_ever_is_told_of_once(invoke: Invocation) -> None:
+    with socket.socket() as bound:  # taken, and nobody listens
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}/cometd"
+        outcome = await invoke("listen", url, "/a", "--timeout", "2.5")
+    assert outcome.code == 3
+    first, last = outcome.err.splitlines()
+    assert first.startswith("seeking a new session: Cannot connect to host")
+    assert last.startswith("rx-cometd: network: no link for 2.5 s; last: Cannot connect to host")
+
+
+async def test_an_outage_longer_than_the_timeout_is_survived(
+    invoke: Invocation, bayeux_server: BayeuxServer
+) -> None:
+    listening = asyncio.ensure_future(
+        invoke("listen", bayeux_server.url, "/a", "--data", "-n", "1", "--timeout", "0.5")
+    )
+    await bayeux_server.until(lambda: bayeux_server.subscribers("/a"))
+    bayeux_server.faults.respond_with(503, count=3)
+    bayeux_server.faults.drop_link()
+    await asyncio.sleep(1.0)  # the outage: longer than the timeout
+    await bayeux_server.until(lambda: bayeux_server.subscribers("/a"), timeout=20)
+    while not listening.done():
+        await bayeux_server.publish("/a", "later")
+        await asyncio.sleep(0.1)
+    assert (await listening).code == 0
+
+
+async def test_no_reconnect(invoke: Invocation, bayeux_server: BayeuxServer) -> None:
+    listening = asyncio.ensure_future(
+        invoke("listen", bayeux_server.url, "/a", "--no-reconnect", "-q")
+    )
+    await bayeux_server.until(lambda: bayeux_server.subscribers("/a"))
+    bayeux_server.faults.drop_link()
+    outcome = await listening
+    assert outcome.code == 3
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("rx-cometd: network: the link was lost, and --no-reconnect was given")
+
+
+MESSAGE = {"price": 1.5, "name": "ü", "legs": [{"x": 1}]}
+
+
+@pytest.mark.parametrize(
+    ("options", "printed"),
+    [
+        (["--data"], '{"price": 1.5, "name": "ü", "legs": [{"x": 1}]}\n'),
+        (["--field", "data.price"], "1.5\n"),
+        (["--json-path", "$.data.legs[0].x", "--field", "data.name"], '1\t"ü"\n'),
+        (["--field", "data.name", "--raw"], "ü\n"),
+        (["--field", "data.none"], "null\n"),
+        (["--format", r"{channel:<4}|{data.price:.2f}\t{data.name}"], "/a  |1.50\tü\n"),
+        (["--field", "data.legs", "--pretty"], '[\n  {\n    "x": 1\n  }\n]\n'),
+    ],
+)
+async def test_what_is_printed_is_chosen(
+    options: list[str], printed: str, invoke: Invocation, bayeux_server: BayeuxServer
+) -> None:
+    listening = invoke("listen", bayeux_server.url, "/a", "-n", "1", *options)
+    outcome = await listened(bayeux_server, listening, {"/a": [MESSAGE]})
+    assert outcome.out == printed
+
+
+async def test_timestamps(invoke: Invocation, bayeux_server: BayeuxServer) -> None:
+    listening = invoke("listen", bayeux_server.url, "/a", "-n", "1", "--raw", "--timestamps")
+    outcome = await listened(bayeux_server, listening, {"/a": ["text"]})
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z text\n", outcome.out)
+
+
+@pytest.mark.parametrize("kind", ["token", "file", "command", "environment"])
+async def test_tokens(
+    kind: str, invoke: Invocation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("t0ken\n", encoding="utf-8")
+    source = {"token": "t0ken", "file": f"@{file}", "command": f"cmd:cat '{file}'"}.get(kind)
+    monkeypatch.setenv("RX_COMETD_AUTH", "t0ken" if source is None else "other")
+    auth = [] if source is None else ["--auth", source]
+    async with BayeuxServer(authentication=BearerAuthentication("t0ken")) as server:
+        listening = invoke("listen", server.url, "/a", "-n", "1", "--data", *auth)
+        assert lines_of(await listened(server, listening, {"/a": [1]})) == [1]
+
+
+@pytest.mark.parametrize("source", ["@/nowhere", "cmd:false"])
+async def test_a_token_that_is_not_to_be_had(
+    source: str, invoke: Invocation, bayeux_server: BayeuxServer
+) -> None:
+    outcome = await invoke(
+        "listen", bayeux_server.url, "/a", "--auth", source, "--timeout", "1", "-q"
+    )
+    assert outcome.code in {1, 3}
+    assert f"no token from --auth {source[:4]}" in outcome.err.replace("'", "")
+
+
+@pytest.mark.parametrize(("since", "first"), [("all", 0), ("1", 1)])
+async def test_events_since(since: str, first: int, invoke: Invocation) -> None:
+    async with BayeuxServer(salesforce=True) as server:
+        for number in range(3):
+            await server.publish("/event/Order__e", {"number": number})
+        outcome = await invoke(
+            *("listen", server.url, "/event/Order__e", "--salesforce", "--since", since),
+            *("-n", str(3 - first), "--field", "data.event.replayId"),
+        )
+        assert outcome.code == 0
+        assert lines_of(outcome) == [1, 3, 4][first:]  # this server leaves gaps, as Salesforce does
+        assert "connected over long-polling" in outcome.err
+
+
+async def test_a_certificate_authority_of_ones_own(
+    invoke: Invocation, bayeux_server: BayeuxServer, tmp_path: Path
+) -> None:
+    outcome = await invoke("listen", bayeux_server.url, "/a", "--cacert", str(tmp_path / "none"))
+    assert outcome.code == 2
+    file = tmp_path / "ca.pem"
+    file.write_text("nonsense", encoding="utf-8")
+    outcome = await invoke("listen", bayeux_server.url, "/a", "--cacert", str(file))
+    assert outcome.code == 2
+    assert "holds no certificate in PEM form" in outcome.err
+
+
 async def test_no_server(invoke: Invocation) -> None:
     with socket.socket() as bound:  # taken, and nobody listens
         bound.bind(("127.0.0.1", 0))
@@ -116,6 +249,12 @@ async def test_no_server(invoke: Invocation) -> None:
         (["http://127.0.0.1:1/cometd", "/a", "--header", "secret"], "Name: value"),
         (["http://127.0.0.1:1/cometd", "/a", "--header", ": secret"], "Name: value"),
         (["http://127.0.0.1:1/cometd", "/a", "--ext", "{"], "--ext"),
+        (["http://127.0.0.1:1/cometd", "/a", "--ext", "[1]"], "is not a JSON object"),
+        (["http://127.0.0.1:1/cometd", "/a", "--timeout", "nan"], "finite"),
+        (["http://127.0.0.1:1/cometd", "/a", "--since", "x"], "a replay id is"),
+        (["http://127.0.0.1:1/cometd", "/a", "--field", "a["], "no path"),
+        (["http://127.0.0.1:1/cometd", "/a", "--format", "{"], "--format"),
+        (["http://127.0.0.1:1/cometd", "/a", "--format", "x", "--raw"], "leave the others out"),
     ],
 )
 async def test_wrong_usage(arguments: list[str], text: str, invoke: Invocation) -> None:
@@ -125,10 +264,9 @@ async def test_wrong_usage(arguments: list[str], text: str, invoke: Invocation) 
     assert "secret" not in outcome.err
 
 
-async def test_an_impossible_channel_is_wrong_usage(
-    invoke: Invocation, bayeux_server: BayeuxServer
-) -> None:
-    outcome = await invoke("listen", bayeux_server.url, "news")
+async def test_an_impossible_channel_is_wrong_usage(invoke: Invocation) -> None:
+    # Told before anything is sent: there is no server at all.
+    outcome = await invoke("listen", "http://127.0.0.1:1/cometd", "/a", "news")
     assert outcome.code == 2
     assert "invalid channel 'news'" in outcome.err
 

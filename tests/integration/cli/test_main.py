@@ -1,17 +1,29 @@
 from __future__ import annotations
 
+import asyncio
+import shlex
+import shutil
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
 import rx_cometd
 from rx_cometd import cli
-from tests.integration.cli.commands import COMMAND, ENVIRONMENT
+from rx_cometd.cli.app import app
+from rx_cometd.testing import BayeuxServer, ServiceRequest
+from tests.integration.cli.commands import COMMAND, ENVIRONMENT, line_from, spawned
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.integration.cli.commands import Invocation
+
+
+COMMANDS = tuple(app.commands)
 
 
 def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
@@ -26,7 +38,7 @@ def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == f"rx-cometd, version {rx_cometd.__version__}\n"
 
 
-@pytest.mark.parametrize("name", ["demo", "listen", "publish", "serve"])
+@pytest.mark.parametrize("name", COMMANDS)
 async def test_every_command_explains_itself(invoke: Invocation, name: str) -> None:
     outcome = await invoke(name, "--help")
     assert outcome.code == 0
@@ -38,7 +50,8 @@ async def test_the_commands_are_listed(invoke: Invocation) -> None:
     assert outcome.code == 0
     assert "\n  See it work:          rx-cometd demo\n" in outcome.out
     assert "\n    2  wrong usage\n" in outcome.out
-    for name in ("demo", "listen", "publish", "serve"):
+    assert "..." not in outcome.out.partition("Commands:")[2]  # no summary is cut
+    for name in COMMANDS:
         assert f"\n  {name} " in outcome.out
 
 
@@ -71,3 +84,103 @@ def test_it_runs_as_a_program() -> None:
         [*COMMAND, "--version"], env=ENVIRONMENT, capture_output=True, text=True, check=True
     )
     assert rx_cometd.__version__ in outcome.stdout
+
+
+def test_the_package_runs_as_a_module() -> None:
+    outcome = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "rx_cometd", "--version"],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert outcome.stdout == f"rx-cometd, version {rx_cometd.__version__}\n"
+
+
+def test_an_interrupt_during_the_start_is_quiet() -> None:
+    # Interrupted by itself where it imports its commands: that is when it is least prepared.
+    code = (
+        "import sys, os, signal\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'click': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from rx_cometd.cli import main; main()\n"
+    )
+    outcome = subprocess.run(
+        [sys.executable, "-c", code, "demo"], env=ENVIRONMENT, capture_output=True, check=False
+    )
+    assert outcome.returncode == -signal.SIGINT
+    assert outcome.stderr == b""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+async def test_completion_scripts(shell: str, invoke: Invocation) -> None:
+    outcome = await invoke("completion", shell)
+    assert outcome.code == 0
+    assert f"_RX_COMETD_COMPLETE={shell}_complete" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("rx-cometd lis", {"listen"}),
+        ("rx-cometd completion ", {"bash", "zsh", "fish"}),
+        ("rx-cometd listen --transport l", {"long-polling"}),
+        ("rx-cometd publish --re", {"--reconnect"}),
+    ],
+)
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+def test_bash_completes(line: str, completed: set[str], tmp_path: Path) -> None:
+    program = tmp_path / "rx-cometd"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(COMMAND)} "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    words = line.split(" ")
+    script = f"""
+        eval "$(rx-cometd completion bash)" || exit 1
+        complete -p rx-cometd >/dev/null || exit 2
+        COMP_WORDS=({shlex.join(words)}); COMP_CWORD={len(words) - 1}
+        _rx_cometd_completion rx-cometd
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    outcome = subprocess.run(
+        ["bash", "-c", script],
+        env={**ENVIRONMENT, "PATH": f"{tmp_path}:{ENVIRONMENT['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(outcome.stdout.split()) == completed
+
+
+def example_of(name: str) -> str:
+    """Give the example of a command's help: its indented line."""
+    context = click.Context(app.commands[name], info_name=f"rx-cometd {name}")
+    lines = app.commands[name].get_help(context).splitlines()
+    (example,) = [line.strip() for line in lines if line.startswith(f"  rx-cometd {name}")]
+    return example
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"completion", "relay"}))
+async def test_the_example_of_each_help_works_when_pasted(name: str) -> None:
+    async with BayeuxServer() as server:
+
+        @server.service("/service/echo")
+        def echo(request: ServiceRequest) -> object:
+            return request.data
+
+        pasted = example_of(name).replace("http://127.0.0.1:8080/cometd", server.url)
+        arguments = shlex.split(pasted)[1:]
+        if name == "serve":
+            arguments += ["--port", "0"]
+        async with spawned(*arguments) as process, asyncio.timeout(30):
+            if name in {"serve", "demo"}:
+                await line_from(process.stdout, lambda line: "http" in line)
+                process.send_signal(signal.SIGINT)
+            while name == "listen" and process.returncode is None:
+                await server.publish("/stock/ACME", {"price": 1})
+                await asyncio.sleep(0.05)  # it ends after three
+            assert await process.wait() == 0
+            assert process.stderr is not None
+            assert b"rx-cometd:" not in await process.stderr.read()

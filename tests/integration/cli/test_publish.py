@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.integration.cli.commands import spawned
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rx_cometd.testing import BayeuxServer, ServiceRequest
     from tests.integration.cli.commands import Invocation
 
@@ -41,6 +47,53 @@ async def test_a_service_is_called(invoke: Invocation, bayeux_server: BayeuxServ
     outcome = await invoke("publish", bayeux_server.url, "/service/double", "21", "--call")
     assert outcome.code == 0
     assert json.loads(outcome.out)["data"] == 42
+
+
+async def test_the_command_call(invoke: Invocation, bayeux_server: BayeuxServer) -> None:
+    @bayeux_server.service("/service/double")
+    def double(request: ServiceRequest) -> int:
+        return int(request.data) * 2
+
+    outcome = await invoke("call", bayeux_server.url, "/service/double", "21", "--data")
+    assert (outcome.code, outcome.out) == (0, "42\n")
+
+
+@pytest.mark.parametrize("command", [["call"], ["publish", "--call"]])
+async def test_an_answer_has_its_time(
+    command: list[str], invoke: Invocation, bayeux_server: BayeuxServer
+) -> None:
+    @bayeux_server.service("/service/mute")
+    def mute(request: ServiceRequest) -> None:
+        return None
+
+    name, *options = command
+    outcome = await invoke(
+        name, bayeux_server.url, "/service/none", "1", "--timeout", "0.3", *options
+    )
+    assert outcome.code == 3
+    assert "no reply on /service/none within 0.3 s" in outcome.err
+
+
+async def test_a_file_is_published_at_a_rate(
+    invoke: Invocation, bayeux_server: BayeuxServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "lines"
+    file.write_text("one\n\ntwo\nthree\nfour", encoding="utf-8")
+    began = asyncio.get_running_loop().time()
+    outcome = await invoke(
+        *("publish", bayeux_server.url, "/news", f"@{file}", "--text", "--quiet", "--rate", "10")
+    )
+    assert (outcome.code, outcome.out) == (0, "")
+    assert published(bayeux_server, "/news") == ["one", "two", "three", "four"]
+    assert asyncio.get_running_loop().time() - began >= 0.3
+
+
+async def test_an_interrupted_publish_was_not_done(bayeux_server: BayeuxServer) -> None:
+    bayeux_server.faults.delay_replies(30, "/news")
+    async with spawned("publish", bayeux_server.url, "/news", "1") as process:
+        await bayeux_server.until(lambda: published(bayeux_server, "/news"), timeout=20)
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 10) == 130
 
 
 async def test_every_line_of_standard_input_is_published(
@@ -87,6 +140,10 @@ async def test_a_refused_message(invoke: Invocation, bayeux_server: BayeuxServer
     [
         (["/news", "hello"], "quote strings twice"),
         (["/news", "{"], "no JSON"),
+        (["/news", "NaN"], "NaN is not a number of JSON's"),
+        (["/news", "[1e999]"], "1e999 is not a number of JSON's"),
+        (["/news", "@/nowhere"], "No such file"),
+        (["/news", "1", "--rate", "0"], "--rate"),
         (["news", "1"], "invalid channel 'news'"),
         (["/news/*", "1"], "invalid channel '/news/*'"),
         (["/meta/connect", "1"], "invalid channel"),

@@ -135,8 +135,8 @@ def test_a_narrow_terminal_has_fewer_columns_and_no_number_is_cut(
         assert heading in text
     for heading in ("Delay", "State", "Trend"):
         assert (heading in text) == (heading not in missing), heading
-    for number in ("12,345", "12345.67", "+12245.67%"):
-        assert number in text
+    for figure in ("12,345", "12345.67", "+12245.67%"):
+        assert figure in text
     assert max(map(len, text.splitlines())) <= width
 
 
