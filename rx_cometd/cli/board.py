@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from rich import box
 from rich.console import Group
@@ -170,11 +171,12 @@ class LiveBoard:
     ) -> Table:
         """Leave out as many columns as it takes: a number that is cut is a wrong one."""
         rows = list(items)
-        for count in range(len(droppable) + 1):
-            table = _table([c for c in columns if c.heading not in droppable[:count]], rows)
-            wide = self._console.options.update(max_width=_WIDE)
+        table = _table(columns, rows)
+        wide = self._console.options.update(max_width=_WIDE)
+        for count in range(1, len(droppable) + 1):
             if Measurement.get(self._console, wide, table).maximum <= self._console.width:
                 break
+            table = _table([c for c in columns if c.heading not in droppable[:count]], rows)
         return table
 
     def _lane_columns(self) -> list[_Column[Link]]:
@@ -182,26 +184,26 @@ class LiveBoard:
             return self._lanes.get(link.via, Lane())
 
         return [
-            _Column("Transport", lambda link: Text(link.via.value, style="cyan"), width=12),
-            _Column("State", lambda link: _state(link.change.state), width=10),
-            _Column("Quotes", lambda link: f"{lane(link).received:,}", "right", 7),
-            _Column("Quotes/s", lambda link: f"{lane(link).rate.per_second():.0f}", "right"),
-            _Column("Delay", lambda link: f"{lane(link).delay * 1000:.1f} ms", "right", 8),
-            _Column("Lost", lambda link: _count(lane(link).lost), "right", 4),
-            _Column("Repeated", lambda link: str(lane(link).repeated), "right"),
+            _Column[Link]("Transport", lambda link: Text(link.via.value, style="cyan"), width=12),
+            _Column[Link]("State", lambda link: _state(link.change.state), width=10),
+            _Column[Link]("Quotes", lambda link: f"{lane(link).received:,}", "right", 7),
+            _Column[Link]("Quotes/s", lambda link: f"{lane(link).rate.per_second():.0f}", "right"),
+            _Column[Link]("Delay", lambda link: f"{lane(link).delay * 1000:.1f} ms", "right", 8),
+            _Column[Link]("Lost", lambda link: _count(lane(link).lost), "right", 4),
+            _Column[Link]("Repeated", lambda link: str(lane(link).repeated), "right"),
         ]
 
     def _row_columns(self) -> list[_Column[Row]]:
         return [
-            _Column("Symbol", lambda row: Text(row.symbol, style="bold"), width=8),
-            _Column("Last", self._price, "right", 9),
-            _Column("Change", lambda row: Text(f"{row.change:+.2%}", _colour(row)), "right", 8),
-            _Column(
+            _Column[Row]("Symbol", lambda row: Text(row.symbol, style="bold"), width=8),
+            _Column[Row]("Last", self._price, "right", 9),
+            _Column[Row]("Change", _change, "right", 8),
+            _Column[Row](
                 "Trend",
                 lambda row: Text(sparkline(row.trend, self._bars), _colour(row)),
                 width=TREND,
             ),
-            _Column("Quotes/s", lambda row: f"{row.rate.per_second():.1f}", "right"),
+            _Column[Row]("Quotes/s", lambda row: f"{row.rate.per_second():.1f}", "right"),
         ]
 
     def _trend(self, row: Row) -> Text:
@@ -216,7 +218,8 @@ class LiveBoard:
         )
 
 
-class _Column(NamedTuple, Generic[_T]):
+@dataclass(frozen=True)
+class _Column(Generic[_T]):
     """A column: its heading, and what its cells show."""
 
     heading: str
@@ -239,6 +242,10 @@ def _table(columns: Sequence[_Column[_T]], items: Iterable[_T]) -> Table:
 def _state(state: ClientState) -> Text:
     up = state is ClientState.CONNECTED
     return Text(_STATES.get(state, "connecting"), style="green" if up else "yellow")
+
+
+def _change(row: Row) -> Text:
+    return Text(f"{row.change:+.2%}", style=_colour(row))
 
 
 def _count(lost: int) -> Text:

@@ -47,7 +47,7 @@ def field(value: Any, steps: Sequence[str | int]) -> Any:
         match value, step:
             case dict(), str():
                 value = cast("dict[str, Any]", value).get(step)
-            case list(), int() if step < len(items := cast("list[Any]", value)):
+            case list(), int() if step < len(items := cast("Sequence[Any]", value)):
                 value = items[step]
             case _:
                 return None
