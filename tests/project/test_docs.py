@@ -6,40 +6,20 @@ import ast
 import re
 import subprocess
 import sys
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+from tests.project.docs import BLOCKS, PAGES, ROOT, Block
 
-_BLOCK = re.compile(r"^(<!-- run -->\n)?```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
-class Block(NamedTuple):
-    """A block of Python code."""
-
-    page: Path
-    line: int
-    code: str
-    runs: bool
-
-
-def blocks_of(page: Path) -> list[Block]:
-    text = page.read_text(encoding="utf-8")
-    return [
-        Block(page, text.count("\n", 0, match.start(2)) + 1, match[2], match[1] is not None)
-        for match in _BLOCK.finditer(text)
-    ]
-
-
 def name_of(block: Block) -> str:
-    return f"{block.page.name}:{block.line}"
-
-
-BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+    return block.name
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=name_of)
@@ -49,7 +29,7 @@ def test_a_block_compiles(block: Block) -> None:
     compile(block.code, str(block.page), "exec", flags=flags, dont_inherit=True)
 
 
-@pytest.mark.parametrize("block", [block for block in BLOCKS if block.runs], ids=name_of)
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.marked], ids=name_of)
 def test_a_marked_block_runs(block: Block, tmp_path: Path) -> None:
     outcome = subprocess.run(
         [sys.executable, "-W", "error", "-c", block.code],
@@ -67,7 +47,7 @@ def test_a_marked_block_runs(block: Block, tmp_path: Path) -> None:
 
 
 def test_the_readme_has_code_that_runs() -> None:
-    assert len([b for b in BLOCKS if b.runs and b.page.name == "README.md"]) >= 2
+    assert len([b for b in BLOCKS if b.marked and b.page.name == "README.md"]) >= 2
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
