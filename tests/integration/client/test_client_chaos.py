@@ -110,6 +110,7 @@ class Life:
             await self.client.close()
             outcomes = await asyncio.gather(*self.tasks, return_exceptions=True)
             await asyncio.gather(*self.happenings, return_exceptions=True)
+            await self.client.close()  # an open() may have begun after the first close()
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 assert isinstance(outcome, CometDError | asyncio.CancelledError), repr(outcome)
