@@ -75,7 +75,10 @@ async def main() -> None:
         before = len(issued)
         policy.tokens.expire(issued[-1])
         replies = await asyncio.gather(*(client.publish("/orders", n) for n in range(100)))
-        print(sum(reply["successful"] for reply in replies), "publishes with a revoked token,")
+        print(
+            sum(reply.get("successful", False) for reply in replies),
+            "publishes with a revoked token,",
+        )
         print("new tokens:", len(issued) - before)
 
 

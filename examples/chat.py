@@ -4,7 +4,7 @@ import asyncio
 
 from reactivex import operators as ops
 
-from rx_cometd import Client, Message
+from rx_cometd import Client, Event
 from rx_cometd import operators as cometd_ops
 from rx_cometd.testing import BayeuxServer, ServiceRequest
 
@@ -44,7 +44,7 @@ class Member:
     async def say(self, text: str) -> None:
         """Say something, and wait until one hears it oneself."""
 
-        def is_it(message: Message) -> bool:
+        def is_it(message: Event) -> bool:
             return bool(message["data"]["text"] == text)
 
         heard = aiter(self.chat.pipe(ops.first(is_it), cometd_ops.to_async_iterable()))
@@ -56,7 +56,7 @@ class Member:
         await self.client.publish("/service/members", {"user": self.name, "join": False})
         await self.client.close()
 
-    def show(self, message: Message) -> None:
+    def show(self, message: Event) -> None:
         """Show what was said."""
         print(f"{self.name:>6} reads   {message['data']['user']}: {message['data']['text']}")
 

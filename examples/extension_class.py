@@ -31,8 +31,9 @@ class Encryption(Extension):
 
     def _translate(self, payload: list[Message]) -> None:
         for message in payload:
-            if isinstance(message.get("data"), str):
-                message["data"] = message["data"].translate(self._TABLE)
+            data = message.get("data")
+            if isinstance(data, str):
+                message["data"] = data.translate(self._TABLE)
 
 
 async def main() -> None:

@@ -22,7 +22,7 @@ async def main() -> None:
     received: Counter[str] = Counter()
 
     def count(payload: Payload) -> None:
-        received.update(message["channel"] for message in payload.messages)
+        received.update(message.get("channel", "") for message in payload.messages)
 
     # One operator for each direction; whole payloads pass it, meta messages included. Any
     # ReactiveX operator will do: `map`, `filter`, `delay`, or `map_async` for a coroutine.

@@ -7,7 +7,7 @@ import reactivex as rx
 from reactivex import Observable
 from reactivex import operators as ops
 
-from rx_cometd import Client, Message
+from rx_cometd import Client, Event
 from rx_cometd import operators as cometd_ops
 from rx_cometd.testing import BayeuxServer
 
@@ -26,11 +26,11 @@ async def publish(server: BayeuxServer) -> None:
         await asyncio.sleep(0.02)
 
 
-def describe(message: Message) -> str:
+def describe(message: Event) -> str:
     return f"{message['channel']}: {message['data']}"
 
 
-def difference_in_price(latest: tuple[Message, ...]) -> int:
+def difference_in_price(latest: tuple[Event, ...]) -> int:
     expensive, cheap = latest
     return int(expensive["data"]["price"] - cheap["data"]["price"])
 
@@ -48,7 +48,7 @@ async def main() -> None:
         async for text in texts.pipe(cometd_ops.to_async_iterable()):
             print(text)
 
-        latest: Observable[tuple[Message, ...]] = rx.combine_latest(
+        latest: Observable[tuple[Event, ...]] = rx.combine_latest(
             client.channel("/stock/GLOB"), client.channel("/stock/ACME")
         )
         spread: Observable[int] = latest.pipe(ops.map(difference_in_price))

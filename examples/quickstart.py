@@ -5,7 +5,7 @@ import random
 
 from reactivex import operators as ops
 
-from rx_cometd import Client, Message
+from rx_cometd import Client, Event
 from rx_cometd import operators as cometd_ops
 from rx_cometd.testing import BayeuxServer
 
@@ -20,7 +20,7 @@ async def trade(server: BayeuxServer) -> None:
         await asyncio.sleep(0.01)
 
 
-def is_dear(message: Message) -> bool:
+def is_dear(message: Event) -> bool:
     return bool(message["data"]["price"] > 100)
 
 

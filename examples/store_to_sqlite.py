@@ -11,7 +11,7 @@ from typing import Any
 from reactivex import Observable
 from reactivex import operators as ops
 
-from rx_cometd import Client, Message
+from rx_cometd import Client, Event
 from rx_cometd import operators as cometd_ops
 from rx_cometd.testing import BayeuxServer
 
@@ -26,11 +26,11 @@ class Archive:
         self._connection = sqlite3.connect(path, check_same_thread=False)
         self._connection.execute("CREATE TABLE messages (channel TEXT, data TEXT)")
 
-    async def store(self, messages: list[Message]) -> int:
+    async def store(self, messages: list[Event]) -> int:
         """Store some messages in one transaction; gives how many."""
         return await asyncio.to_thread(self._store, messages)
 
-    def _store(self, messages: list[Message]) -> int:
+    def _store(self, messages: list[Event]) -> int:
         rows = [(message["channel"], json.dumps(message["data"])) for message in messages]
         with self._connection:
             self._connection.executemany("INSERT INTO messages VALUES (?, ?)", rows)
@@ -59,7 +59,7 @@ async def main() -> None:
         async with BayeuxServer() as server, Client(URL or server.url) as client:
             # One transaction at a time, of what has come in a tenth of a second. Batches that
             # come meanwhile wait: 100 at most, beyond which it would be an error.
-            batches: Observable[list[Message]] = client.channel("/sensor/*").pipe(
+            batches: Observable[list[Event]] = client.channel("/sensor/*").pipe(
                 ops.buffer_with_time_or_count(timespan=0.1, count=100), ops.filter(bool)
             )
             stored = batches.pipe(

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         TransportTimeoutError,
     )
     from rx_cometd.extension import AuthExtension, Extension, Payload
-    from rx_cometd.messages import Message
+    from rx_cometd.messages import Event, Message
     from rx_cometd.states import ClientState, StateChange
     from rx_cometd.statistics import Statistics
 
@@ -55,6 +55,7 @@ __all__ = [
     "CometDError",
     "ConnectionType",
     "DecodeError",
+    "Event",
     "Extension",
     "ExtensionError",
     "InvalidChannelError",
@@ -84,6 +85,7 @@ _HOMES: Final = {
     "CometDError": "exceptions",
     "ConnectionType": "connection_types",
     "DecodeError": "exceptions",
+    "Event": "messages",
     "Extension": "extension",
     "ExtensionError": "exceptions",
     "InvalidChannelError": "exceptions",

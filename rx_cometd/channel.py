@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rx_cometd._flow.observable import LoopObservable
 from rx_cometd._protocol.channel_names import is_meta, validate_channel
 from rx_cometd.exceptions import InvalidChannelError
-from rx_cometd.messages import Message
+from rx_cometd.messages import Event, Message
 from rx_cometd.operators.map_async import map_async
 
 if TYPE_CHECKING:
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Channel", "Feed"]
 
+_T = TypeVar("_T", Event, Message)
 
-class Feed(LoopObservable[Message]):
+
+class Feed(LoopObservable[_T]):
     """The messages that a client receives under one key: a channel, a glob, or everything.
 
     Args:
@@ -39,7 +41,7 @@ class Feed(LoopObservable[Message]):
 
     def _subscribe_core(
         self,
-        observer: abc.ObserverBase[Message],
+        observer: abc.ObserverBase[_T],
         scheduler: abc.SchedulerBase | None = None,  # noqa: ARG002 - delivered on the loop
     ) -> abc.DisposableBase:
         return self._shared.observe(self._key, observer, self._fields)
@@ -50,7 +52,7 @@ class Feed(LoopObservable[Message]):
 
     def subscribe_async(
         self,
-        on_next: Callable[[Message], Awaitable[object]],
+        on_next: Callable[[_T], Awaitable[object]],
         on_error: Callable[[Exception], None] | None = None,
         on_completed: Callable[[], None] | None = None,
         *,
@@ -85,8 +87,8 @@ class Feed(LoopObservable[Message]):
         return results.subscribe(None, on_error, on_completed)
 
 
-class Channel(Feed):
-    """A channel, or a glob, of a client: an ``Observable[Message]``; made by `Client.channel`.
+class Channel(Feed[Event]):
+    """A channel, or a glob, of a client: an ``Observable[Event]``; made by `Client.channel`.
 
     Cold: nothing is sent before it is subscribed to. Shared: the first observer sends one
     subscribe request, the last one to go one unsubscribe. Observers get the messages in the

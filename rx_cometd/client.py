@@ -29,6 +29,7 @@ from rx_cometd.exceptions import (
     InvalidChannelError,
     TransportTimeoutError,
 )
+from rx_cometd.messages import Event, Message
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from rx_cometd._flow.flow import Overflow
     from rx_cometd.connection_types import ConnectionType
     from rx_cometd.extension import AuthExtension, Extension
-    from rx_cometd.messages import Message
     from rx_cometd.states import ClientState, StateChange
     from rx_cometd.statistics import Statistics
 
@@ -210,9 +210,9 @@ class Client:
         return Channel(self._shared, name, fields, self.publish)
 
     @property
-    def messages(self) -> Observable[Message]:
+    def messages(self) -> Observable[Event]:
         """Every event message of the session, whatever its channel."""
-        return Feed(self._shared, EVERYTHING)
+        return Feed[Event](self._shared, EVERYTHING)
 
     def meta(self, channel: str) -> Observable[Message]:
         """Give the replies on a meta channel, for people who debug.
@@ -223,7 +223,7 @@ class Client:
         validate_channel(channel)
         if not is_meta(channel) or is_glob(channel):
             raise InvalidChannelError(channel, "it is no meta channel")
-        return Feed(self._shared, channel)
+        return Feed[Message](self._shared, channel)
 
     @property
     def state_changes(self) -> Observable[StateChange]:
@@ -332,7 +332,7 @@ class Client:
         """
         await self._pull.unsubscribe(channel)
 
-    async def receive(self) -> Message:
+    async def receive(self) -> Event:
         """Take the next message of the channels subscribed to with `subscribe`.
 
         Messages that nobody observes otherwise (service channels) are received as well. After
@@ -346,7 +346,7 @@ class Client:
         """
         return await self._pull.receive()
 
-    def __aiter__(self) -> AsyncIterator[Message]:
+    def __aiter__(self) -> AsyncIterator[Event]:
         """Receive messages until the client is closed."""
         return Received(self._pull)
 

@@ -7,7 +7,7 @@ Protocol Elements").
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +18,7 @@ __all__ = [
     "HANDSHAKE",
     "SUBSCRIBE",
     "UNSUBSCRIBE",
+    "Event",
     "Message",
     "connect",
     "handshake",
@@ -31,7 +32,7 @@ DISCONNECT: Final = "/meta/disconnect"
 
 
 class Message(TypedDict, total=False):
-    """One Bayeux message. Any field may be missing, and servers add their own.
+    """One Bayeux message, a reply say. Any field may be missing, and servers add their own.
 
     Observers of one channel share the same dictionary: it is theirs to read, not to change.
     """
@@ -50,6 +51,22 @@ class Message(TypedDict, total=False):
     minimumVersion: str
     supportedConnectionTypes: list[str]
     connectionType: str
+
+
+class Event(TypedDict):
+    """An event message: what channels emit. It always has a channel and data.
+
+    The other fields are there if the server or an extension sends them. As with `Message`, it
+    is the dictionary that was decoded, shared by all observers of the channel.
+    """
+
+    channel: str
+    data: Any
+    id: NotRequired[str]
+    clientId: NotRequired[str]
+    ext: NotRequired[dict[str, Any]]
+    advice: NotRequired[dict[str, Any]]
+    timestamp: NotRequired[str]
 
 
 def handshake(fields: Mapping[str, Any], connection_types: list[str]) -> Message:

@@ -16,7 +16,7 @@ from reactivex import abc
 
 from rx_cometd._flow.delivery import Delivery
 from rx_cometd._protocol.channel_names import globs, is_meta, is_service
-from rx_cometd.messages import Message
+from rx_cometd.messages import Event, Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +48,7 @@ def is_on_wire(channel: str) -> bool:
     return channel != EVERYTHING and not is_service(channel) and not is_meta(channel)
 
 
-class LastingObserver(abc.ObserverBase[Message]):
+class LastingObserver(abc.ObserverBase[Event]):
     """An observer of several channels, which outlives the refusal of one of them."""
 
     @abstractmethod
@@ -75,7 +75,7 @@ class Dispatch:
         #: Takes the messages that nobody else observes.
         self._fallback: abc.ObserverBase[Any] | None = None
         self._delivering = False
-        self._waiting: deque[tuple[Sequence[Message], _Callbacks]] = deque()
+        self._waiting: deque[tuple[Sequence[Event], _Callbacks]] = deque()
 
     def add(self, key: str, observer: abc.ObserverBase[Any]) -> bool:
         """Add an observer to a channel or glob. Tells whether it is the first."""
@@ -142,7 +142,7 @@ class Dispatch:
         self._fallback = observer
         self._resolved = {}
 
-    def deliver(self, messages: Sequence[Message], processed: _Callbacks = None) -> None:
+    def deliver(self, messages: Sequence[Event], processed: _Callbacks = None) -> None:
         """Deliver event messages, in order.
 
         Args:
@@ -191,13 +191,13 @@ class Dispatch:
             self._delivering = False
 
     def _deliver_tracked(
-        self, messages: Sequence[Message], processed: Mapping[int, _Receipts]
+        self, messages: Sequence[Event], processed: Mapping[int, _Receipts]
     ) -> None:
         for message in messages:
             with Delivery(partial(_call_all, processed.get(id(message), ()))):
                 self._hand_out((message,), (self._observers_of(message),))
 
-    def _hand_out(self, messages: Sequence[Message], found: Sequence[_Observers]) -> None:
+    def _hand_out(self, messages: Sequence[Event], found: Sequence[_Observers]) -> None:
         """Call the observers that were found for each message."""
         resolved = self._resolved
         for message, observers in zip(messages, found, strict=True):
@@ -209,7 +209,7 @@ class Dispatch:
                 except BaseException as error:
                     self._fail_observer(observer, error)
 
-    def _observers_of(self, message: Message) -> _Observers:
+    def _observers_of(self, message: Event) -> _Observers:
         channel = message["channel"]
         found = self._resolved.get(channel)
         return self._resolve(channel) if found is None else found

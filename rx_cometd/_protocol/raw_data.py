@@ -46,8 +46,9 @@ def complete(messages: Iterable[Message]) -> None:
     """Decode what was left as JSON."""
     decode = _data_decoder()
     for message in messages:
-        if is_raw(message.get("data")):
-            message["data"] = decode(message["data"])
+        data: object = message.get("data")
+        if is_raw(data):
+            message["data"] = decode(data)
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rx_cometd._protocol.requests import Kind
 from rx_cometd._session.deadlines import Deadline, Deadlines
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rx_cometd._protocol.protocol import Protocol
     from rx_cometd._session.settings import Settings
     from rx_cometd.extension import Payload
-    from rx_cometd.messages import Message
+    from rx_cometd.messages import Event, Message
     from rx_cometd.statistics import Counters
 
 __all__ = ["Exchanges"]
@@ -181,9 +181,8 @@ class Exchanges:
         if self._dispatch.meta_observed:
             self._dispatch.deliver_meta(messages)
         if events:
-            self._dispatch.deliver(
-                events, None if payload is None else payload.processed_callbacks()
-            )
+            processed = None if payload is None else payload.processed_callbacks()
+            self._dispatch.deliver(cast("list[Event]", events), processed)
         if exchange:
             self._protocol.finish(exchange, self._loop.time())
         if payload is not None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rx_cometd._protocol.subscriptions import Fields
     from rx_cometd._session.session import Session
     from rx_cometd._session.shared_session import SharedSession
-    from rx_cometd.messages import Message
+    from rx_cometd.messages import Event
 
 __all__ = ["PullView", "Received"]
 
@@ -40,7 +40,7 @@ class PullView(LastingObserver):
         self._shared = shared
         self._session: Session | None = None
         self._channels: dict[str, abc.DisposableBase] = {}
-        self._buffer: MessageBuffer[Message] | None = None
+        self._buffer: MessageBuffer[Event] | None = None
         #: Channels that the server has not confirmed since they were subscribed to here, and
         #: how many callers wait for that.
         self._confirming: dict[str, int] = {}
@@ -94,7 +94,7 @@ class PullView(LastingObserver):
         if asked:
             await session.unsubscribed(channel)
 
-    async def receive(self) -> Message:
+    async def receive(self) -> Event:
         """Take the next message, waiting for it if there is none.
 
         Raises:
@@ -105,7 +105,7 @@ class PullView(LastingObserver):
         """
         return self.take() or await self._next_message()
 
-    def take(self) -> Message | None:
+    def take(self) -> Event | None:
         """Take the next message if one is pending: no task, future or coroutine is made."""
         if self._processing is not None:
             self._processing()
@@ -121,7 +121,7 @@ class PullView(LastingObserver):
         self._processing = buffer.taken
         return message
 
-    async def _next_message(self) -> Message:
+    async def _next_message(self) -> Event:
         if self._is_behind():
             self._begin()
         while (message := self.take()) is None:
@@ -153,7 +153,7 @@ class PullView(LastingObserver):
 
     # -- the session's side --------------------------------------------------------------------
 
-    def on_next(self, value: Message) -> None:
+    def on_next(self, value: Event) -> None:
         """Take a message in."""
         if self._buffer is not None:
             self._buffer.offer(value)
@@ -216,7 +216,7 @@ class PullView(LastingObserver):
         self._failures.clear()
 
 
-class Received(AsyncIterator["Message"]):
+class Received(AsyncIterator["Event"]):
     """The messages of a pull view, until the client is closed.
 
     Args:
@@ -228,7 +228,7 @@ class Received(AsyncIterator["Message"]):
     def __init__(self, view: PullView) -> None:
         self._view = view
 
-    async def __anext__(self) -> Message:
+    async def __anext__(self) -> Event:
         message = self._view.take()
         if message is not None:
             return message

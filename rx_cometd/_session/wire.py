@@ -202,9 +202,10 @@ class Wire:
         """Have the extensions see a payload; what they drop fails, the rest goes on."""
         assert self._outbound is not None  # noqa: S101 - for the type checker
         for message in messages:
-            if isinstance(message.get("ext"), dict):
+            ext = message.get("ext")
+            if isinstance(ext, dict):
                 # The user's own, perhaps, or sent again: it is not for extensions to change.
-                message["ext"] = message["ext"].copy()
+                message["ext"] = ext.copy()
         # The messages are held here, so that nothing that is new can be taken for one of them;
         # the payload is not, so that the pipeline can tell whether an extension holds it.
         waiting = _Outbound(messages, asyncio.get_running_loop().create_future())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from reactivex import Observable, abc
 
-    from rx_cometd.messages import Message
+    from rx_cometd.messages import Event
     from rx_cometd.relay.counts import Counts
 
 __all__ = ["Intake"]
@@ -52,8 +52,8 @@ class Intake:
 
     def __init__(
         self,
-        channel: Observable[Message],
-        write: Callable[[Message], Awaitable[None]],
+        channel: Observable[Event],
+        write: Callable[[Event], Awaitable[None]],
         *,
         max_pending_count: int,
         max_batch: int,
@@ -103,7 +103,7 @@ class Intake:
 
     def _pipe(self) -> Observable[None]:
         def subscribe(
-            observer: abc.ObserverBase[Message], scheduler: abc.SchedulerBase | None
+            observer: abc.ObserverBase[Event], scheduler: abc.SchedulerBase | None
         ) -> abc.DisposableBase:
             counted = self._channel.pipe(ops.take_until(self._leave), ops.do_action(self._arrived))
             return counted.subscribe(observer, scheduler=scheduler)
@@ -117,11 +117,11 @@ class Intake:
             )
         )
 
-    def _arrived(self, _: Message) -> None:
+    def _arrived(self, _: Event) -> None:
         self.pending_count += 1
         self._counts.received += 1
 
-    async def _written(self, event: Message) -> None:
+    async def _written(self, event: Event) -> None:
         await self._write(event)
         self.pending_count -= 1
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rx_cometd.extensions import ReplayId
-    from rx_cometd.messages import Message
+    from rx_cometd.messages import Event
 
 __all__ = [
     "CHANNEL",
@@ -70,7 +70,7 @@ class Batch(NamedTuple):
     token: str
 
 
-def record_of(event: Message, subject: str, relay: str) -> Record:
+def record_of(event: Event, subject: str, relay: str) -> Record:
     """Make the record of an event."""
     channel = event["channel"]
     about = _about(event)
@@ -93,7 +93,7 @@ def record_of(event: Message, subject: str, relay: str) -> Record:
     )
 
 
-def _about(event: Message) -> Mapping[str, Any]:
+def _about(event: Event) -> Mapping[str, Any]:
     """Give what an event says of itself: ``data.event`` (Salesforce)."""
     data = event.get("data")
     about = cast("Mapping[str, Any]", data).get("event") if isinstance(data, dict) else None
@@ -112,7 +112,7 @@ def dead_letter(record: Record, reason: object, subject: str) -> Record:
     return record._replace(subject=subject, unique=unique, value=json.dumps(told).encode())
 
 
-def event_of(headers: Mapping[str, str], value: bytes, *, channel: str) -> Message:
+def event_of(headers: Mapping[str, str], value: bytes, *, channel: str) -> Event:
     """Make the event of a record again.
 
     Args:
@@ -129,4 +129,4 @@ def event_of(headers: Mapping[str, str], value: bytes, *, channel: str) -> Messa
     }
     if ID in headers:
         event["id"] = headers[ID]
-    return cast("Message", event)
+    return cast("Event", event)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from rx_cometd.extensions import ReplayId
-    from rx_cometd.messages import Message
+    from rx_cometd.messages import Event
     from rx_cometd.relay.shard import Shard
     from rx_cometd.relay.sink import Sink
 
@@ -208,7 +208,7 @@ class Relay:
                 intake.look(now)
 
     def _intake(self, client: Client, name: str, writer: Writer, markers: Markers) -> Intake:
-        def write(event: Message) -> asyncio.Future[None]:
+        def write(event: Event) -> asyncio.Future[None]:
             return writer.write(record_of(event, self._subject(event["channel"]), self._name))
 
         return Intake(

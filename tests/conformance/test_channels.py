@@ -14,7 +14,7 @@ from rx_cometd import operators as cometd_ops
 from tests.conformance.observing import Seen, confirmed, data_of, eventually, numbers_of
 
 if TYPE_CHECKING:
-    from rx_cometd import Client, Message
+    from rx_cometd import Client, Event, Message
     from tests.conformance.conftest import MakeClient
     from tests.conformance.differences import Target
     from tests.conformance.serving import Server
@@ -33,7 +33,7 @@ async def test_pipe(server: Server, make_client: MakeClient, channel: str) -> No
         await eventually(lambda: not client.subscriptions)
 
 
-def is_large(message: Message) -> bool:
+def is_large(message: Event) -> bool:
     return bool(message["data"]["n"] > 2)
 
 

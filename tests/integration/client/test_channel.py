@@ -29,7 +29,7 @@ from tests.integration.client_driver import (
 if TYPE_CHECKING:
     from reactivex import abc
 
-    from rx_cometd import Message
+    from rx_cometd import Event
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -198,7 +198,7 @@ async def test_publish_subscribe_and_dispose_within_on_next(kind: ConnectionType
         handles: list[abc.DisposableBase] = []
         depth = 0
 
-        def react(message: Message) -> None:
+        def react(message: Event) -> None:
             nonlocal depth
             depth += 1
             assert depth == 1

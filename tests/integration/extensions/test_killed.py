@@ -18,7 +18,7 @@ from rx_cometd.extensions import ReplayOption, SqliteStore, replay
 from rx_cometd.testing import BayeuxServer, ReplayLog
 
 if TYPE_CHECKING:
-    from rx_cometd import Message
+    from rx_cometd import Event
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -29,7 +29,7 @@ IN_FLIGHT = 3
 async def consume(url: str, path: str) -> None:
     """Process the server's events, a few at a time, until killed (the child)."""
 
-    async def process(message: Message) -> int:
+    async def process(message: Event) -> int:
         data: Any = message.get("data")
         # Those that arrive together are done in another order.
         await asyncio.sleep(0.001 * (3 - data["n"] % 4))

@@ -32,7 +32,7 @@ from tests.integration.client_driver import BOTH, Recorder, client_of, held, req
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-    from rx_cometd import Message
+    from rx_cometd import Event, Message
     from rx_cometd.extensions import ReplayId
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -61,7 +61,7 @@ async def test_marker_and_observers() -> None:
     """Two observers, of which one is asynchronous: both must be done."""
     store, gate = MemoryStore(), asyncio.Semaphore(0)
 
-    async def work(message: Message) -> int:
+    async def work(message: Event) -> int:
         await gate.acquire()
         return number(message)
 
@@ -90,7 +90,7 @@ async def test_marker_and_a_failing_work() -> None:
     log = ReplayLog(gaps=(1,))
     seen: list[int] = []
 
-    async def work(message: Message) -> int:
+    async def work(message: Event) -> int:
         seen.append(number(message))
         if seen == [1, 2]:
             raise ValueError("not now")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rx_cometd.extensions import ReplayId
-    from rx_cometd.messages import Message
+    from rx_cometd.messages import Event
 
 BOTH = pytest.mark.parametrize("connection_type", list(ConnectionType))
 X = "/event/X__e"
@@ -170,7 +170,7 @@ class Consumer:
         self.begun = Inbox()
         self.may_finish = asyncio.Semaphore(0)
 
-    async def __call__(self, message: Message) -> int:
+    async def __call__(self, message: Event) -> int:
         data: Any = message.get("data")
         number: int = data["event"]["replayId"]
         self.begun(number)

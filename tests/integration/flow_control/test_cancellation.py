@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from rx_cometd import Client
-    from rx_cometd.messages import Message
+    from rx_cometd.messages import Event
     from tests.conformance.serving import Server
     from tests.integration.flow_control.conftest import MakeClient
 
@@ -27,20 +27,18 @@ BOUND: Final = 10
 class Way(Protocol):
     """A way to wait for the next message, made for a client and a channel."""
 
-    async def __call__(
-        self, client: Client, channel: str, /
-    ) -> Callable[[], Awaitable[Message]]: ...
+    async def __call__(self, client: Client, channel: str, /) -> Callable[[], Awaitable[Event]]: ...
 
 
-async def by_receive(client: Client, channel: str) -> Callable[[], Awaitable[Message]]:
+async def by_receive(client: Client, channel: str) -> Callable[[], Awaitable[Event]]:
     await client.subscribe(channel)
     return client.receive
 
 
-async def by_async_for(client: Client, channel: str) -> Callable[[], Awaitable[Message]]:
+async def by_async_for(client: Client, channel: str) -> Callable[[], Awaitable[Event]]:
     await client.subscribe(channel)
 
-    async def take() -> Message:
+    async def take() -> Event:
         async for message in client:
             return message
         raise AssertionError
@@ -48,8 +46,8 @@ async def by_async_for(client: Client, channel: str) -> Callable[[], Awaitable[M
     return take
 
 
-async def by_iterable(client: Client, channel: str) -> Callable[[], Awaitable[Message]]:
-    iterator: AsyncIterator[Message] = aiter(client.channel(channel).pipe(to_async_iterable(0)))
+async def by_iterable(client: Client, channel: str) -> Callable[[], Awaitable[Event]]:
+    iterator: AsyncIterator[Event] = aiter(client.channel(channel).pipe(to_async_iterable(0)))
     await confirmed(client, channel)
     return lambda: anext(iterator)
 
@@ -126,7 +124,7 @@ class Crew:
         await eventually(lambda: self._client.pending_count >= 3 * BOUND - 1)
         raise OSError
 
-    async def _work(self, message: Message) -> None:
+    async def _work(self, message: Event) -> None:
         self.started.append(number_of(message))
         try:
             await asyncio.Event().wait()

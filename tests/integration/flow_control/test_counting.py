@@ -16,7 +16,7 @@ from tests.conformance.observing import Seen, confirmed, eventually
 from tests.integration.flow_control.feeding import ALL, EMBEDDED, Feed, Watch, number_of, only
 
 if TYPE_CHECKING:
-    from rx_cometd.messages import Message
+    from rx_cometd.messages import Event
     from tests.conformance.serving import Server
     from tests.integration.flow_control.conftest import MakeClient
 
@@ -30,7 +30,7 @@ async def test_pending_count_is_the_sum_of_all_buffers(
     gate = asyncio.Event()
     scheduler = TestScheduler()
 
-    async def work(message: Message) -> Message:
+    async def work(message: Event) -> Event:
         await gate.wait()
         return message
 

@@ -16,7 +16,7 @@ from tests.integration.flow_control.feeding import ALL, Feed, Payloads, Watch, n
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
-    from rx_cometd.messages import Message
+    from rx_cometd.messages import Event
     from tests.conformance.serving import Server
     from tests.integration.flow_control.conftest import MakeClient
 
@@ -101,7 +101,7 @@ async def test_error_delivers_the_bound_and_fails(
         await watch.until_delivered(COUNT + 1)
 
 
-async def _take_all(messages: AsyncIterable[Message]) -> list[int]:
+async def _take_all(messages: AsyncIterable[Event]) -> list[int]:
     """Take what comes until the overflow."""
     taken: list[int] = []
 
@@ -138,7 +138,7 @@ async def test_drops_are_counted(
 ) -> None:
     told: list[tuple[int, int]] = []
 
-    def on_overflow(message: Message, dropped: int) -> None:
+    def on_overflow(message: Event, dropped: int) -> None:
         told.append((number_of(message), dropped))
 
     async with make_client(server, acknowledged=False) as client:
@@ -248,7 +248,7 @@ async def test_all_operators_suspend(
     scheduler = TestScheduler()
     gate = asyncio.Event()
 
-    async def work(message: Message) -> Message:
+    async def work(message: Event) -> Event:
         await gate.wait()
         return message
 
@@ -282,6 +282,6 @@ async def test_all_operators_suspend(
     assert payloads.received == count
 
 
-async def _take(messages: AsyncIterable[Message], count: int) -> list[Message]:
+async def _take(messages: AsyncIterable[Event], count: int) -> list[Event]:
     iterator = aiter(messages)
     return [await anext(iterator) for _ in range(count)]

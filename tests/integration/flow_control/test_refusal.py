@@ -16,7 +16,7 @@ from tests.integration.flow_control.feeding import ALL, WEBSOCKETS, Feed, Watch,
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from rx_cometd.messages import Message
+    from rx_cometd.messages import Event
     from tests.conformance.differences import Target
     from tests.conformance.serving import Server
     from tests.integration.flow_control.conftest import MakeClient
@@ -25,11 +25,11 @@ BOUND: Final = 20
 EXPLANATION: Final = r"SUSPEND needs a server that keeps messages back: .* ack\(\)"
 
 
-async def work(message: Message) -> Message:
+async def work(message: Event) -> Event:
     return message
 
 
-async def _drain(messages: AsyncIterator[Message], into: list[int]) -> None:
+async def _drain(messages: AsyncIterator[Event], into: list[int]) -> None:
     async for message in messages:
         into.append(number_of(message))  # noqa: PERF401 - kept when it raises
 

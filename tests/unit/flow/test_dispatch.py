@@ -23,7 +23,7 @@ from tests.integration.client_driver import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rx_cometd import ConnectionType, Message
+    from rx_cometd import ConnectionType, Event
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -42,7 +42,7 @@ async def test_an_observer_that_raises_hurts_itself_alone(kind: ConnectionType) 
         errors: list[Exception] = []
         calls: list[Any] = []
 
-        def refuse(message: Message) -> None:
+        def refuse(message: Event) -> None:
             calls.append(message)
             raise LookupError("mine")
 
@@ -177,7 +177,7 @@ async def test_the_last_observer_leaves_within_on_next() -> None:
 # By itself
 
 
-def message(channel: str, data: Any = None) -> Message:
+def message(channel: str, data: Any = None) -> Event:
     return {"channel": channel, "data": data}
 
 
@@ -419,7 +419,8 @@ def test_meta_messages_go_to_those_who_observe_their_channel() -> None:
     table.add("/**", glob)
     observed.append(table.meta_observed)
     odd: Any = [{"channel": None}, {}, {"channel": ["/meta/connect"]}, {"channel": "/a"}]
-    table.deliver_meta([message("/meta/connect"), message("/meta/x"), *odd])
+    meta: Any = [message("/meta/connect"), message("/meta/x")]
+    table.deliver_meta([*meta, *odd])
     assert len(seen.items) == 1
     assert not glob.items
     table.remove("/meta/connect", seen)

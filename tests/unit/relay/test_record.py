@@ -9,11 +9,11 @@ import pytest
 from rx_cometd.relay.record import dead_letter, event_of, record_of
 
 if TYPE_CHECKING:
-    from rx_cometd.messages import Message
+    from rx_cometd.messages import Event
 
 
-def event(data: Any, **fields: Any) -> Message:
-    return cast("Message", {"channel": "/event/X", "data": data, **fields})
+def event(data: Any, **fields: Any) -> Event:
+    return cast("Event", {"channel": "/event/X", "data": data, **fields})
 
 
 def test_the_record_of_an_event() -> None:
