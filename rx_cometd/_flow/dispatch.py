@@ -67,8 +67,7 @@ class Dispatch:
         self._report = report
         #: Observers by channel or glob; dictionaries keep their order, and find them at once.
         self._observers: dict[str, dict[abc.ObserverBase[Any], None]] = {}
-        #: Observers by the channel of an event message: what delivering looks up. Made anew
-        #: whenever observers come or go.
+        #: Observers by the channel of an event message: what delivering looks up.
         self._resolved: dict[str, tuple[abc.ObserverBase[Any], ...]] = {}
         #: The meta channels among the keys; nearly always none.
         self._meta: set[str] = set()
@@ -80,7 +79,7 @@ class Dispatch:
     def add(self, key: str, observer: abc.ObserverBase[Any]) -> bool:
         """Add an observer to a channel or glob. Tells whether it is the first."""
         observers = self._observers.get(key)
-        self._resolved = {}
+        self._resolved.clear()
         if observers is not None:
             observers[observer] = None
             return False
@@ -94,7 +93,7 @@ class Dispatch:
         observers = self._observers.get(key)
         if observers is None or observer not in observers:
             return False
-        self._resolved = {}
+        self._resolved.clear()
         del observers[observer]
         if observers:
             return False
@@ -123,7 +122,7 @@ class Dispatch:
 
     def take(self, key: str) -> tuple[abc.ObserverBase[Any], ...]:
         """Remove the observers of a channel or glob, and give them."""
-        self._resolved = {}
+        self._resolved.clear()
         return tuple(self._observers.pop(key, ()))
 
     def take_all(self) -> list[abc.ObserverBase[Any]]:
@@ -134,13 +133,13 @@ class Dispatch:
             self._fallback = None
         self._observers.clear()
         self._meta.clear()
-        self._resolved = {}
+        self._resolved.clear()
         return list(found)
 
     def set_fallback(self, observer: abc.ObserverBase[Any]) -> None:
         """Have an observer take the event messages that nobody else observes."""
         self._fallback = observer
-        self._resolved = {}
+        self._resolved.clear()
 
     def deliver(self, messages: Sequence[Event], processed: _Callbacks = None) -> None:
         """Deliver event messages, in order.
@@ -149,70 +148,52 @@ class Dispatch:
             messages: The messages; each has a channel.
             processed: Callbacks by ``id(message)``, to be called once it was processed.
         """
-        self._waiting.append((messages, processed))
-        if not self._delivering:
-            self._deliver_waiting()
-
-    def deliver_known(self, payload: Any) -> int:
-        """Deliver a payload if it holds nothing but event messages of channels known already.
-
-        Most payloads do, so this is what is tried first with one that was just decoded, whatever
-        it turned out to be. The look-up tells: only channels of event messages are remembered.
-
-        Returns:
-            How many were delivered; 0 if it holds anything else, or not all can be delivered now.
-        """
-        resolved = self._resolved
-        try:
-            found = [resolved[message["channel"]] for message in payload if "data" in message]
-        except (KeyError, TypeError):
-            return 0
-        if self._delivering or len(found) != len(payload):
-            return 0
+        if self._delivering:
+            self._waiting.append((messages, processed))
+            return
         self._delivering = True
         try:
-            self._hand_out(payload, found)
-        finally:
-            self._delivering = False
-        if self._waiting:
-            self._deliver_waiting()
-        return len(found)
-
-    def _deliver_waiting(self) -> None:
-        self._delivering = True
-        try:
+            self._deliver(messages, processed)
             while self._waiting:
-                messages, processed = self._waiting.popleft()
-                if processed:
-                    self._deliver_tracked(messages, processed)
-                else:
-                    self._hand_out(messages, [self._observers_of(m) for m in messages])
+                self._deliver(*self._waiting.popleft())
         finally:
             self._delivering = False
 
-    def _deliver_tracked(
-        self, messages: Sequence[Event], processed: Mapping[int, _Receipts]
-    ) -> None:
-        for message in messages:
-            with Delivery(partial(_call_all, processed.get(id(message), ()))):
-                self._hand_out((message,), (self._observers_of(message),))
+    def knows(self, payload: Any) -> bool:
+        """Tell whether a payload holds nothing but event messages of channels seen before.
 
-    def _hand_out(self, messages: Sequence[Event], found: Sequence[_Observers]) -> None:
-        """Call the observers that were found for each message."""
-        resolved = self._resolved
-        for message, observers in zip(messages, found, strict=True):
-            if self._resolved is not resolved:  # an observer subscribed, or disposed
-                observers = self._observers_of(message)  # noqa: PLW2901
+        Most payloads do, so this is asked first of one that was just decoded, whatever it turned
+        out to be. The dictionary tells: only channels of event messages are remembered.
+        """
+        if type(payload) is not list or not payload:
+            return False
+        messages: list[Any] = payload
+        known = self._resolved
+        try:
+            for message in messages:
+                if "data" not in message or message["channel"] not in known:
+                    return False
+        except (KeyError, TypeError):
+            return False
+        return True
+
+    def _deliver(self, messages: Sequence[Event], processed: _Callbacks) -> None:
+        if processed:
+            for message in messages:
+                with Delivery(partial(_call_all, processed.get(id(message), ()))):
+                    self._deliver((message,), None)
+            return
+        for message in messages:
+            # Looked up anew each time: an observer may subscribe or dispose.
+            try:
+                observers = self._resolved[message["channel"]]
+            except KeyError:
+                observers = self._resolve(message["channel"])
             for observer in observers:
                 try:
                     observer.on_next(message)
                 except BaseException as error:
                     self._fail_observer(observer, error)
-
-    def _observers_of(self, message: Event) -> _Observers:
-        channel = message["channel"]
-        found = self._resolved.get(channel)
-        return self._resolve(channel) if found is None else found
 
     def deliver_meta(self, messages: Sequence[Message]) -> None:
         """Deliver meta messages to those who observe their channels, globs left aside."""
@@ -232,7 +213,7 @@ class Dispatch:
         An observer found under several keys (the pull view) is there once.
         """
         if len(self._resolved) >= _REMEMBERED:
-            self._resolved = {}
+            self._resolved.clear()
         keys = (channel, *globs(channel), EVERYTHING)
         found = dict.fromkeys(o for key in keys for o in self._observers.get(key, ()))
         if not found and self._fallback is not None:
@@ -297,6 +278,4 @@ def _call_all(callbacks: Sequence[Callable[[], None]]) -> None:
 
 
 if TYPE_CHECKING:
-    _Observers = tuple[abc.ObserverBase[Any], ...]
-    _Receipts = Sequence[Callable[[], None]]
-    _Callbacks = Mapping[int, _Receipts] | None
+    _Callbacks = Mapping[int, Sequence[Callable[[], None]]] | None

@@ -255,7 +255,6 @@ class ConnectionCycle:
         """Note that event messages came, whatever brought them."""
         self._pace.events_came(now)
 
-    @property
     def heeds_events(self) -> bool:
         """Whether it makes a difference that event messages come: the first after a connect do."""
         return (

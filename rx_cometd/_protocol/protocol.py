@@ -143,10 +143,9 @@ class Protocol:
         """When the first event message came since the last connect went out, if any did."""
         return self._cycle.first_event_at
 
-    @property
     def heeds_events(self) -> bool:
-        """Whether `receive` has to see event messages: else observers alone care for them."""
-        return self._cycle.heeds_events or bool(self._requests.calls)
+        """Tell whether `receive` has to see event messages: else only observers want them."""
+        return self._cycle.heeds_events() or bool(self._requests.calls)
 
     @property
     def awaits_answers(self) -> bool:

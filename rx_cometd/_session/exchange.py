@@ -158,14 +158,15 @@ class Exchanges:
 
     # -- receiving -----------------------------------------------------------------------------
 
-    def received_events(self, decoded: Any) -> int:
-        """Take a payload of nothing but events, while observers alone care for them.
+    def received_events(self, decoded: Any) -> bool:
+        """Take a payload of nothing but events, while only observers want them.
 
         What else `received` sees to needs a reply, or a payload that passed extensions.
         """
-        if self._stopped or self._protocol.heeds_events:
-            return 0
-        return self._dispatch.deliver_known(decoded)
+        if not self._dispatch.knows(decoded) or self._stopped or self._protocol.heeds_events():
+            return False
+        self._dispatch.deliver(decoded)
+        return True
 
     def received(
         self, messages: list[Message], exchange: Exchange, payload: Payload | None

@@ -27,7 +27,7 @@ from rx_cometd.exceptions import ClientError, CometDError, ExtensionError, Proto
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rx_cometd._transports import Arriving, Received
+    from rx_cometd._transports import Arriving
     from rx_cometd.extension import PayloadOperator
     from rx_cometd.messages import Message
     from rx_cometd.statistics import Counters
@@ -42,14 +42,14 @@ Exchange = tuple[str, ...]
 class Handlers(Protocol):
     """What the wire tells the session. Nothing here may raise."""
 
-    def received_events(self, decoded: Any) -> int:
-        """Take a payload of a WebSocket that holds nothing but event messages, if it does.
+    def received_events(self, decoded: Any) -> bool:
+        """Take a payload of a WebSocket if it holds nothing but event messages.
 
         Args:
             decoded: What the JSON function made of it, whatever that is.
 
         Returns:
-            How many messages were taken: all, or none.
+            Whether it was taken.
         """
         ...
 
@@ -177,7 +177,7 @@ class Wire:
         exchange = tuple(str(message["id"]) for message in messages if "id" in message)
         received = await self._link.send(connection_type, data, headers, timeout)
         if received is not None:
-            self._received(received, exchange)
+            self._received(received.data, received.headers, exchange)
 
     def _encoded(self, messages: list[Message]) -> tuple[list[Message], str | bytes]:
         """Encode messages; those that cannot be fail, and the rest goes on without them."""
@@ -265,18 +265,21 @@ class Wire:
 
     # -- inbound -------------------------------------------------------------------------------
 
-    def _received(self, received: Received, exchange: Exchange = ()) -> None:
+    def _received(
+        self,
+        data: str | bytes,
+        headers: Mapping[str, str] | None = None,
+        exchange: Exchange = (),
+    ) -> None:
         counters = self._counters
         self.last_received = counters.last_heard = time.monotonic()
-        counters.bytes_in += len(received.data)
+        counters.bytes_in += len(data)
         try:
-            decoded = self._codec.parse(received.data)
-            if self._inbound is None and not exchange:
-                taken = self._handlers.received_events(decoded)
-                if taken:
-                    counters.messages_in += taken
-                    return
-            messages = self._codec.messages(decoded, received.data)
+            decoded = self._codec.parse(data)
+            if not exchange and self._inbound is None and self._handlers.received_events(decoded):
+                counters.messages_in += len(decoded)
+                return
+            messages = self._codec.messages(decoded, data)
         except ProtocolError as error:
             _log.warning("%s", error)
             self._handlers.failed(exchange, error)
@@ -285,7 +288,7 @@ class Wire:
         if self._inbound is None:
             self._handlers.received(messages, exchange, None)
         else:
-            self._push_inbound(self._inbound, messages, received.headers, exchange)
+            self._push_inbound(self._inbound, messages, headers, exchange)
 
     def _push_inbound(
         self,

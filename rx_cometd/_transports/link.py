@@ -47,7 +47,7 @@ class Link:
         self,
         options: TransportOptions,
         http_session: aiohttp.ClientSession | None,
-        received: Callable[[Received], None],
+        received: Callable[[bytes], None],
         lost: Callable[[TransportError], None],
     ) -> None:
         self._options = options
@@ -95,6 +95,7 @@ class Link:
         """Let go of the WebSocket at once; it is closed in the background."""
         websocket, self._websocket = self._websocket, None
         if websocket is not None:
+            websocket.mute()
             self._spawn(_close(websocket), "rx_cometd.link.close")
 
     async def close(self) -> None:
@@ -131,13 +132,9 @@ class Link:
             return self._websocket
 
     async def _read(self, websocket: WebSocketTransport) -> None:
-        def receive(received: Received) -> None:
-            if self._websocket is websocket:
-                self._received(received)
-
         error: TransportError
         try:
-            error = await websocket.read(receive)
+            error = await websocket.read(self._received)
         except TransportError as failure:
             error = failure
         except Exception as failure:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 import aiohttp
 from multidict import CIMultiDict
 
-from rx_cometd._transports.base import Received, TransportOptions, as_http
+from rx_cometd._transports.base import TransportOptions, as_http
 from rx_cometd._transports.errors import (
     NETWORK_ERRORS,
     as_transport_error,
@@ -61,6 +61,7 @@ class WebSocketTransport:
         self._socket: _Socket | None = None
         self._meter: Meter | None = None
         self._payloads = 0
+        self._muted = False
         #: How many of the bytes that came are of complete messages.
         self._complete = 0
 
@@ -140,7 +141,11 @@ class WebSocketTransport:
             else:
                 await self._socket.send_frame(data, aiohttp.WSMsgType.TEXT)
 
-    async def read(self, receive: Callable[[Received], None]) -> TransportConnectionClosed:
+    def mute(self) -> None:
+        """Hand on nothing any more of what still comes."""
+        self._muted = True
+
+    async def read(self, receive: Callable[[bytes], None]) -> TransportConnectionClosed:
         """Hand on every payload that comes, until the socket closes.
 
         Args:
@@ -161,19 +166,21 @@ class WebSocketTransport:
         while True:
             try:
                 message = await socket.receive()
-                if message.type is _PING:
+                kind = message.type
+                if kind is _PING:
                     await socket.pong(message.data)
             except NETWORK_ERRORS as error:
                 raise as_transport_error(error, self._url) from error
-            if message.type in _PAYLOAD:
+            if kind in _PAYLOAD:
                 self._payloads += 1
                 if self._meter is not None:
                     self._complete = self._meter.count
-                receive(Received(message.data, None))
-            elif message.type in _CONTROL:
+                if not self._muted:
+                    receive(message.data)
+            elif kind in _CONTROL:
                 # Unmasked and short: two bytes of header.
                 self._complete += 2 + len(message.data)
-            elif message.type is aiohttp.WSMsgType.ERROR:
+            elif kind is aiohttp.WSMsgType.ERROR:
                 raise as_transport_error(message.data, self._url) from message.data
             else:
                 return self._closed(socket, message)

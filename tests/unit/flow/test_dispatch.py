@@ -295,10 +295,9 @@ def knowing(*observed: str) -> tuple[Dispatch, Recorder]:
     return table, seen
 
 
-def test_a_payload_of_events_of_known_channels_is_delivered_at_once() -> None:
-    table, seen = knowing("/a", "/b")
-    assert table.deliver_known([message("/b", 1), message("/a", 2)]) == 2
-    assert seen.data == ["first", "first", 1, 2]
+def test_channels_are_known_once_messages_came_on_them() -> None:
+    table, _ = knowing("/a", "/b")
+    assert table.knows([message("/b", 1), message("/a", 2)])
 
 
 @pytest.mark.parametrize(
@@ -325,38 +324,17 @@ def test_a_payload_of_events_of_known_channels_is_delivered_at_once() -> None:
     ],
     ids=str,
 )
-def test_of_any_other_payload_nothing_is_delivered(payload: Any) -> None:
-    table, seen = knowing("/a", "/b")
-    assert table.deliver_known(payload) == 0
-    assert seen.data == ["first", "first"]
+def test_payloads_of_anything_else_are_not_known(payload: Any) -> None:
+    table, _ = knowing("/a", "/b")
+    assert not table.knows(payload)
 
 
 def test_a_channel_is_unknown_again_when_its_observers_change() -> None:
-    table, seen = knowing("/a")
+    table, _ = knowing("/a")
     table.add("/a", Recorder())
-    assert table.deliver_known([message("/a", 1)]) == 0
+    assert not table.knows([message("/a", 1)])
     table.deliver([message("/a", 1)])
-    assert table.deliver_known([message("/a", 2)]) == 1
-    assert seen.data == ["first", 1, 2]
-
-
-def test_known_messages_that_arrive_during_a_delivery_are_left_to_wait_their_turn() -> None:
-    table = dispatch()
-    counts: list[int] = []
-
-    class Reentrant(Recorder):
-        def on_next(self, value: Any) -> None:
-            if value["data"] == 2:
-                counts.append(table.deliver_known([message("/a", 3)]))
-                table.deliver([message("/a", 4)])
-            super().on_next(value)
-
-    first = Reentrant()
-    table.add("/a", first)
-    table.deliver([message("/a", 1)])
-    assert table.deliver_known([message("/a", 2), message("/a", 3)]) == 2
-    assert counts == [0]
-    assert first.data == [1, 2, 3, 4]
+    assert table.knows([message("/a", 2)])
 
 
 def test_observers_that_come_and_go_during_a_delivery_of_known_messages() -> None:
@@ -372,8 +350,7 @@ def test_observers_that_come_and_go_during_a_delivery_of_known_messages() -> Non
 
     table.add("/a", Changing())
     table.add("/a", leaving)
-    table.deliver([message("/a", 0)])
-    assert table.deliver_known([message("/a", n) for n in (1, 2, 3)]) == 3
+    table.deliver([message("/a", n) for n in range(4)])
     assert seen.data == ["first", 0, 1, 2, 3]
     assert late.data == [2, 3]
     assert leaving.data == [0, 1]

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from rx_cometd import ConnectionType
-    from rx_cometd._transports import Received
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -39,14 +38,14 @@ class Ears:
         self.payloads: asyncio.Queue[list[Json]] = asyncio.Queue()
         self.errors: asyncio.Queue[TransportError] = asyncio.Queue()
 
-    def received(self, received: Received) -> None:
-        self.payloads.put_nowait(json.loads(received.data))
+    def received(self, data: bytes) -> None:
+        self.payloads.put_nowait(json.loads(data))
 
 
 @asynccontextmanager
 async def linked(
     server: BayeuxServer,
-    received: Callable[[Received], None] | None = None,
+    received: Callable[[bytes], None] | None = None,
     **settings: Any,
 ) -> AsyncGenerator[tuple[Link, Ears]]:
     ears = Ears()

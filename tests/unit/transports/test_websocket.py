@@ -17,7 +17,7 @@ from rx_cometd import (
     TransportError,
     TransportTimeoutError,
 )
-from rx_cometd._transports import Received, WebSocketTransport
+from rx_cometd._transports import WebSocketTransport
 
 from .echo import http_session, options, serving
 
@@ -63,12 +63,12 @@ async def opened(
             await transport.close()
 
 
-async def first(transport: WebSocketTransport, count: int = 1) -> list[Received]:
+async def first(transport: WebSocketTransport, count: int = 1) -> list[bytes]:
     """Read so many payloads."""
-    found: list[Received] = []
+    found: list[bytes] = []
     enough = asyncio.Event()
 
-    def receive(received: Received) -> None:
+    def receive(received: bytes) -> None:
         found.append(received)
         if len(found) == count:
             enough.set()
@@ -98,8 +98,8 @@ async def test_payloads_come_as_bytes() -> None:
         await socket.send_str('["ü"]')
         await socket.send_bytes(b"\xff")
         assert await first(transport, 2) == [
-            Received('["ü"]'.encode(), None),
-            Received(b"\xff", None),
+            '["ü"]'.encode(),
+            b"\xff",
         ]
 
 
@@ -108,7 +108,7 @@ async def test_large_frames() -> None:
         await transport.send("x" * 10_000_000)
         await socket.send_str("y" * 10_000_000)
         (received,) = await first(transport)
-        assert len(received.data) == 10_000_000
+        assert len(received) == 10_000_000
 
 
 async def test_a_frame_that_is_too_large() -> None:
@@ -136,7 +136,7 @@ async def test_broken_frames(frame: bytes) -> None:
         if frame.startswith(b"\x81"):
             # It is for the JSON function to find fault with it.
             (received,) = await first(transport)
-            assert received.data == b"\xff\xff"
+            assert received == b"\xff\xff"
         else:
             with pytest.raises(ProtocolError) as caught:
                 await transport.read(print)
@@ -252,7 +252,7 @@ async def test_before_it_is_open() -> None:
 
 @pytest.mark.parametrize("fault", [ValueError, OSError, LookupError])
 async def test_a_fault_of_the_receiver_is_no_fault_of_the_network(fault: type[Exception]) -> None:
-    def receive(_: Received) -> None:
+    def receive(_: bytes) -> None:
         raise fault("mine")
 
     async with opened(Peer()) as (transport, socket):
@@ -276,7 +276,7 @@ async def test_what_is_arriving() -> None:
     peer = Peer()
     async with opened(peer) as (transport, socket):
         found: list[int] = []
-        reading = asyncio.create_task(transport.read(lambda r: found.append(len(r.data))))
+        reading = asyncio.create_task(transport.read(lambda r: found.append(len(r))))
 
         async def arrived(payloads: int, size: int) -> None:
             async with asyncio.timeout(5):
@@ -331,7 +331,7 @@ async def test_compression_is_offered_when_it_is_asked_for(compress: bool) -> No
         assert offered is compress
         await socket.send_str(text)
         (received,) = await first(transport)
-        assert received.data == text.encode()
+        assert received == text.encode()
         await transport.send(text)
         await transport.send(text.encode())
         await transport.close()
