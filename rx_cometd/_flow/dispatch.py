@@ -165,12 +165,12 @@ class Dispatch:
         Most payloads do, so this is asked first of one that was just decoded, whatever it turned
         out to be. The dictionary tells: only channels of event messages are remembered.
         """
-        if type(payload) is not list or not payload:
+        kind: object = type(payload)
+        if kind is not list or not payload:
             return False
-        messages: list[Any] = payload
         known = self._resolved
         try:
-            for message in messages:
+            for message in payload:
                 if "data" not in message or message["channel"] not in known:
                     return False
         except (KeyError, TypeError):
