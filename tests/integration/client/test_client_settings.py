@@ -8,7 +8,7 @@ import json
 import logging
 import re
 import traceback
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from yarl import URL
 from rx_cometd import (
     Client,
     ClientError,
+    ClientState,
     CometDError,
     ConnectionType,
     ProtocolError,
@@ -262,6 +263,41 @@ async def test_a_proxy() -> None:
         async with client_of(server, LONG_POLLING, proxy=proxy) as client:
             await client.publish("/a", 1)
         assert {str(r.url) for r in seen} == {server.url}
+
+
+@pytest.mark.parametrize("compress", [False, True])
+async def test_compression(compress: bool) -> None:
+    async with (
+        BayeuxServer() as server,
+        client_of(server, WEBSOCKET, compress=compress) as client,
+    ):
+        (session,) = server.sessions.values()
+        upgrade: Any = session.link
+        assert ("Sec-WebSocket-Extensions" in upgrade.headers) is compress
+        assert (await client.publish("/a", "x" * 10_000))["successful"]
+
+
+@BOTH
+async def test_what_becomes_too_large_when_it_is_decompressed(kind: ConnectionType) -> None:
+    """It costs the link, or the request, and not the session."""
+    bomb = "[" + " " * 10_000_000 + "]"
+    async with (
+        BayeuxServer() as server,
+        client_of(server, kind, compress=True, max_message_size=100_000) as client,
+    ):
+        states = Recorder(client.state_changes)
+        await client.publish("/a", 1)
+        if kind is WEBSOCKET:
+            with suppress(ConnectionError):  # the client hangs up on it
+                await server.faults.garbage(bomb)
+            await states.until(lambda: states.items[-1].error is not None)
+            assert isinstance(states.items[-1].error, ProtocolError)
+            await states.until(lambda: states.items[-1].state is ClientState.CONNECTED)
+        else:
+            await server.faults.garbage(bomb, channel="/b")
+            with pytest.raises(ProtocolError, match="max_message_size"):
+                await client.publish("/b", 2)
+        assert (await client.publish("/a", 3))["successful"]
 
 
 # Handshake fields
