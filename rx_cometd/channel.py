@@ -103,7 +103,8 @@ class Channel(Feed[Event]):
 
     ``on_error`` is the end: the server refused the channel (`ServerError`), the session was
     given up (`TransportTimeoutError`) or ended by the server (`ServerError`). ``on_completed``
-    comes when the client is closed. Operators such as ``retry`` subscribe anew.
+    comes when the client is closed. Operators such as `retry_with_backoff`
+    subscribe anew.
     """
 
     def __init__(

@@ -6,6 +6,7 @@ Messages come in bursts, as from payloads, and the consumer empties the buffer a
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -99,6 +100,29 @@ def through(
     return run
 
 
+def emitting(
+    *operators: Callable[[], Operator],
+) -> Callable[[Task], Awaitable[dict[str, float]]]:
+    """Measure operators that need not emit one item for each, nor later than they get it."""
+
+    async def run(task: Task) -> dict[str, float]:
+        source = Subject[Any]()
+        scheduler = AsyncIOScheduler(asyncio.get_running_loop())
+        subscription = source.pipe(*(operator() for operator in operators)).subscribe(
+            on_error=_fail, scheduler=scheduler
+        )
+        stopwatch = Stopwatch()
+        for _ in range(task.messages // BURST):
+            for _ in range(BURST):
+                source.on_next(MESSAGE)
+            await asyncio.sleep(0)
+        figures = stopwatch.stop(task.messages)
+        subscription.dispose()
+        return figures
+
+    return run
+
+
 def _fail(error: Exception) -> None:
     raise error
 
@@ -124,6 +148,21 @@ def _convert(message: Any) -> Quote:
     return msgspec.convert(message["data"], Quote)
 
 
+def _channel(message: Any) -> str:
+    channel: str = message["channel"]
+    return channel
+
+
+def _price(message: Any) -> float:
+    price: float = message["data"]["price"]
+    return price
+
+
+def _counting() -> Callable[[Any], int]:
+    numbers = itertools.count()
+    return lambda _: next(numbers)
+
+
 KINDS: Final = {
     "subject": through(),
     "queue": queue,
@@ -139,6 +178,30 @@ KINDS: Final = {
     "map_async_16": through(lambda: cometd_ops.map_async(work, max_concurrency=16)),
     "merge_map_future": through(lambda: ops.flat_map(_future)),
     "conflate": through(lambda: cometd_ops.conflate(lambda _: object())),
+    "switch_map_async": emitting(lambda: cometd_ops.switch_map_async(work)),
+    "switch_map_future": emitting(lambda: ops.map(_future), ops.switch_latest),
+    "exhaust_map_async": emitting(lambda: cometd_ops.exhaust_map_async(work)),
+    "exhaust_map_future": emitting(lambda: ops.map(_future), ops.exclusive),
+    "share": emitting(cometd_ops.share),
+    "rx_share": emitting(ops.share),
+    "last_value": emitting(cometd_ops.last_value),
+    "replay": emitting(lambda: ops.replay(1), ops.ref_count),
+    "retry_with_backoff": emitting(cometd_ops.retry_with_backoff),
+    "retry": emitting(ops.retry),
+    "detect_gaps": emitting(lambda: cometd_ops.detect_gaps(_counting(), print)),
+    "do_action": emitting(lambda: ops.do_action(_data)),
+    "dedupe": emitting(lambda: cometd_ops.dedupe(_channel)),
+    "distinct": emitting(lambda: ops.distinct(_channel)),
+    "rate_limit": emitting(lambda: cometd_ops.rate_limit(1_000_000_000, 1)),
+    "throttle_first": emitting(lambda: ops.throttle_first(1e-9)),
+    "by_channel": emitting(cometd_ops.by_channel, ops.merge_all),
+    "group_by": emitting(lambda: ops.group_by(_channel), ops.merge_all),
+    "window_stats": emitting(lambda: cometd_ops.window_stats(3600, _price)),
+    "buffer_with_time": emitting(lambda: ops.buffer_with_time(3600)),
+    "buffer_bounded": emitting(lambda: cometd_ops.buffer_bounded(BURST, 3600)),
+    "buffer_time_or_count": emitting(lambda: ops.buffer_with_time_or_count(3600, BURST)),
+    "watch_quiet": emitting(lambda: cometd_ops.watch_quiet(3600)),
+    "timeout": emitting(lambda: ops.timeout(3600)),
 }
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from rx_cometd._flow.edge import (
     report_failure,
     running_loop,
     subscribe_on_loop,
+    task_on,
 )
 from rx_cometd._flow.observable import derive
 from rx_cometd._flow.work import Work
@@ -153,11 +154,8 @@ class _OneAtATime(Generic[_T, _R]):
             previous.cancel()
             previous.processed()
         job = self._job = _Job(hold())
-        # A task may begin at once (asyncio.eager_task_factory), and the work emit a newer item.
-        job.task = self._loop.create_task(self._run(job, item), name="rx_cometd.one_at_a_time")
+        job.task = task_on(self._loop, self._run(job, item), "rx_cometd.one_at_a_time")
         job.task.add_done_callback(report_failure)
-        if self._job is not job:
-            job.cancel()
 
     def _on_end(self, error: Exception | None = None) -> None:
         self._source_ended = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -32,13 +33,22 @@ def log_level() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("block", RECIPES, ids=name_of)
-def test_it_prints_what_the_page_says(block: Block, caplog: pytest.LogCaptureFixture) -> None:
+def test_it_prints_what_the_page_says(
+    block: Block, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+
+    def start(thread: threading.Thread) -> None:
+        threads.append(thread.name)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         # In this process, for a new one takes longer than the program.
         exec(compile(block.code, block.name, "exec", dont_inherit=True), {"__name__": "__main__"})
     assert printed.getvalue() == block.output
     assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
+    assert threads == []
 
 
 def test_there_are_forty_recipes_each_with_a_title_of_its_own() -> None:

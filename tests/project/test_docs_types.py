@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -49,7 +48,7 @@ def test_there_are_programs_on_each_page_and_none_has_a_cast() -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is in the extra dev")
+@pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="in the extra dev")
 def test_mypy_accepts_them(programs: Path, tmp_path: Path) -> None:
     check(
         [
@@ -61,7 +60,9 @@ def test_mypy_accepts_them(programs: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(shutil.which("pyright") is None, reason="pyright is in the extra dev")
+@pytest.mark.skipif(
+    importlib.util.find_spec("pyright") is None, reason="pyright is in the extra dev"
+)
 def test_pyright_accepts_them(programs: Path) -> None:
     settings = {
         "typeCheckingMode": "strict",
@@ -70,4 +71,4 @@ def test_pyright_accepts_them(programs: Path) -> None:
         "reportTypedDictNotRequiredAccess": False,
     }
     (programs / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
-    check(["pyright", "--pythonpath", sys.executable, "-p", "."], programs)
+    check([sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "-p", "."], programs)
