@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TURN",
     "LoopScheduler",
+    "clock_of",
     "current_loop",
     "deliver",
     "disposable_on",
@@ -90,6 +91,10 @@ class LoopScheduler(PeriodicScheduler):
         """Do work on the loop, at some time."""
         return self.schedule_relative(self.to_datetime(duetime) - self.now, action, state)
 
+    def time(self) -> float:
+        """Give the loop's time in seconds, which never jumps, as the time of day in `now` may."""
+        return self._loop.time()
+
     def _own(self, action: typing.ScheduledAction[_T]) -> typing.ScheduledAction[_T]:
         # What an action schedules in turn, it schedules with the scheduler that it is given.
         def work(_: abc.SchedulerBase, state: _T | None = None) -> abc.DisposableBase | None:
@@ -115,6 +120,17 @@ def loop_scheduler(scheduler: abc.SchedulerBase | None) -> abc.SchedulerBase:
         RuntimeError: There is neither a scheduler nor a running event loop.
     """
     return LoopScheduler(running_loop()) if scheduler is None else scheduler
+
+
+def clock_of(scheduler: abc.SchedulerBase) -> Callable[[], float]:
+    """Give what tells the time of a scheduler in seconds, for what measures how much has passed."""
+    if isinstance(scheduler, LoopScheduler):
+        return scheduler.time
+
+    def seconds() -> float:
+        return scheduler.now.timestamp()
+
+    return seconds
 
 
 def drain_scheduler(scheduler: abc.SchedulerBase) -> abc.SchedulerBase:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rx_cometd._flow.arguments import check_plain_function, check_positive, check_seconds
-from rx_cometd._flow.edge import loop_scheduler
+from rx_cometd._flow.edge import clock_of, loop_scheduler
 from rx_cometd._flow.observable import derive
 
 if TYPE_CHECKING:
@@ -75,12 +75,12 @@ def dedupe(
         def subscribe(
             observer: abc.ObserverBase[_T], subscribed_on: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
-            clock = loop_scheduler(scheduler or subscribed_on)
+            clock = clock_of(loop_scheduler(scheduler or subscribed_on))
             recent = _Recent(window, max_keys)
 
             def on_next(item: _T) -> None:
                 try:
-                    new = recent.add(key(item), clock.now.timestamp())
+                    new = recent.add(key(item), clock())
                 except Exception as error:
                     observer.on_error(error)
                 else:

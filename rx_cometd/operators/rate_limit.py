@@ -12,6 +12,7 @@ from rx_cometd._flow.buffer import MessageBuffer
 from rx_cometd._flow.delivery import apart
 from rx_cometd._flow.edge import (
     TURN,
+    clock_of,
     current_loop,
     deliver,
     disposable_on,
@@ -119,6 +120,7 @@ class _Gate(Generic[_T]):
         self._buffer = buffer
         self._observer = observer
         self._scheduler = scheduler
+        self._clock = clock_of(scheduler)
         self._seconds = seconds
         # When the last `count` items passed.
         self._passed: deque[float] = deque(maxlen=count)
@@ -162,7 +164,7 @@ class _Gate(Generic[_T]):
         for _ in range(TURN):
             if not buffer.pending_count:
                 return None
-            now = self._scheduler.now.timestamp()
+            now = self._clock()
             if len(passed) == passed.maxlen and passed[0] + self._seconds > now:
                 return passed[0] + self._seconds - now
             passed.append(now)

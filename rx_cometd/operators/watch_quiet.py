@@ -10,7 +10,7 @@ from reactivex.disposable import Disposable, SerialDisposable, SingleAssignmentD
 
 from rx_cometd._flow.arguments import check_seconds
 from rx_cometd._flow.delivery import apart
-from rx_cometd._flow.edge import current_loop, disposable_on, loop_scheduler
+from rx_cometd._flow.edge import clock_of, current_loop, disposable_on, loop_scheduler
 from rx_cometd._flow.flow import Flow, flow_of
 from rx_cometd._flow.observable import LoopObservable
 from rx_cometd.exceptions import TransportTimeoutError
@@ -134,6 +134,7 @@ class _Watch(Generic[_T]):
         self._source = source
         self._observer = observer
         self._timed = timed
+        self._now = clock_of(timed)
         self._subscribed_on = subscribed_on
         self._seconds = seconds
         self._count = count
@@ -149,9 +150,6 @@ class _Watch(Generic[_T]):
         self._set_timer()
         self._subscribe()
         return disposable_on(current_loop(), self._close)
-
-    def _now(self) -> float:
-        return self._timed.now.timestamp()
 
     def _subscribe(self) -> None:
         subscription = SingleAssignmentDisposable()

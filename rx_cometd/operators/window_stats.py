@@ -11,6 +11,7 @@ from reactivex.disposable import SerialDisposable, SingleAssignmentDisposable
 from rx_cometd._flow.arguments import check_plain_function, check_seconds
 from rx_cometd._flow.delivery import apart
 from rx_cometd._flow.edge import (
+    clock_of,
     current_loop,
     deliver,
     disposable_on,
@@ -124,6 +125,7 @@ class _Windows(Generic[_T]):
         self._scheduler = scheduler
         self._timer = SerialDisposable()
         self._source = SingleAssignmentDisposable()
+        self._now = clock_of(scheduler)
         self._first_began = self._began = self._now()
         self._clear()
 
@@ -142,9 +144,6 @@ class _Windows(Generic[_T]):
             source, self._on_next, self._on_error, self._on_completed, scheduler=scheduler
         )
         return disposable_on(current_loop(), self._close)
-
-    def _now(self) -> float:
-        return self._scheduler.now.timestamp()
 
     def _set_timer(self) -> None:
         # Counted from the first window on, so that delays of the timers do not add up.
