@@ -1,14 +1,16 @@
 """The ready-made extensions, to be given to a `Client`.
 
-| made by | what it does |
-|---|---|
-| `ack` | the server keeps what was not acknowledged, and sends it again |
-| `replay` | goes on after the last event processed, over restarts too (Salesforce) |
-| `timesync` | how far the server's clock is from ours |
-| `timestamp` | the time in every message sent |
-| `binary` | ``bytes`` as data |
-| `bearer_auth` | tokens in the ``Authorization`` header, renewed in time |
-| `log_payloads` | what travels, in the log, without secrets |
+==============  ======================================================================
+made by         what it does
+==============  ======================================================================
+`ack`           the server keeps what was not acknowledged, and sends it again
+`replay`        goes on after the last event processed, over restarts too (Salesforce)
+`timesync`      how far the server's clock is from ours
+`timestamp`     the time in every message sent
+`binary`        ``bytes`` as data
+`bearer_auth`   tokens in the ``Authorization`` header, renewed in time
+`log_payloads`  what travels, in the log, without secrets
+==============  ======================================================================
 
 `replay` keeps its markers in a store: `MemoryStore`, `SqliteStore`, `RedisStore` or
 `PostgresStore`.

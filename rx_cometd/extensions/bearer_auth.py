@@ -41,6 +41,7 @@ class BearerToken(NamedTuple):
 _Token: TypeAlias = str | tuple[str, float | None]
 
 #: Gives a token: as a ``str``, or with its lifetime in seconds as a pair or `BearerToken`.
+#: Gives a token: a function or coroutine function, asked anew whenever one is needed.
 TokenProvider: TypeAlias = Callable[[], _Token | Awaitable[_Token]]
 
 

@@ -55,3 +55,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return load(_HOMES[name], name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Codec", "Event", "Json", "MalformedPayload"]
 
+#: A JSON object.
 Json: TypeAlias = dict[str, Any]
 
 

@@ -1,0 +1,45 @@
+"""The documentation site: ``sphinx-build -W docs build/site`` (extra ``docs``)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE / "_extensions")]
+
+from rx_cometd import __version__  # noqa: E402 - the path has to be set
+
+project = "rx_cometd"
+author = "The rx_cometd developers"
+project_copyright = f"2026, {author}"
+version = release = __version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "marble",
+    "state_machine",
+]
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_extensions"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 4
+
+default_role = "py:obj"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_custom_sections = [("Errors", "returns_style")]
+
+html_theme = "furo"
+html_title = "rx_cometd"
+html_static_path = ["_static"]
+html_css_files = ["pictures.css"]
+html_copy_source = False

@@ -1,0 +1,75 @@
+"""The documentation site: built without a warning, every public name in its reference."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = [
+    "rx_cometd",
+    "rx_cometd.operators",
+    "rx_cometd.extensions",
+    "rx_cometd.testing",
+    "rx_cometd.relay",
+    "rx_cometd.exceptions",
+]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("sphinx", reason="the extra docs is not installed")
+    pages = tmp_path_factory.mktemp("site")
+    built = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "docs", str(pages)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    return pages
+
+
+def names_in(site: Path) -> set[str]:
+    """Read the names that the reference has: Sphinx's inventory, four lines and then zlib."""
+    content = (site / "objects.inv").read_bytes().split(b"\n", 4)[4]
+    lines = zlib.decompress(content).decode().splitlines()
+    return {line.split(" ", 1)[0] for line in lines if " py:" in line}
+
+
+@pytest.mark.timeout(180)
+def test_every_public_name_is_in_the_reference(site: Path) -> None:
+    last = {name.rpartition(".")[2] for name in names_in(site)}
+    for package in PACKAGES:
+        public: list[str] = importlib.import_module(package).__all__
+        assert public
+        assert not set(public) - last - {"__version__"}, package
+
+
+@pytest.mark.timeout(180)
+def test_links_within_the_site_lead_somewhere(site: Path) -> None:
+    links = [
+        (page, link)
+        for page in site.rglob("*.html")
+        for link in re.findall(r'href="([^"#:?]+)(?:[?#][^"]*)?"', page.read_text("utf-8"))
+    ]
+    broken = [
+        f"{p.relative_to(site)}: {link}" for p, link in links if not (p.parent / link).exists()
+    ]
+    assert links
+    assert not broken
+
+
+@pytest.mark.timeout(180)
+def test_diagrams_are_drawn(site: Path) -> None:
+    operators = (site / "reference" / "operators.html").read_text("utf-8")
+    assert operators.count('<svg class="marble"') >= 12
