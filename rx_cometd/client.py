@@ -13,6 +13,12 @@ from rx_cometd._protocol.backoff import exponential
 from rx_cometd._protocol.channel_names import is_glob, is_meta, validate_channel
 from rx_cometd._protocol.codec import Codec
 from rx_cometd._protocol.subscriptions import Fields, fields_of
+from rx_cometd._session.arguments import (
+    check_buffering,
+    check_extensions,
+    check_functions,
+    check_limits,
+)
 from rx_cometd._session.pull_view import PullView, Received
 from rx_cometd._session.settings import (
     MAX_MESSAGE_SIZE,
@@ -92,6 +98,8 @@ class Client:
             does not tell its ``maxInterval``; below the server's, or the session expires.
 
     Raises:
+        TypeError: An argument is of the wrong kind.
+        ValueError: A time or a size is out of range.
         ClientError: The address or a connection type makes no sense.
 
     Example:
@@ -126,6 +134,22 @@ class Client:
         compress: bool = False,
         max_suspension: float = 8.0,
     ) -> None:
+        check_buffering(max_pending_count, overflow)
+        check_limits(
+            connection_timeout=connection_timeout,
+            max_network_delay=max_network_delay,
+            max_suspension=max_suspension,
+            heartbeat=heartbeat,
+            max_message_size=max_message_size,
+        )
+        check_functions(
+            backoff=backoff,
+            json_dumps=json_dumps,
+            json_loads=json_loads,
+            headers=headers,
+            handshake_fields=handshake_fields,
+        )
+        check_extensions(extensions, auth)
         address = checked_url(url)
         self._url = address
         settings = Settings(

@@ -21,6 +21,7 @@ refused at once.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from rx_cometd.exceptions import InvalidChannelError
 
@@ -40,6 +41,9 @@ def validate_channel(channel: str) -> None:
     Raises:
         InvalidChannelError: The name cannot be that of a channel or a glob.
     """
+    name: Any = channel  # as it comes from users
+    if not isinstance(name, str):
+        raise InvalidChannelError(name, "a channel's name is a str")
     if _CHANNEL.fullmatch(channel) is None:
         raise InvalidChannelError(channel, _fault(channel))
 

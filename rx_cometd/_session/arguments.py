@@ -1,0 +1,89 @@
+"""What a client checks of its arguments when it is made, so that mistakes show at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rx_cometd._flow.arguments import check_bound, check_plain_function
+from rx_cometd.extension import AuthExtension, Extension
+
+__all__ = ["check_buffering", "check_extensions", "check_functions", "check_limits"]
+
+
+def check_buffering(max_pending_count: Any, overflow: Any) -> None:
+    """Check the defaults of buffers.
+
+    Raises:
+        TypeError: The bound is no integer, or the policy no `Overflow`.
+    """
+    if max_pending_count is None or isinstance(max_pending_count, bool):
+        raise TypeError(f"max_pending_count must be an int, not {max_pending_count!r}")
+    check_bound(max_pending_count, overflow)
+
+
+def check_limits(
+    *,
+    connection_timeout: Any,
+    max_network_delay: Any,
+    max_suspension: Any,
+    heartbeat: Any,
+    max_message_size: Any,
+) -> None:
+    """Check times, in seconds, and sizes.
+
+    Raises:
+        TypeError: One is no number.
+        ValueError: One is negative, or 0 where that allows nothing.
+    """
+    if connection_timeout is not None:
+        _check_number("connection_timeout", connection_timeout, zero=True)
+    _check_number("max_network_delay", max_network_delay)
+    _check_number("max_suspension", max_suspension, zero=True)
+    if heartbeat is not None:
+        _check_number("heartbeat", heartbeat)
+    if not isinstance(max_message_size, int):
+        raise TypeError(f"max_message_size must be an int, not {max_message_size!r}")
+    _check_number("max_message_size", max_message_size)
+
+
+def check_functions(
+    *, backoff: Any, json_dumps: Any, json_loads: Any, headers: Any, handshake_fields: Any
+) -> None:
+    """Check what is called, and what may be.
+
+    Raises:
+        TypeError: One cannot be called, or is a coroutine function where none can be.
+    """
+    if backoff is not None:
+        check_plain_function("backoff", backoff)
+    check_plain_function("json_dumps", json_dumps)
+    check_plain_function("json_loads", json_loads)
+    for name, given in (("headers", headers), ("handshake_fields", handshake_fields)):
+        if given is not None and not isinstance(given, Mapping) and not callable(given):
+            raise TypeError(f"{name} must be a mapping, a function that gives one, or None")
+
+
+def check_extensions(extensions: Any, auth: Any) -> None:
+    """Check the extensions.
+
+    Raises:
+        TypeError: They are no sequence of `Extension`, or ``auth`` is no `AuthExtension`.
+    """
+    if extensions is not None and not isinstance(extensions, Sequence):
+        raise TypeError(f"extensions must be a list of extensions, not {extensions!r}")
+    for extension in extensions or ():
+        if not isinstance(extension, Extension):
+            raise TypeError(
+                f"extensions must hold instances of Extension, not {extension!r}: pairs of "
+                "operators become one by Extension.of(inbound=..., outbound=...)"
+            )
+    if auth is not None and not isinstance(auth, AuthExtension):
+        raise TypeError(f"auth must be an AuthExtension or None, not {auth!r}")
+
+
+def _check_number(name: str, value: Any, *, zero: bool = False) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number, not {value!r}")
+    if not (value > 0 or (zero and value == 0)):
+        raise ValueError(f"{name} must be {'at least' if zero else 'more than'} 0, not {value!r}")
