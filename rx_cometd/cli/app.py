@@ -10,6 +10,7 @@ from rx_cometd.cli.demo import demo
 from rx_cometd.cli.listen import listen
 from rx_cometd.cli.publish import call, publish
 from rx_cometd.cli.serve import serve
+from rx_cometd.cli.top import top
 
 __all__ = ["app"]
 
@@ -23,6 +24,7 @@ Have a server to try: rx-cometd serve --ticker
 Listen to channels:   rx-cometd listen URL '/stock/**' /news
 Publish a message:    rx-cometd publish URL /news '{"text": "hi"}'
 Call a service:       rx-cometd call URL /service/echo '{"a": 1}'
+See what flows:       rx-cometd top URL '/stock/**'
 """
 _EPILOG = """\b
 Exit codes:
@@ -45,5 +47,5 @@ def app() -> None:
     """Talk CometD (Bayeux) on the command line."""
 
 
-for _command in (demo, serve, listen, publish, call, completion):
+for _command in (demo, serve, listen, publish, call, top, completion):
     app.add_command(_command)

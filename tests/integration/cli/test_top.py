@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import pty
+import signal
+import struct
+import sys
+import termios
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web
+
+from rx_cometd import Client
+from rx_cometd.cli.screen import TopScreen
+from rx_cometd.cli.table import ChannelTable
+from rx_cometd.cli.watched import WatchedClient
+from tests.integration.cli.commands import COMMAND, ENVIRONMENT, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from rx_cometd.testing import BayeuxServer
+    from tests.integration.cli.commands import Invocation
+
+
+async def test_once_as_json(invoke: Invocation, bayeux_server: BayeuxServer) -> None:
+    looking = asyncio.ensure_future(
+        invoke("top", bayeux_server.url, "/a/**", "/b", "--once", "--json", "--interval", "0.5")
+    )
+    await bayeux_server.until(lambda: bayeux_server.subscribers("/b"))
+    for number in range(5):
+        await bayeux_server.publish("/a/x", number)
+    await bayeux_server.publish("/b", 1)
+    outcome = await looking
+    assert (outcome.code, outcome.err) == (0, "")
+    known = json.loads(outcome.out)
+    assert known["url"] == bayeux_server.url
+    assert known["connection"]["state"] == "connected"
+    assert known["connection"]["transport"] == "websocket"
+    assert known["connection"]["round_trip"] > 0
+    first, second = known["channels"]
+    assert (first["channel"], first["messages"]) == ("/a/x", 5)
+    assert 5 < first["rate"] <= 10
+    assert (second["channel"], second["messages"]) == ("/b", 1)
+
+
+async def test_once_as_text(invoke: Invocation, bayeux_server: BayeuxServer) -> None:
+    looking = asyncio.ensure_future(invoke("top", bayeux_server.url, "--once"))
+    await bayeux_server.until(lambda: bayeux_server.subscribers("/a"))
+    await bayeux_server.publish("/a", 1)
+    outcome = await looking
+    assert outcome.code == 0
+    assert outcome.out.splitlines()[-1].startswith("/a ")
+
+
+@asynccontextmanager
+async def metrics(text: str) -> AsyncGenerator[str]:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=text)
+
+    app = web.Application()
+    app.router.add_get("/metrics", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/metrics"
+    finally:
+        await runner.cleanup()
+
+
+async def test_the_metrics_of_a_relay(invoke: Invocation) -> None:
+    text = (
+        "# TYPE rx_cometd_relay_received_total counter\n"
+        'rx_cometd_relay_received_total{channel="/a"} 30\n'
+        'rx_cometd_relay_written_total{channel="/a"} 29\n'
+        'rx_cometd_relay_pending{channel="/a"} 1\n'
+        'rx_cometd_relay_drops_total{channel="/a"} 2\n'
+        'rx_cometd_relay_bytes_total{channel="/a"} 3000\n'
+        "rx_cometd_relay_outages_total 4\n"
+        "process_open_fds 9\n"
+    )
+    async with metrics(text) as url:
+        outcome = await invoke("top", url, "--once", "--json", "--interval", "0.2")
+    assert outcome.code == 0
+    known = json.loads(outcome.out)
+    assert known["connection"] == {"state": "answering", "relay_outages_total": 4}
+    (channel,) = known["channels"]
+    assert (channel["channel"], channel["messages"]) == ("/a", 30)
+    assert (channel["pending"], channel["drops"]) == (1, 2)
+
+
+async def test_metrics_that_are_not_there(invoke: Invocation, bayeux_server: BayeuxServer) -> None:
+    url = bayeux_server.url.replace("/cometd", "/metrics")
+    outcome = await invoke("top", url, "--once")
+    assert outcome.code == 3
+    assert outcome.err.startswith(f"rx-cometd: network: no metrics from {url}: 404")
+    assert len(outcome.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([], "use --once"),  # this is no terminal
+        (["--json"], "--json goes with --once"),
+        (["news", "--once"], "invalid channel 'news'"),
+        (["--once", "--interval", "0"], "--interval"),
+    ],
+)
+async def test_wrong_usage(arguments: list[str], text: str, invoke: Invocation) -> None:
+    outcome = await invoke("top", "http://127.0.0.1:1/cometd", *arguments)
+    assert outcome.code == 2
+    assert text in outcome.err
+
+
+async def test_refused_channels_are_logged_and_the_others_go_on(
+    bayeux_server: BayeuxServer,
+) -> None:
+    bayeux_server.faults.refuse_subscribe("/secret")
+    async with Client(bayeux_server.url) as client:
+        watched = WatchedClient(client, bayeux_server.url)
+        watched.observe_link()
+        watched.observe(["/secret", "/a"])
+        app = TopScreen(watched, 0.1)
+        async with app.run_test(size=(100, 24)) as pilot:
+            await bayeux_server.until(lambda: bayeux_server.subscribers("/a"))
+            await bayeux_server.publish("/a", 1)
+            while "/a" not in app.query_one(ChannelTable).render_line(1).text:
+                await pilot.pause(0.02)
+            assert any(line.split()[1] == "/secret:" for line in watched.log)
+            await watched.publish("/b", 1)
+            assert watched.log[-1].endswith("published on /b")
+        watched.dispose()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+@pytest.mark.parametrize("how", ["q", "\x03", signal.SIGTERM])
+async def test_it_leaves_the_terminal_as_it_was(
+    how: str | signal.Signals, bayeux_server: BayeuxServer
+) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    before = termios.tcgetattr(theirs)
+    process = await asyncio.create_subprocess_exec(
+        *(*COMMAND, "top", bayeux_server.url, "/a"),
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    reading = asyncio.create_task(asyncio.to_thread(read_until, ours, b"\x1b[?1049l"))
+    await bayeux_server.until(lambda: bayeux_server.subscribers("/a"), timeout=20)
+    await bayeux_server.publish("/a", 1)
+    await asyncio.sleep(1.5)  # for the screen to be up; what it draws is read elsewhere
+    if isinstance(how, str):
+        os.write(ours, how.encode())
+    else:
+        process.send_signal(how)
+    assert await asyncio.wait_for(process.wait(), 10) == 0
+    screen = await asyncio.wait_for(reading, 10)
+    assert b"Traceback" not in screen
+    assert termios.tcgetattr(theirs) == before
+    await bayeux_server.until(lambda: not bayeux_server.sessions)
+    os.close(ours)
+    os.close(theirs)
+
+
+def read_until(terminal: int, end: bytes) -> bytes:
+    """Read what a pseudo-terminal shows, up to the end of the alternate screen."""
+    seen = b""
+    while end not in seen:
+        seen += os.read(terminal, 65536)
+    return seen
