@@ -70,9 +70,10 @@ def check_extensions(extensions: Any, auth: Any) -> None:
     Raises:
         TypeError: They are no sequence of `Extension`, or ``auth`` is no `AuthExtension`.
     """
-    if extensions is not None and not isinstance(extensions, Sequence):
+    given: Any = () if extensions is None else extensions
+    if not isinstance(extensions, Sequence | None):
         raise TypeError(f"extensions must be a list of extensions, not {extensions!r}")
-    for extension in extensions or ():
+    for extension in given:
         if not isinstance(extension, Extension):
             raise TypeError(
                 f"extensions must hold instances of Extension, not {extension!r}: pairs of "

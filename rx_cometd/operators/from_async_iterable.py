@@ -54,7 +54,7 @@ def from_async_iterable(
             generator *functions*, for a generator can be iterated only once.
 
     Errors:
-        What the iterable raises. A `asyncio.CancelledError` that it lets out is such an error.
+        What the iterable raises, a `asyncio.CancelledError` of its own included.
 
     Returns:
         An observable, to be subscribed on a running event loop.

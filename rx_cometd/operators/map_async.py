@@ -65,7 +65,7 @@ def map_async(
 
     Args:
         fn: A coroutine function, or a function that gives an awaitable.
-        max_concurrency: How many works may be under way at once.
+        max_concurrency: How many calls of ``fn`` may be under way at once.
         ordered: Emit in the order of the source; a work done early then waits for its turn, and
             counts as under way meanwhile. ``False``: emit each as soon as it is done.
         errors: ``"raise"``: the first failure ends the stream. ``"drop"``: it is logged, its item
@@ -79,11 +79,11 @@ def map_async(
         overflow: What a full buffer does; ``None`` is the client's policy, else ``ERROR``.
 
     Errors:
-        What ``fn`` raises, and `TimeoutError`, in its turn if ``ordered``; works behind it are
+        What ``fn`` raises, and `TimeoutError`, in its turn if ``ordered``; calls behind it are
         cancelled. Where ``errors`` or ``dead_letter`` say so, that ends no stream, but what
-        ``dead_letter`` raises does. A `asyncio.CancelledError` that ``fn`` lets out always is an
+        ``dead_letter`` raises does. A `asyncio.CancelledError` that ``fn`` raises always is an
         error. `TypeError`: ``fn`` gave nothing to await. `BufferOverflowError` and errors of the
-        source come after what was pending then. Disposing cancels the works under way.
+        source come after what was pending then. Disposing cancels the calls under way.
 
     Returns:
         A pipeable operator. It has to be subscribed on a running event loop.
@@ -121,8 +121,8 @@ def map_async(
                 flow=flow,
                 now=None if scheduler is None else lambda: scheduler.now,
             )
-            works = _Works(work, observer, buffer, max_concurrency, ordered=ordered)
-            return works.subscribe(source, scheduler)
+            calls = _Calls(work, observer, buffer, max_concurrency, ordered=ordered)
+            return calls.subscribe(source, scheduler)
 
         return derive(source, subscribe)
 
@@ -137,8 +137,8 @@ class _Item(NamedTuple):
     held: Hold | None
 
 
-class _Works(Generic[_T, _R]):
-    """The works of one subscription.
+class _Calls(Generic[_T, _R]):
+    """The calls of one subscription.
 
     Tasks are started when items come and end when none is pending, each doing one work after the
     other. An item is under way from when it is taken out of the buffer until its result was
@@ -157,7 +157,7 @@ class _Works(Generic[_T, _R]):
         self._do = work
         self._observer = observer
         self._buffer = buffer
-        self._room = max_concurrency  # for works beside those under way
+        self._room = max_concurrency  # for calls beside those under way
         self._ordered = ordered
         self._loop = running_loop()
         self._source = SingleAssignmentDisposable()

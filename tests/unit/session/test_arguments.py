@@ -34,7 +34,7 @@ async def _asynchronous(_: object) -> object:
         ("json_dumps", None, TypeError),
         ("json_loads", _asynchronous, TypeError),
         ("headers", "X: y", TypeError),
-        ("handshake_fields", [("ext", {})], TypeError),
+        ("handshake_fields", ["ext"], TypeError),
         ("extensions", object(), TypeError),
         ("extensions", [object()], TypeError),
         ("auth", object(), TypeError),
