@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from rx_cometd.extension import AuthExtension, Extension, Payload
     from rx_cometd.messages import Event, Message
     from rx_cometd.states import ClientState, StateChange
-    from rx_cometd.statistics import Statistics
+    from rx_cometd.statistics import BufferStatistics, ChannelStatistics, Statistics
 
 __version__ = "0.1.0"
 
@@ -47,7 +47,9 @@ __all__ = [
     "AuthExtension",
     "AuthenticationError",
     "BufferOverflowError",
+    "BufferStatistics",
     "Channel",
+    "ChannelStatistics",
     "Client",
     "ClientError",
     "ClientInvalidOperation",
@@ -77,7 +79,9 @@ _HOMES: Final = {
     "AuthExtension": "extension",
     "AuthenticationError": "exceptions",
     "BufferOverflowError": "exceptions",
+    "BufferStatistics": "statistics",
     "Channel": "channel",
+    "ChannelStatistics": "statistics",
     "Client": "client",
     "ClientError": "exceptions",
     "ClientInvalidOperation": "exceptions",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rx_cometd._flow.observable import LoopObservable
 from rx_cometd._protocol.channel_names import is_meta, validate_channel
+from rx_cometd._session.channel_flow import ChannelFlow
 from rx_cometd.exceptions import InvalidChannelError
 from rx_cometd.messages import Event, Message
 from rx_cometd.operators.map_async import map_async
@@ -34,7 +35,7 @@ class Feed(LoopObservable[_T]):
     """
 
     def __init__(self, shared: SharedSession, key: str, fields: Fields = None) -> None:
-        super().__init__(flow=shared.flow)
+        super().__init__(flow=ChannelFlow(shared.flow, key))
         self._shared = shared
         self._key = key
         self._fields = fields

@@ -36,6 +36,7 @@ from rx_cometd.exceptions import (
     TransportTimeoutError,
 )
 from rx_cometd.messages import Event, Message
+from rx_cometd.statistics import by_channel
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from rx_cometd.connection_types import ConnectionType
     from rx_cometd.extension import AuthExtension, Extension
     from rx_cometd.states import ClientState, StateChange
-    from rx_cometd.statistics import Statistics
+    from rx_cometd.statistics import ChannelStatistics, Statistics
 
 __all__ = ["Client"]
 
@@ -174,6 +175,7 @@ class Client:
             ),
         )
         self._shared = SharedSession(settings, max_pending_count, overflow)
+        self._extensions = settings.extensions
         self._pull = PullView(self._shared)
 
     def __repr__(self) -> str:
@@ -415,8 +417,45 @@ class Client:
         return frozenset() if session is None else session.subscriptions
 
     def statistics(self) -> Statistics:
-        """Give the counters of this client."""
-        return self._shared.counters.snapshot(time.time(), time.monotonic())
+        """Give the counters of this client, at little cost."""
+        counters = self._shared.counters
+        return counters.snapshot(time.time(), time.monotonic(), self.pending_count)
+
+    @contextmanager
+    def counting_channels(self) -> Generator[None]:
+        """Count what comes on each channel while the block runs, for `channel_statistics`.
+
+        Several blocks at once share one count. Outside of any, nothing is counted, and the
+        path of a message is as if this did not exist.
+
+        Example:
+            ::
+
+                with client.counting_channels():
+                    await asyncio.sleep(10)
+                    print(client.channel_statistics()["/stock/ACME"].rate)
+        """
+        counters = self._shared.counters
+        counters.want_channels(time.monotonic())
+        try:
+            yield
+        finally:
+            counters.drop_channels()
+
+    def channel_statistics(self) -> dict[str, ChannelStatistics]:
+        """Give what is known of each channel; may be called from any thread.
+
+        Buffers and markers are told always, messages while a `counting_channels` block runs.
+        Buffers are found under the name that was observed, a glob perhaps, and messages under
+        the name that they came on. ``"*"`` stands for buffers that belong to no one channel
+        (`messages`, `receive`), and for the messages of the channels past the first 10,000.
+        """
+        return by_channel(
+            self._shared.counters.channels,
+            self._shared.flow.buffers(),
+            [extension.marker_ages() for extension in self._extensions],
+            time.monotonic(),
+        )
 
 
 def _validate_target(channel: str) -> None:

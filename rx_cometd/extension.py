@@ -7,7 +7,7 @@ This file holds what an extension *is*. How a session composes and runs them is 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from reactivex import Observable
@@ -98,6 +98,14 @@ class Extension:
             payload: The messages, meta messages included.
             headers: The headers to send with them.
         """
+
+    def marker_ages(self) -> Mapping[str, float]:
+        """Tell for how many seconds the replay marker of each channel has stood still.
+
+        Counted is the time during which events that came were not processed; 0 while none
+        waits. May be called from any thread. `replay` is the extension that has markers.
+        """
+        return {}
 
     async def finish(self) -> None:
         """Finish what a session left to do; awaited when one of its clients is closed."""

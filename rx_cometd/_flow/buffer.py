@@ -17,6 +17,7 @@ from rx_cometd._flow.delivery import Hold, hold
 from rx_cometd._flow.drop_log import DropLog
 from rx_cometd._flow.flow import Overflow
 from rx_cometd.exceptions import BufferOverflowError, ClientError
+from rx_cometd.statistics.snapshot import BufferStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +114,7 @@ class MessageBuffer(Generic[_T]):
         self._queue: deque[Any] = deque()
         self._latest: OrderedDict[Hashable, Any] = OrderedDict()
         self._suspended = False
+        self._suspensions = 0
         #: The turn of the loop in which the buffer became full.
         self._full_since: object | None = None
         self._attach()
@@ -129,6 +131,25 @@ class MessageBuffer(Generic[_T]):
     def pending_count(self) -> int:
         """Messages that wait, exact at all times."""
         return len(self._queue) + len(self._latest)
+
+    def statistics(self) -> BufferStatistics:
+        """Tell what waits here, what was dropped, and how often the connect was held back."""
+        return BufferStatistics(
+            self._policy.value,
+            self.max_pending_count,
+            self.pending_count,
+            self.dropped_count,
+            self._suspensions,
+            self._suspended,
+        )
+
+    @property
+    def _policy(self) -> Overflow:
+        """The policy that is followed at present, where nobody chose one."""
+        if self._overflow is not None:
+            return self._overflow
+        lossless = self._flow is not None and self._flow.lossless
+        return Overflow.SUSPEND if lossless else Overflow.ERROR
 
     def offer(self, message: _T) -> None:
         """Put an arriving message in, as the policy says; nothing once `terminated`."""
@@ -277,6 +298,7 @@ class MessageBuffer(Generic[_T]):
     def _suspend(self) -> None:
         if self._flow is not None and not self._suspended:
             self._suspended = True
+            self._suspensions += 1
             self._flow.suspend(self)
 
     def _resume(self) -> None:
@@ -295,7 +317,7 @@ class MessageBuffer(Generic[_T]):
     def _count(self, message: _T) -> None:
         self.dropped_count += 1
         if self._flow is not None and not self._quiet:
-            self._flow.dropped(1)
+            self._flow.dropped(self._policy)
         if self._on_overflow is not None:
             try:
                 self._on_overflow(message, self.dropped_count)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from rx_cometd.exceptions import ClientError
+    from rx_cometd.statistics import BufferStatistics
 
 __all__ = ["Buffer", "Flow", "Overflow", "flow_of", "piped_from"]
 
@@ -41,6 +42,10 @@ class Buffer(Protocol):
     @property
     def pending_count(self) -> int:
         """Messages that wait in the buffer, exact at all times."""
+        ...
+
+    def statistics(self) -> BufferStatistics:
+        """Tell what waits in it, what it dropped, and how often it had the connect held back."""
         ...
 
 
@@ -91,8 +96,8 @@ class Flow(Protocol):
         """Let connects go again: the buffer is below its low mark. Idempotent."""
         ...
 
-    def dropped(self, count: int) -> None:
-        """Count messages that a buffer dropped."""
+    def dropped(self, policy: Overflow) -> None:
+        """Count a message that a buffer dropped, by its policy."""
         ...
 
 

@@ -51,6 +51,7 @@ class Exchanges:
         self._settings = settings
         self._protocol = protocol
         self._dispatch = dispatch
+        self._counters = counters
         self._act = act
         self._wire = Wire(settings, self, counters)
         self.lanes = Lanes(self._send)
@@ -182,6 +183,7 @@ class Exchanges:
         if self._dispatch.meta_observed:
             self._dispatch.deliver_meta(messages)
         if events:
+            self._counters.events_came(events)
             processed = None if payload is None else payload.processed_callbacks()
             self._dispatch.deliver(cast("list[Event]", events), processed)
         if exchange:

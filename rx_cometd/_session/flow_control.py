@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rx_cometd._flow.dispatch import Dispatch
     from rx_cometd._flow.flow import Buffer, Overflow
-    from rx_cometd.statistics import Counters
+    from rx_cometd.statistics import BufferStatistics, Counters
 
 __all__ = ["FlowControl"]
 
@@ -47,7 +47,8 @@ class FlowControl:
         self._max_pending_count = max_pending_count
         self._overflow = overflow
         self._counters = counters
-        self._buffers: dict[Buffer, None] = {}
+        #: The buffers, and the channel or glob that each was made for, where it is but one.
+        self._buffers: dict[Buffer, str | None] = {}
         self._suspending: dict[Buffer, None] = {}
         self._session: Negotiated | None = None
         self._resumed: Callable[[], None] | None = None
@@ -103,7 +104,11 @@ class FlowControl:
     @property
     def pending_count(self) -> int:
         """Messages that wait in all buffers."""
-        return sum(buffer.pending_count for buffer in self._buffers)
+        return sum(buffer.pending_count for buffer in list(self._buffers))
+
+    def buffers(self) -> list[tuple[str | None, BufferStatistics]]:
+        """Tell of each buffer, with the channel or glob that it was made for."""
+        return [(channel, buffer.statistics()) for buffer, channel in list(self._buffers.items())]
 
     @property
     def suspended(self) -> bool:
@@ -132,9 +137,9 @@ class FlowControl:
             "ack() with a server that supports it, or the connection type long-polling"
         )
 
-    def attach(self, buffer: Buffer) -> None:
+    def attach(self, buffer: Buffer, channel: str | None = None) -> None:
         """Count a buffer's messages as the client's."""
-        self._buffers[buffer] = None
+        self._buffers[buffer] = channel
 
     def detach(self, buffer: Buffer) -> None:
         """Forget a buffer."""
@@ -154,9 +159,11 @@ class FlowControl:
         if not self._suspending and self._resumed is not None:
             self._resumed()
 
-    def dropped(self, count: int) -> None:
-        """Count messages that a buffer dropped."""
-        self._counters.drops += count
+    def dropped(self, policy: Overflow) -> None:
+        """Count a message that a buffer dropped."""
+        counters = self._counters
+        counters.drops += 1
+        counters.drops_by_policy[policy.value] = counters.drops_by_policy.get(policy.value, 0) + 1
 
 
 _ABSENT = object()

@@ -47,7 +47,7 @@ class Outage:
         if change.error is not None:
             self._cause = change.error
         if change.state is ClientState.CONNECTED:
-            self._end()
+            self._end(change)
         elif change.state is not ClientState.DISCONNECTING:
             self._begin()
 
@@ -63,10 +63,11 @@ class Outage:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(timeout, self._pass, timeout)
 
-    def _end(self) -> None:
+    def _end(self, change: StateChange) -> None:
         self.cancel()
         self._cause = None
         self._counters.reconnects += self._was_up
+        self._counters.resumed += self._was_up and change.resumed
         self._was_up = True
 
     def _pass(self, timeout: float) -> None:

@@ -272,12 +272,15 @@ class Wire:
         exchange: Exchange = (),
     ) -> None:
         counters = self._counters
-        self.last_received = counters.last_heard = time.monotonic()
+        heard = self.last_received = counters.last_heard = time.monotonic()
         counters.bytes_in += len(data)
         try:
             decoded = self._codec.parse(data)
             if not exchange and self._inbound is None and self._handlers.received_events(decoded):
                 counters.messages_in += len(decoded)
+                counters.last_event = heard
+                if counters.channels is not None:
+                    counters.channels.count(decoded, len(data) / len(decoded), heard)
                 return
             messages = self._codec.messages(decoded, data)
         except ProtocolError as error:
@@ -285,6 +288,7 @@ class Wire:
             self._handlers.failed(exchange, error)
             return
         counters.messages_in += len(messages)
+        counters.payload_size = len(data)
         if self._inbound is None:
             self._handlers.received(messages, exchange, None)
         else:

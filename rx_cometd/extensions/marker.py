@@ -12,6 +12,7 @@ takes memory.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from rx_cometd.extensions.replay_store import is_forward
@@ -31,12 +32,14 @@ class Marker:
         value: The id of the last event of the processed ones, or what was asked for first.
     """
 
-    __slots__ = ("_moved", "_order", "value")
+    __slots__ = ("_moved", "_order", "_since", "value")
 
     def __init__(self, value: ReplayId, moved: Callable[[ReplayId], None]) -> None:
         self.value = value
         self._moved = moved
         self._order = _Order()
+        #: Since when the oldest of the outstanding events is what the marker waits for.
+        self._since = 0.0
 
     def begin(self) -> None:
         """Begin a new order: the channel is subscribed to anew, from the marker on.
@@ -46,6 +49,11 @@ class Marker:
         """
         self._order = self._order.next()
 
+    @property
+    def age(self) -> float:
+        """Seconds for which the marker has stood still while events are outstanding, else 0."""
+        return time.monotonic() - self._since if self._order.outstanding else 0.0
+
     def reset(self, value: ReplayId) -> None:
         """Put the marker elsewhere; what arrived before does not move it any more."""
         self.value = value
@@ -54,6 +62,8 @@ class Marker:
     def arrived(self, replay_id: ReplayId) -> Callable[[], None]:
         """Take note of an event; the result is to be called once it was processed."""
         order = self._order
+        if not order.outstanding:
+            self._since = time.monotonic()
         event = order.append(replay_id)
 
         def processed() -> None:
@@ -74,6 +84,7 @@ class Marker:
             return
         if replay_id != self.value and is_forward(self.value, replay_id):
             self.value = replay_id
+            self._since = time.monotonic()
             self._moved(replay_id)
 
 
@@ -96,6 +107,10 @@ class _Order:
     def __init__(self, root: object = None) -> None:
         self.root = object() if root is None else root
         self._head = self._tail = _Event(None, None)
+
+    @property
+    def outstanding(self) -> bool:
+        return self._tail is not self._head
 
     def next(self) -> _Order:
         return _Order(self.root)

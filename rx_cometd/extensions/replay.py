@@ -34,7 +34,7 @@ from rx_cometd.extensions.replay_store import ReplayId, ReplayOption, StoreLocke
 from rx_cometd.messages import HANDSHAKE, SUBSCRIBE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from rx_cometd.extension import Payload
     from rx_cometd.extensions.replay_store import AsyncReplayStore, ReplayStore
@@ -119,14 +119,20 @@ class Replay(Extension):
         self._writer = writer
         self._choice = choice
         self._on_fallback = on_fallback
+        #: The latest session: in use, or the last one.
+        self._session: _Session | None = None
 
     def __repr__(self) -> str:
         return "<Replay>"
 
     def operators(self) -> Operators:
         """Make the operators of one session."""
-        session = _Session(self._writer, self._choice, self._on_fallback)
+        session = self._session = _Session(self._writer, self._choice, self._on_fallback)
         return Operators(inbound=ops.do_action(session.receive), outbound=in_turn(session.send))
+
+    def marker_ages(self) -> Mapping[str, float]:
+        """Tell for how many seconds the marker of each channel has stood still."""
+        return {} if self._session is None else self._session.marker_ages()
 
     async def finish(self) -> None:
         """Wait until the markers are written, or could not be (which is logged)."""
@@ -149,6 +155,10 @@ class _Session:
         # Taken for granted until a handshake reply says otherwise: the pipeline may have been
         # made anew within a session, whose handshake it has not seen.
         self._granted = True
+
+    def marker_ages(self) -> dict[str, float]:
+        markers = {**self._globbed, **self._markers}
+        return {channel: marker.age for channel, marker in markers.items()}
 
     def send(self, payload: Payload) -> Awaitable[None] | None:
         new = {

@@ -17,6 +17,7 @@ from rx_cometd._flow.edge import (
 )
 from rx_cometd._flow.flow import flow_of
 from rx_cometd._flow.observable import derive
+from rx_cometd.statistics.snapshot import BufferStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +113,10 @@ class _Batch(Generic[_T]):
     def pending_count(self) -> int:
         """Items that wait for their list to be emitted."""
         return len(self._items)
+
+    def statistics(self) -> BufferStatistics:
+        """Tell what waits here; nothing is dropped, for a full list is emitted."""
+        return BufferStatistics("batch", self._count, self.pending_count, 0, 0, suspended=False)
 
     def limit_time(self, seconds: float, scheduler: abc.SchedulerBase) -> None:
         """Emit a list when its first item has waited so long."""

@@ -153,7 +153,7 @@ class _IterableFlow:
         for demand in self._demands:
             demand.notice()
 
-    def dropped(self, count: int) -> None:
+    def dropped(self, policy: Overflow) -> None:
         """Nobody asks."""
 
     def holds(self, buffers: set[Buffer]) -> bool:

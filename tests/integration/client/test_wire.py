@@ -14,6 +14,7 @@ from rx_cometd import (
     CometDError,
     ConnectionType,
     ProtocolError,
+    Statistics,
     TransportError,
     TransportTimeoutError,
 )
@@ -297,7 +298,7 @@ async def test_messages_of_ten_megabytes(kind: ConnectionType) -> None:
 async def test_statistics(kind: ConnectionType) -> None:
     async with BayeuxServer() as server:
         client = client_of(server, kind)
-        assert client.statistics() == (0, 0, 0, 0, 0, 0, 0, 0, None)
+        assert client.statistics() == Statistics(0, 0, 0, 0, 0, 0, 0, 0, None)
         started = time.time()
         async with client:
             await held(server)

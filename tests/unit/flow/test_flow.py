@@ -17,14 +17,17 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 def test_all_that_a_client_gives_has_its_flow() -> None:
     client = client_of("http://127.0.0.1:9/", max_pending_count=7, overflow=Overflow.DROP_NEWEST)
-    flow = flow_of(client.channel("/a"))
+    channel = client.channel("/a")
+    flow = flow_of(channel)
     assert flow is not None
     assert (flow.max_pending_count, flow.overflow) == (7, Overflow.DROP_NEWEST)
     for source in (client.channel("/b/*"), client.messages, client.meta("/meta/connect")):
-        assert flow_of(source) is flow
-    own = client.channel("/a").pipe(cometd_ops.data(), cometd_ops.bounded_buffer())
+        its = flow_of(source)
+        assert its is not None
+        assert (its.max_pending_count, its.overflow) == (7, Overflow.DROP_NEWEST)
+    own = channel.pipe(cometd_ops.data(), cometd_ops.bounded_buffer())
     assert flow_of(own) is flow
-    assert flow_of(client.channel("/a").pipe(ops.map(data_of))) is flow
+    assert flow_of(channel.pipe(ops.map(data_of))) is flow
     assert flow_of(rx.of(1)) is None
     assert flow_of(client_of("http://127.0.0.1:9/").channel("/a")) is not flow
 

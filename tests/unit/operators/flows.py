@@ -61,8 +61,8 @@ class LocalFlow:
             self.suspended.remove(buffer)
             self.turns.append("resume")
 
-    def dropped(self, count: int) -> None:
-        self.drops += count
+    def dropped(self, policy: Overflow) -> None:
+        self.drops += 1
 
 
 def with_flow(source: Observable[_T], flow: LocalFlow) -> LoopObservable[_T]:

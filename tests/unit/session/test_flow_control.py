@@ -8,7 +8,7 @@ import pytest
 
 from rx_cometd import ClientError, ConnectionType, Overflow
 from rx_cometd._session.flow_control import FlowControl
-from rx_cometd.statistics import Counters
+from rx_cometd.statistics import BufferStatistics, Counters
 
 
 class FullBuffer:
@@ -16,6 +16,9 @@ class FullBuffer:
 
     def __init__(self, pending_count: int) -> None:
         self.pending_count = pending_count
+
+    def statistics(self) -> BufferStatistics:
+        return BufferStatistics("error", 7, self.pending_count, 0, 0, False)
 
 
 @dataclass
@@ -117,6 +120,8 @@ def test_a_session_is_asked_not_remembered() -> None:
 
 def test_drops_are_counted() -> None:
     flow, counters = make()
-    flow.dropped(3)
-    flow.dropped(1)
-    assert counters.drops == 4
+    flow.dropped(Overflow.DROP_OLDEST)
+    flow.dropped(Overflow.DROP_OLDEST)
+    flow.dropped(Overflow.ERROR)
+    assert counters.drops == 3
+    assert counters.drops_by_policy == {"drop_oldest": 2, "error": 1}
