@@ -193,7 +193,7 @@ KINDS: Final = {
     "dedupe": emitting(lambda: cometd_ops.dedupe(_channel)),
     "distinct": emitting(lambda: ops.distinct(_channel)),
     "rate_limit": emitting(lambda: cometd_ops.rate_limit(1_000_000_000, 1)),
-    "throttle_first": emitting(lambda: ops.throttle_first(1e-9)),
+    "throttle_first": emitting(lambda: ops.throttle_first(1e-6)),
     "by_channel": emitting(cometd_ops.by_channel, ops.merge_all),
     "group_by": emitting(lambda: ops.group_by(_channel), ops.merge_all),
     "window_stats": emitting(lambda: cometd_ops.window_stats(3600, _price)),

@@ -155,13 +155,11 @@ class SharedSource(Generic[_T]):
         leave = disposable_on(current_loop(), lambda: self._leave(connection, observer, timed))
         try:
             connection.join(observer)
-            if new:
-                connection.connect(self._source, scheduler)
         except Exception:
             leave.dispose()
-            if new:
-                self._disconnect(connection)
             raise
+        if new:
+            connection.connect(self._source, scheduler)
         return leave
 
     def _leave(
@@ -178,15 +176,13 @@ class SharedSource(Generic[_T]):
             return
 
         def end(*_: object) -> None:
-            if not connection.observers:
-                with apart():
-                    self._disconnect(connection)
+            with apart():
+                self._disconnect(connection)
 
         connection.lingering.disposable = scheduler.schedule_relative(self._linger, end)
 
     def _disconnect(self, connection: _Connection[_T]) -> None:
-        if self._connection is connection and not connection.ended:
-            self._connection = None
+        self._connection = None
         connection.dispose()
 
     def end(self, connection: _Connection[_T], error: Exception | None) -> None:
@@ -262,8 +258,6 @@ class _Connection(Generic[_T]):
 
     def repeat_end(self, observer: abc.ObserverBase[_T]) -> None:
         """Tell a late observer how the source ended."""
-        if self._memory is not None:
-            self._memory.replay(observer.on_next)
         if self._error is None:
             observer.on_completed()
         else:

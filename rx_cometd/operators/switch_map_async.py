@@ -112,13 +112,10 @@ class _Job:
 
     __slots__ = ("held", "task")
 
+    task: asyncio.Task[None]
+
     def __init__(self, held: Hold | None) -> None:
         self.held = held
-        self.task: asyncio.Task[None] | None = None
-
-    def cancel(self) -> None:
-        if self.task is not None:
-            self.task.cancel()
 
     def processed(self) -> None:
         if self.held is not None:
@@ -151,7 +148,7 @@ class _OneAtATime(Generic[_T, _R]):
         if previous is not None:
             if not self._switch:
                 return
-            previous.cancel()
+            previous.task.cancel()
             previous.processed()
         job = self._job = _Job(hold())
         job.task = task_on(self._loop, self._run(job, item), "rx_cometd.one_at_a_time")
@@ -208,4 +205,4 @@ class _OneAtATime(Generic[_T, _R]):
         self._source.dispose()
         job, self._job = self._job, None
         if job is not None:
-            job.cancel()
+            job.task.cancel()

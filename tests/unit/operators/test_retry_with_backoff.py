@@ -187,3 +187,32 @@ def test_arguments_are_checked_when_the_operator_is_made() -> None:
         retry_with_backoff(delays=[1, 2])  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="errors"):
         retry_with_backoff(errors="OSError")  # type: ignore[arg-type]
+
+
+@given(
+    attempts=st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=12),
+    count=st.one_of(st.none(), st.integers(1, 4)),
+    reset=st.booleans(),
+)
+def test_against_a_loop_over_the_attempts(
+    attempts: list[tuple[int, bool]], count: int | None, reset: bool
+) -> None:
+    streams = [
+        [
+            *(on_next(at + 1, "item") for at in range(items)),
+            on_completed(items + 1) if ends else on_error(items + 1, OSError()),
+        ]
+        for items, ends in [*attempts, (0, True)]
+    ]
+    at, failures, model, times = 200, 0, list[Any](), list[float]()
+    for items, ends in [*attempts, (0, True)]:
+        times.append(at)
+        model.extend((at + 1 + item, "item") for item in range(items))
+        at += items + 1
+        failures = 0 if items and reset else failures
+        if ends or failures == count:
+            model.append((at, "|" if ends else OSError))
+            break
+        failures += 1
+        at += 10 if failures == 1 else 20
+    assert run(*streams, count=count, reset_on_success=reset) == (model, times)

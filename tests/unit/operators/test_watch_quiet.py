@@ -128,3 +128,18 @@ async def test_keeps_the_flow_and_the_holds_of_its_source() -> None:
 def test_arguments_are_checked_when_the_operator_is_made() -> None:
     with pytest.raises(ValueError, match="seconds"):
         watch_quiet(0)
+
+
+@given(pauses=st.lists(st.integers(1, 40), max_size=20))
+def test_each_silence_is_met_once(pauses: list[int]) -> None:
+    scheduler = TestScheduler()
+    source = Subject[int]()
+    watched = source.pipe(watch_quiet(10))
+    received: list[int] = []
+    watched.subscribe(received.append, scheduler=scheduler)
+    # Halves, so that no item comes in the moment in which the source is subscribed to anew.
+    for item, pause in enumerate(pauses):
+        scheduler.advance_to(scheduler.clock + pause + 0.5)
+        source.on_next(item)
+    assert received == list(range(len(pauses)))
+    assert watched.quiet_count == sum(pause >= 10 for pause in pauses)

@@ -60,6 +60,7 @@ def test_end_tells_of_the_window_that_it_cuts_short() -> None:
         (215, OSError),
     ]
     assert run(on_completed(205)) == [(205, "|")]
+    assert run(on_error(205, OSError())) == [(205, OSError)]
 
 
 def test_value_gives_the_number() -> None:
