@@ -1,4 +1,4 @@
-"""Pipeable operators beside those of ReactiveX: bounded buffers, asynchronous work, decoding."""
+"""Pipeable operators beside those of ReactiveX: bounded, on the loop, aware of their client."""
 
 from rx_cometd._flow.async_iteration import ObservableIterator
 from rx_cometd._flow.flow import Overflow
