@@ -195,22 +195,30 @@ def _parse_header(header: str) -> tuple[str, str]:
 
 
 def _auth(source: str) -> AuthExtension:
-    """Give the extension that takes its token from where ``--auth`` says."""
+    """Give the extension that takes its token from where ``--auth`` says.
+
+    Raises:
+        click.BadParameter: The file holds none. Told here, before anything is sent.
+    """
     kind, _, rest = source.partition(":")
     if kind == "cmd":
         return bearer_auth(lambda: _printed_by(rest))
-    if source.startswith("@"):
-        return bearer_auth(lambda: _read_from(source[1:]))
-    return bearer_auth(lambda: source)
+    if not source.startswith("@"):
+        return bearer_auth(lambda: source)
+    try:
+        _read_from(source[1:])
+    except ExtensionError as error:
+        raise click.BadParameter(str(error), param_hint="--auth") from error
+    return bearer_auth(lambda: _read_from(source[1:]))
 
 
 def _read_from(path: str) -> str:
     try:
         token = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
-        raise ExtensionError(f"no token from --auth @{path}: {error}") from error
+        raise ExtensionError(f"{path} holds no token: {error}") from error
     if not token:
-        raise ExtensionError(f"no token from --auth @{path}: the file is empty")
+        raise ExtensionError(f"{path} holds no token: it is empty")
     return token
 
 
@@ -219,7 +227,7 @@ async def _printed_by(command: str) -> str:
     token, _ = await process.communicate()
     if process.returncode or not token.strip():
         raise ExtensionError(
-            f"no token from --auth 'cmd:{command}': it printed {len(token.strip())} bytes and"
-            f" ended with exit code {process.returncode}"
+            f"no token from --auth: {command!r} printed {len(token.strip())} bytes and ended"
+            f" with exit code {process.returncode}"
         )
     return token.decode().strip()

@@ -22,6 +22,7 @@ from rx_cometd import (
     TransportError,
     TransportTimeoutError,
 )
+from rx_cometd.cli.log_lines import log_lines
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -45,7 +46,8 @@ def run(command: Coroutine[None, None, None], *, endless: bool = True) -> None:
     stopped_by: list[int] = []
     try:
         _heed_ctrl_c()
-        asyncio.run(_stoppable(command, stopped_by))
+        with log_lines(_tell):
+            asyncio.run(_stoppable(command, stopped_by))
     except (KeyboardInterrupt, asyncio.CancelledError):
         number = stopped_by[0] if stopped_by else signal.SIGINT
         sys.exit(0 if endless else 128 + number)
@@ -55,9 +57,13 @@ def run(command: Coroutine[None, None, None], *, endless: bool = True) -> None:
     except InvalidChannelError as error:
         raise click.BadParameter(str(error)) from error
     except (CometDError, OSError) as error:
-        click.echo(f"rx-cometd: {error_line(error)}", err=True)
+        _tell(error_line(error))
         sys.exit(exit_code(error))
     sys.exit(0)
+
+
+def _tell(line: str) -> None:
+    click.echo(f"rx-cometd: {line}", err=True)
 
 
 def _heed_ctrl_c() -> None:
@@ -104,13 +110,23 @@ def error_line(error: BaseException) -> str:
     >>> error_line(TransportTimeoutError("no link for 5 s"))
     'network: no link for 5 s; check the URL, or give it longer with --timeout'
     """
-    text = str(error) or type(error).__name__
+    text = _text(error)
     cause = error.__cause__
     if cause is not None:
-        told = str(cause) or type(cause).__name__
+        told = _text(cause)
         text += "" if told in text else f"; last: {told}"
     advice = _advice(error, text)
-    return " ".join(f"{_kind(error)}{text}{'; ' if advice else ''}{advice}".split())
+    if text.endswith("?"):  # it asks what to look at already
+        advice = advice[:1].upper() + advice[1:] if isinstance(error, AuthenticationError) else ""
+        text += " "
+    elif advice:
+        text += "; "
+    return " ".join(f"{_kind(error)}{text}{advice}".split())
+
+
+def _text(error: BaseException) -> str:
+    told = error.strerror if isinstance(error, OSError) else None
+    return told or str(error) or type(error).__name__
 
 
 def _kind(error: BaseException) -> str:
@@ -125,6 +141,7 @@ def _kind(error: BaseException) -> str:
 
 #: What to do about an error, told by its kind or by words in its text.
 _ADVICE: tuple[tuple[type[BaseException], str, str], ...] = (
+    (OSError, "address already in use", "give another --port; 0 takes a free one"),
     (BufferOverflowError, "", "--ack makes the server wait"),
     (AuthenticationError, "", "give a token with --auth"),
     (CometDError, "certificate verify failed", "trust it with --cacert FILE, or use --insecure"),

@@ -14,6 +14,7 @@ from yarl import URL
 from rx_cometd.cli.connection import Connection, connection_options
 from rx_cometd.cli.link import opened
 from rx_cometd.cli.listen import check_channels
+from rx_cometd.cli.log_lines import log_lines
 from rx_cometd.cli.output import to_json, write_stdout
 from rx_cometd.cli.parameters import Number
 from rx_cometd.cli.running import run
@@ -121,7 +122,9 @@ async def _screen(watching: Any, interval: float) -> None:
             raise
         raise click.UsageError(_MISSING) from error
     async with watching as watched:
-        await TopScreen(watched, interval).run_async()
+        # Lines on standard error would tear the screen.
+        with log_lines(watched.note):
+            await TopScreen(watched, interval).run_async()
 
 
 def snapshot(watched: Watched) -> dict[str, Any]:

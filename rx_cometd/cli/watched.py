@@ -48,6 +48,10 @@ class Watched(Protocol):
     log: deque[str]
     events: int
 
+    def note(self, text: str) -> None:
+        """Log something that happened now."""
+        ...
+
     async def refresh(self) -> None:
         """Take in what is not told by itself, and measure."""
         ...

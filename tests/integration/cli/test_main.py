@@ -97,6 +97,11 @@ def test_the_package_runs_as_a_module() -> None:
     assert outcome.stdout == f"rx-cometd, version {rx_cometd.__version__}\n"
 
 
+def test_what_only_the_screen_needs_is_loaded_by_it_alone() -> None:
+    code = "import sys, rx_cometd.cli.app; sys.exit('textual' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, check=True)
+
+
 def test_an_interrupt_during_the_start_is_quiet() -> None:
     # Interrupted by itself where it imports its commands: that is when it is least prepared.
     code = (

@@ -44,6 +44,11 @@ class Recorded:
         self.now += seconds
         self.activity.measure()
 
+    def note(self, text: str) -> None:
+        """Log something."""
+        self.log.append(text)
+        self.events += 1
+
     async def refresh(self) -> None:
         """Stand still."""
 
