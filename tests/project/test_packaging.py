@@ -141,7 +141,10 @@ def test_the_metadata(built: Built) -> None:
         metadata.get_all("Provides-Extra") or []
     )
     required = metadata.get_all("Requires-Dist") or []
-    assert [r for r in required if "extra ==" not in r] == ["aiohttp>=3.14", "reactivex>=6.1"]
+    assert [r for r in required if "extra ==" not in r] == [
+        "aiohttp<4,>=3.14",
+        "reactivex<7,>=6.1",
+    ]
     assert "Typing :: Typed" in (metadata.get_all("Classifier") or [])
 
 
