@@ -41,8 +41,8 @@ def listen(
     rx-cometd listen http://127.0.0.1:8080/cometd '/stock/**' --count 3
 
     CHANNEL may be a glob (quote it: '/stock/*', '/stock/**') or a service channel. Messages go
-    to standard output, what becomes of the connection to standard error. It goes on until
-    Ctrl-C, over reconnects and new sessions.
+    to standard output, what becomes of the connection to standard error. Once connected, which
+    must come to pass within --timeout, it goes on until Ctrl-C, over reconnects and new sessions.
 
     A message that matches several of the channels is printed once. What comes faster than the
     reader takes it waits, 10,000 messages at most: beyond them the server is made to wait where

@@ -106,15 +106,19 @@ class TopScreen(App[None]):
             self.screen.tick()
 
     def _connection(self, rows: list[ChannelActivity]) -> str:
-        total = f"{len(rows)} channels  {si(sum(c.rate for c in rows))} msg/s"
-        total += f"  {si(sum(c.byte_rate for c in rows))} B/s"
         facts = dict(self._watched.facts())
-        total += "".join(f"  {n} {si(facts.pop(n))}" for n in ("pending", "drops") if n in facts)
+        total = [
+            f"{len(rows)} channels",
+            f"{si(sum(c.rate for c in rows))} msg/s",
+            f"{si(sum(c.byte_rate for c in rows))} B/s",
+            *(f"{name} {si(facts.pop(name))}" for name in ("pending", "drops") if name in facts),
+        ]
         if self._wanted:
-            total += f"  with {self._wanted!r}"
+            total.insert(0, f"with {self._wanted!r}:")
         if self._paused:
-            total += "  PAUSED"
-        return f"{self._watched.url}  {_link(facts)}\n{_session(facts)}\n{total}"
+            total.insert(0, "PAUSED")
+        lines = ([*_link(facts), self._watched.url], _session(facts), total)
+        return "\n".join(_fitting(line, self.size.width) for line in lines)
 
     def on_channel_table_chosen(self, event: ChannelTable.Chosen) -> None:
         """Show the last messages of a channel."""
@@ -241,21 +245,31 @@ class Publish(Sheet):
             self.dismiss()
 
 
-def _link(facts: dict[str, Any]) -> str:
+def _fitting(parts: list[str], width: int) -> str:
+    """Put as many parts into a line as fit: a figure that is cut is a wrong one."""
+    line = parts[0]
+    for part in parts[1:]:
+        if len(line) + 2 + len(part) > width:
+            break
+        line += f"  {part}"
+    return line
+
+
+def _link(facts: dict[str, Any]) -> list[str]:
     state, transport = facts.pop("state"), facts.pop("transport", None)
-    return state if transport is None else f"{state} over {transport}"
+    return [state if transport is None else f"{state} over {transport}"]
 
 
-def _session(facts: dict[str, Any]) -> str:
-    """Give the line of the session, or of the figures that a relay has."""
+def _session(facts: dict[str, Any]) -> list[str]:
+    """Give what is known of the session, or the figures that a relay has."""
     if "session" not in facts:
-        return "  ".join(f"{name} {si(value)}" for name, value in facts.items())
+        return [f"{name} {si(value)}" for name, value in facts.items()] or [""]
     if facts["session"] is None:
-        return "no session"
+        return ["no session"]
     trip = facts["round_trip"]
-    return (
-        f"session {age(facts['session_age'])}, {'resumed' if facts['resumed'] else 'new'}"
-        f"  reconnects {facts['reconnects']}"
-        f"  round trip {'-' if trip is None else f'{trip * 1000:.1f} ms'}"
-        f"  heard {age(facts['last_heard'])} ago"
-    )
+    return [
+        f"{'resumed' if facts['resumed'] else 'new'} session of {age(facts['session_age'])}",
+        f"reconnects {facts['reconnects']}",
+        f"round trip {'-' if trip is None else f'{trip * 1000:.1f} ms'}",
+        f"heard {age(facts['last_heard'])} ago",
+    ]

@@ -89,6 +89,12 @@ COLUMNS = (
 _WIDE_TREND = Column(
     "Trend", TREND, lambda c: sparkline(c.trend), lambda c: sum(c.trend), left=True
 )
+_TREND = 4
+#: Where the terminal is narrow these go, in this order: the trend, then from the right.
+_DROPPED = (_TREND, 7, 6, 5, 3, 2)
+_MIN_NAME = 16
+#: From this width on the trend is as long as it is kept.
+_WIDE = 120
 _HEAD = Style(bold=True)
 _SORTED = Style(bold=True, underline=True)
 _CURSOR = Style(reverse=True)
@@ -132,6 +138,7 @@ class ChannelTable(ScrollView, can_focus=True):
         """Show these channels; the cursor stays on its own where it can."""
         chosen = self.chosen
         self._rows, self._sorted_by = rows, sorted_by
+        # But in the first row, which shows what leads.
         if chosen is not None and self.chosen is not chosen and self._cursor > 0:
             place = next((i for i, row in enumerate(rows) if row is chosen), self._cursor)
             self._cursor = min(place, max(0, len(rows) - 1))
@@ -164,7 +171,7 @@ class ChannelTable(ScrollView, can_focus=True):
             self.action_move(event.y - 1 + self.scroll_offset.y - self._cursor)
             return
         x = event.x
-        for number, (_, width) in enumerate(self._layout()):
+        for number, _, width in self._layout():
             if x <= width:
                 self.post_message(self.SortAsked(number))
                 return
@@ -176,7 +183,7 @@ class ChannelTable(ScrollView, can_focus=True):
             return self._line(
                 [
                     Segment(_fit(column.heading, width, left=column.left), self._head(number))
-                    for number, (column, width) in enumerate(self._layout())
+                    for number, column, width in self._layout()
                 ]
             )
         place = y - 1 + self.scroll_offset.y
@@ -188,7 +195,7 @@ class ChannelTable(ScrollView, can_focus=True):
             style = _QUIET
         cells = [
             Segment(_fit(column.text(row), width, left=column.left), style)
-            for column, width in self._layout()
+            for _, column, width in self._layout()
         ]
         return self._line(cells, style)
 
@@ -200,17 +207,18 @@ class ChannelTable(ScrollView, can_focus=True):
         width = self.size.width
         return Strip(segments).adjust_cell_length(width, style).apply_style(self.rich_style)
 
-    def _layout(self) -> list[tuple[Column, int]]:
-        columns = list(COLUMNS)
-        if self.size.width >= 120:
-            columns[4] = _WIDE_TREND
-        rest = self.size.width - sum(column.width + 1 for column in columns[1:])
-        while rest < 16 and len(columns) > 3:  # narrow: the trend first, then the last columns
-            rest += (
-                columns.pop(4 if len(columns) > 5 and columns[4].heading == "Trend" else -1).width
-                + 1
-            )
-        return [(columns[0], max(rest, 1)), *((column, column.width) for column in columns[1:])]
+    def _layout(self) -> list[tuple[int, Column, int]]:
+        """Give the columns that there is room for: their places in `COLUMNS`, and widths."""
+        columns = dict(enumerate(COLUMNS))
+        if self.size.width >= _WIDE:
+            columns[_TREND] = _WIDE_TREND
+        for dropped in _DROPPED:
+            rest = self.size.width - sum(c.width + 1 for n, c in columns.items() if n > 0)
+            if rest >= _MIN_NAME:
+                break
+            del columns[dropped]
+        rest = self.size.width - sum(c.width + 1 for n, c in columns.items() if n > 0)
+        return [(n, c, c.width if n > 0 else max(rest, 1)) for n, c in columns.items()]
 
 
 def _fit(text: str, width: int, *, left: bool) -> str:

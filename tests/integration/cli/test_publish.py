@@ -88,12 +88,17 @@ async def test_a_file_is_published_at_a_rate(
     assert asyncio.get_running_loop().time() - began >= 0.3
 
 
-async def test_an_interrupted_publish_was_not_done(bayeux_server: BayeuxServer) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_an_interrupted_publish_was_not_done(
+    number: signal.Signals, code: int, bayeux_server: BayeuxServer
+) -> None:
     bayeux_server.faults.delay_replies(30, "/news")
     async with spawned("publish", bayeux_server.url, "/news", "1") as process:
         await bayeux_server.until(lambda: published(bayeux_server, "/news"), timeout=20)
-        process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(process.wait(), 10) == 130
+        process.send_signal(number)
+        assert await asyncio.wait_for(process.wait(), 10) == code
+        assert process.stderr is not None
+        assert await process.stderr.read() == b""
 
 
 async def test_every_line_of_standard_input_is_published(

@@ -62,6 +62,17 @@ async def test_a_click_on_a_heading_sorts_by_it() -> None:
         assert names_in(app) == sorted(names_in(app))
 
 
+async def test_a_click_sorts_by_what_is_seen_where_columns_are_left_out() -> None:
+    app = screen()
+    async with app.run_test(size=(60, 30)) as pilot:
+        heading = app.query_one(ChannelTable).render_line(0).text
+        assert "Trend" not in heading
+        await pilot.click(ChannelTable, offset=(heading.index("Total"), 0))
+        line = app.query_one(ChannelTable).render_line(0)
+        (sorted_by,) = [s.text for s in line if s.style is not None and s.style.underline]
+        assert sorted_by.strip() == "Total"
+
+
 async def test_a_filter_shows_what_contains_it() -> None:
     app = screen()
     async with app.run_test(size=(100, 30)) as pilot:
@@ -132,5 +143,8 @@ async def test_no_figure_is_cut(width: int) -> None:
         assert max(map(len, lines)) <= width
         (orders,) = [line for line in lines if line.startswith("/order")]
         assert "…" not in orders.split(maxsplit=1)[1]
+        told = str(app.query_one("#connection").render()).splitlines()
+        assert max(map(len, told)) <= max(width, len("connected over websocket"))
+        assert "6 channels" in told[2]
         if width >= 80:
             assert orders.split()[-2:] == ["1.2k", "5"]
