@@ -269,6 +269,7 @@ GROUPS: Final = (
             *_operators("map_async", "map_async", "concat_map_future"),
             *_operators("map_async x16", "map_async_16", "merge_map_future"),
             *_operators("conflate", "conflate", "observe_on"),
+            *_operators("ack", "ack_after", "concat_map_future"),
             *_operators("switch", "switch_map_async", "switch_map_future"),
             *_operators("exhaust", "exhaust_map_async", "exhaust_map_future"),
             *_operators("share", "share", "rx_share"),

@@ -178,6 +178,7 @@ KINDS: Final = {
     "map_async_16": through(lambda: cometd_ops.map_async(work, max_concurrency=16)),
     "merge_map_future": through(lambda: ops.flat_map(_future)),
     "conflate": through(lambda: cometd_ops.conflate(lambda _: object())),
+    "ack_after": through(lambda: cometd_ops.ack_after(work)),
     "switch_map_async": emitting(lambda: cometd_ops.switch_map_async(work)),
     "switch_map_future": emitting(lambda: ops.map(_future), ops.switch_latest),
     "exhaust_map_async": emitting(lambda: cometd_ops.exhaust_map_async(work)),
