@@ -165,8 +165,7 @@ class Dispatch:
         Most payloads do, so this is asked first of one that was just decoded, whatever it turned
         out to be. The dictionary tells: only channels of event messages are remembered.
         """
-        kind: object = type(payload)
-        if kind is not list or not payload:
+        if payload.__class__ is not list or not payload:
             return False
         known = self._resolved
         try:
