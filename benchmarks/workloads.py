@@ -124,6 +124,14 @@ def _operators(name: str, *kinds: str) -> tuple[Case, ...]:
     )
 
 
+def _typed(library: str) -> Group:
+    ways = {"data(), decode()": "operators", "typed channel": "channel"}
+    variants = {label: {"typed": f"{way} {library}"} for label, way in ways.items()}
+    title = f"Data as values of {library}, 100 messages a frame"
+    task = {"messages": 100_000, "per_frame": 100, "json": "msgspec"}
+    return _varied(f"typed-{library}", title, variants, **task)
+
+
 _LOOPS: Final = ("asyncio", "uvloop", "aiofastnet")
 
 
@@ -284,6 +292,19 @@ GROUPS: Final = (
             *_operators("silence", "watch_quiet", "timeout"),
         ),
         {"messages": 50_000},
+    ),
+    _typed("msgspec"),
+    _typed("pydantic"),
+    Group(
+        "compress",
+        "Compressed frames, 10 a frame",
+        (
+            Case("bare, plain", "bare", "bare, plain"),
+            Case("bare, compressed", "bare", "bare, plain", {"compress": True}),
+            Case("rx_cometd, plain", "rx_cometd", "bare, plain"),
+            Case("rx_cometd, compressed", "rx_cometd", "bare, compressed", {"compress": True}),
+        ),
+        {"kind": "receive", "messages": 100_000, "per_frame": 10, **_JSON},
     ),
     _loops(1),
     _loops(100),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rx_cometd._flow.data_observers import Completing, Decoding
 from rx_cometd._flow.observable import LoopObservable
 from rx_cometd._protocol.channel_names import is_meta, validate_channel
 from rx_cometd._session.channel_flow import ChannelFlow
 from rx_cometd.exceptions import InvalidChannelError
-from rx_cometd.messages import Event, Message
 from rx_cometd.operators.map_async import map_async
 
 if TYPE_CHECKING:
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
     from reactivex import abc
 
+    from rx_cometd._flow.decoders import Decoder
     from rx_cometd._flow.flow import Overflow
     from rx_cometd._protocol.subscriptions import Fields
     from rx_cometd._session.shared_session import SharedSession
+    from rx_cometd.messages import Message
 
 __all__ = ["Channel", "Feed"]
 
-_T = TypeVar("_T", Event, Message)
+_T = TypeVar("_T")
 
 
 class Feed(LoopObservable[_T]):
@@ -32,20 +34,33 @@ class Feed(LoopObservable[_T]):
         shared: The client's shared session.
         key: The key.
         fields: Extra fields of the subscribe request.
+        decoder: Makes values of the data of messages, to be handed on in their place.
     """
 
-    def __init__(self, shared: SharedSession, key: str, fields: Fields = None) -> None:
+    def __init__(
+        self,
+        shared: SharedSession,
+        key: str,
+        fields: Fields = None,
+        decoder: Decoder | None = None,
+    ) -> None:
         super().__init__(flow=ChannelFlow(shared.flow, key))
         self._shared = shared
         self._key = key
         self._fields = fields
+        self._decoder = decoder
 
     def _subscribe_core(
         self,
         observer: abc.ObserverBase[_T],
         scheduler: abc.SchedulerBase | None = None,  # noqa: ARG002 - delivered on the loop
     ) -> abc.DisposableBase:
-        return self._shared.observe(self._key, observer, self._fields)
+        told: abc.ObserverBase[Any] = observer
+        if self._decoder is not None:
+            told = Decoding(observer, self._decoder, raw=self._shared.leaves_raw)
+        elif self._shared.leaves_raw:
+            told = Completing(observer)
+        return self._shared.observe(self._key, told, self._fields)
 
     def _check_subscribable(self) -> None:
         super()._check_subscribable()
@@ -88,8 +103,11 @@ class Feed(LoopObservable[_T]):
         return results.subscribe(None, on_error, on_completed)
 
 
-class Channel(Feed[Event]):
-    """A channel, or a glob, of a client: an ``Observable[Event]``; made by `Client.channel`.
+class Channel(Feed[_T]):
+    """A channel, or a glob, of a client, made by `Client.channel`.
+
+    It is an ``Observable[Event]`` or, where the type of the data was given, an observable of that:
+    a ``Channel[Quote]`` emits the data of each message as a ``Quote``.
 
     Cold: nothing is sent before it is subscribed to. Shared: the first observer sends one
     subscribe request, the last one to go one unsubscribe. Observers get the messages in the
@@ -106,6 +124,9 @@ class Channel(Feed[Event]):
     given up (`TransportTimeoutError`) or ended by the server (`ServerError`). ``on_completed``
     comes when the client is closed. Operators such as `retry_with_backoff`
     subscribe anew.
+
+    On a typed channel a message whose data is not of the type is an error, too (`DecodeError`,
+    with the channel and the place in the data), of those who observe it with that type.
     """
 
     def __init__(
@@ -114,11 +135,12 @@ class Channel(Feed[Event]):
         name: str,
         fields: Fields,
         publish: Callable[..., Awaitable[Message]],
+        decoder: Decoder | None = None,
     ) -> None:
         validate_channel(name)
         if is_meta(name):
             raise InvalidChannelError(name, "meta channels are observed with Client.meta")
-        super().__init__(shared, name, fields)
+        super().__init__(shared, name, fields, decoder)
         self._publish = publish
 
     def __repr__(self) -> str:

@@ -6,8 +6,9 @@ import asyncio
 import json
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from rx_cometd._flow.decoders import decoder_of
 from rx_cometd._flow.dispatch import EVERYTHING
 from rx_cometd._protocol.backoff import exponential
 from rx_cometd._protocol.channel_names import is_glob, is_meta, validate_channel
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from rx_cometd.statistics import ChannelStatistics, Statistics
 
 __all__ = ["Client"]
+
+_T = TypeVar("_T")
 
 
 class Client:
@@ -220,20 +223,38 @@ class Client:
 
     # -- observables ---------------------------------------------------------------------------
 
-    def channel(self, name: str, *, fields: Fields = None) -> Channel:
-        """Give a channel as an observable of its messages.
+    @overload
+    def channel(self, name: str, *, fields: Fields = None) -> Channel[Event]: ...
+    @overload
+    def channel(self, name: str, *, type: type[_T], fields: Fields = None) -> Channel[_T]: ...
+    @overload
+    def channel(self, name: str, *, type: Any, fields: Fields = None) -> Channel[Any]: ...
+    def channel(
+        self,
+        name: str,
+        *,
+        type: Any = None,  # noqa: A002 - the contract's name
+        fields: Fields = None,
+    ) -> Channel[Any]:
+        """Give a channel as an observable of its messages, or of their data as values of a type.
 
         Args:
             name: A channel, a glob (``/a/*``, ``/a/**``), or a service channel, which is
                 listened to without a subscribe request.
+            type: What to make of the data of each message, which is emitted in place of the
+                message: whatever `operators.decode` takes, a ``msgspec.Struct`` or
+                ``pydantic.BaseModel`` for instance. With ``json_loads=raw_json_loads`` it is
+                decoded from the JSON straight into the type.
             fields: Extra fields of its subscribe request, a mapping or a callable; asked anew
                 at every resubscribe. Where several observers of one channel give some, the
                 first one's count.
 
         Raises:
             InvalidChannelError: The name cannot be that of a channel.
+            TypeError: The type is none that can be decoded to.
         """
-        return Channel(self._shared, name, fields, self.publish)
+        decoder = None if type is None else decoder_of(type)
+        return Channel(self._shared, name, fields, self.publish, decoder)
 
     @property
     def messages(self) -> Observable[Event]:

@@ -9,18 +9,25 @@ import tracemalloc
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+import pydantic
 from reactivex import operators as ops
 
 from benchmarks.peers.task import Counting, Stopwatch, Task, latencies, perform
-from rx_cometd import Client, Extension
+from rx_cometd import Client, Extension, raw_json_loads
+from rx_cometd import operators as cometd_ops
 
 if TYPE_CHECKING:
+    from reactivex import Observable
+
     from rx_cometd import Payload
 
 
 def client_of(task: Task) -> Client:
     """Make the client of a task."""
     dumps, loads = task.json_functions()
+    if task.typed.startswith("channel"):
+        loads = raw_json_loads
     return Client(
         task.url,
         task.transport,
@@ -28,6 +35,7 @@ def client_of(task: Task) -> Client:
         json_dumps=dumps,
         json_loads=loads,
         max_pending_count=0,
+        compress=task.compress,
         extensions=[_looking() for _ in range(task.extensions)],
     )
 
@@ -43,13 +51,43 @@ def _looking() -> Extension:
     return Extension.of(inbound=ops.do_action(look))
 
 
+class StructQuote(msgspec.Struct):
+    """The generator's data, for msgspec."""
+
+    symbol: str
+    price: float
+    volume: int
+    side: str
+
+
+class ModelQuote(pydantic.BaseModel):
+    """The generator's data, for pydantic."""
+
+    symbol: str
+    price: float
+    volume: int
+    side: str
+
+
+_TYPES = {"msgspec": StructQuote, "pydantic": ModelQuote}
+
+
+def _observable(client: Client, name: str, task: Task) -> Observable[Any]:
+    how, _, whose = task.typed.partition(" ")
+    if how == "channel":
+        return client.channel(name, type=_TYPES[whose])
+    if how == "operators":
+        return client.channel(name).pipe(cometd_ops.data(), cometd_ops.decode(_TYPES[whose]))
+    return client.channel(name)
+
+
 async def receive(task: Task) -> dict[str, float]:
     """Messages from the socket to ``on_next``."""
     counting = Counting()
     async with client_of(task) as client:
         for name in task.names:
             for _ in range(task.observers):
-                client.channel(name).subscribe(counting.on_next)
+                _observable(client, name, task).subscribe(counting.on_next)
         await _push(client, task, counting, task.warm_up)
         stopwatch = Stopwatch()
         await _push(client, task, counting, task.messages)

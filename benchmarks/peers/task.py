@@ -35,6 +35,7 @@ class Task:
         rate: Messages a second; 0 is as fast as can be.
         compress: Whether frames are deflated.
         coalesced: Whether many frames are written at once.
+        typed: How data gets its type, and whose it is: ``operators msgspec``, ``channel pydantic``.
         loop: The event loop: ``asyncio``, ``uvloop`` or ``aiofastnet``.
         authority: A file with the certificate to trust.
     """
@@ -54,6 +55,7 @@ class Task:
     rate: int = 0
     compress: bool = False
     coalesced: bool = False
+    typed: str = ""
     loop: str = "asyncio"
     authority: str = ""
 

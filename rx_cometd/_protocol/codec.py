@@ -10,6 +10,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any, cast
 
+from rx_cometd._protocol.raw_data import raw_json_loads
 from rx_cometd.exceptions import ClientError, ProtocolError
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Codec:
     ) -> None:
         self._dumps = dumps
         self._loads = loads
+        #: Whether the data of messages is left as JSON (`raw_json_loads`).
+        self.leaves_raw = loads is raw_json_loads
 
     def encode(self, messages: list[Message]) -> str | bytes:
         """Encode messages as one payload.

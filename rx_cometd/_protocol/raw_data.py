@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypedDict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from rx_cometd.messages import Message
+    from rx_cometd.messages import Event, Message
 
-__all__ = ["complete", "is_raw", "raw_json_loads"]
+__all__ = ["complete", "plain", "raw_json_loads", "raw_type"]
 
 
 def raw_json_loads(payload: str | bytes) -> Any:
@@ -37,22 +37,24 @@ def raw_json_loads(payload: str | bytes) -> Any:
         return _data_decoder()(payload)
 
 
-def is_raw(data: object) -> bool:
-    """Tell whether data is still JSON."""
-    return isinstance(data, _raw())
+def plain(raw: Any) -> Any:
+    """Decode data that was left as JSON."""
+    return _data_decoder()(raw)
 
 
-def complete(messages: Iterable[Message]) -> None:
-    """Decode what was left as JSON."""
+def complete(messages: Iterable[Message | Event]) -> None:
+    """Decode the data that was left as JSON."""
     decode = _data_decoder()
+    raw = raw_type()
     for message in messages:
         data: object = message.get("data")
-        if is_raw(data):
+        if type(data) is raw:
             message["data"] = decode(data)
 
 
 @cache
-def _raw() -> type:
+def raw_type() -> type:
+    """Give the type of data that was left as JSON."""
     import msgspec  # noqa: PLC0415 - an extra
 
     return msgspec.Raw

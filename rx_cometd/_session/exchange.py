@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, cast
 
+from rx_cometd._protocol.raw_data import complete
 from rx_cometd._protocol.requests import Kind
 from rx_cometd._session.deadlines import Deadline, Deadlines
 from rx_cometd._session.lanes import Lanes
@@ -175,6 +176,9 @@ class Exchanges:
         """Take messages: replies to the protocol, events to the observers."""
         if self._stopped:
             return
+        if self._settings.codec.leaves_raw:
+            answered = self._protocol.awaits_answers
+            complete(m for m in messages if answered or "successful" in m)
         handshaking = self._protocol.client_id is None
         retries = () if payload is None else payload.retries
         events = self._protocol.receive(messages, self._loop.time(), exchange, retries)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from rx_cometd._flow.buffer import MessageBuffer
 from rx_cometd._flow.dispatch import LastingObserver, is_on_wire
 from rx_cometd._protocol.channel_names import is_meta, validate_channel
+from rx_cometd._protocol.raw_data import complete
 from rx_cometd.exceptions import ClientInvalidOperation, InvalidChannelError
 
 if TYPE_CHECKING:
@@ -155,6 +156,8 @@ class PullView(LastingObserver):
 
     def on_next(self, value: Event) -> None:
         """Take a message in."""
+        if self._shared.leaves_raw:
+            complete((value,))
         if self._buffer is not None:
             self._buffer.offer(value)
 

@@ -146,6 +146,11 @@ class SharedSession(SessionListener):
             raise ClientInvalidOperation("the client is not open")
         return self.current
 
+    @property
+    def leaves_raw(self) -> bool:
+        """Whether the data of messages is left as JSON, for typed channels."""
+        return self._settings.codec.leaves_raw
+
     def check_loop(self) -> None:
         """Forget what a closed event loop left behind; refuse to be used on two at once.
 

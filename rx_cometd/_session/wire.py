@@ -18,6 +18,7 @@ from multidict import CIMultiDict
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from rx_cometd._flow.payload import Payload
+from rx_cometd._protocol.raw_data import complete
 from rx_cometd._session.pipeline import Pipeline
 from rx_cometd._session.settings import Settings, provided
 from rx_cometd._transports.link import Link
@@ -301,6 +302,8 @@ class Wire:
         headers: Mapping[str, str] | None,
         exchange: Exchange,
     ) -> None:
+        if self._codec.leaves_raw:
+            complete(messages)  # extensions look at what they like
         fields = None if headers is None else CIMultiDict(headers)
         replies = tuple(str(m["id"]) for m in messages if "id" in m and "data" not in m)
         owner = exchange if exchange or replies else None
