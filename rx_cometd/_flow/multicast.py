@@ -20,8 +20,8 @@ _T = TypeVar("_T")
 class Multicast(Generic[_T]):
     """The observers of one stream.
 
-    An observer that raises is taken out, and its error goes to its own ``on_error``; without
-    one, to the event loop's exception handler (the log where no loop runs). A `Subject` of
+    An observer that raises is disposed of by its own ``on_error``, which gets the error; without
+    one, it goes to the event loop's exception handler (the log where no loop runs). A `Subject` of
     ReactiveX would let the error go up to whoever emitted, past the observers still to be told.
     """
 
@@ -46,7 +46,6 @@ class Multicast(Generic[_T]):
             try:
                 observer.on_next(value)
             except Exception as error:
-                self.remove(observer)
                 notify_error(observer, error, report_unhandled)
 
     def on_error(self, error: Exception) -> None:

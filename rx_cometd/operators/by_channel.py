@@ -163,9 +163,7 @@ class _Groups(Generic[_T]):
             if isinstance(self._source, LoopObservable)
             else _Group(members.subscribe, channel)
         )
-        # Nobody wants new groups once the subscription to them was disposed of.
-        if not self._users.is_primary_disposed:
-            self._observer.on_next(group)
+        self._observer.on_next(group)
         return members
 
     def _on_error(self, error: Exception) -> None:

@@ -181,7 +181,6 @@ class _Attempts(Generic[_T]):
             self._observer.on_next(item)
         except Exception as error:
             # Not the source failed, but its observer, which trying again would not mend.
-            self.close()
             notify_error(self._observer, error, report_unhandled)
 
     def _on_error(self, error: Exception) -> None:
