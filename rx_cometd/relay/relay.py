@@ -163,6 +163,7 @@ class Relay:
         """Be at work until the lease is lost, then give it back."""
         self.leading = True
         self.counts.takeovers += 1
+        _logger.info("%s: at work", self._name)
         try:
             await _first(self._leadership.keep(), self._work())
         except LeaseLostError as error:

@@ -31,5 +31,6 @@ async def main(options: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(created).3f %(name)s %(message)s")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     asyncio.run(main(json.loads(sys.argv[1])))

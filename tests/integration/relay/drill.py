@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import signal
 import sys
+import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +32,7 @@ class RelayProcess:
         self._options = {"name": "drill", "channels": CHANNELS, **options}
         self._options |= {"url": url, "to": broker.url}
         self._log = log
+        self._log_start = 0
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -39,12 +42,27 @@ class RelayProcess:
 
     async def start(self) -> None:
         with self._log.open("ab") as log:
+            self._log_start = log.tell()
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "tests.integration.relay.child"),
                 json.dumps(self._options),
                 cwd=ROOT,
                 stderr=log,
             )
+
+    @property
+    def memory(self) -> int:
+        """Its resident memory, in bytes."""
+        pages = Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGESIZE")
+
+    async def logged(self, text: str) -> float:
+        """Wait until it has logged something since its start; gives the time it says."""
+        while True:
+            for line in self._log.read_bytes()[self._log_start :].decode().splitlines():
+                if text in line:
+                    return float(line.split()[0])
+            await asyncio.sleep(0.05)
 
     async def kill(self) -> None:
         await self._end(signal.SIGKILL)
@@ -165,3 +183,83 @@ async def drill(broker: Broker, log: Path, plan: Plan, **options: Any) -> Outcom
             publishing.cancel()
             await relay.kill()
     return outcome
+
+
+async def outage(
+    broker: Broker, log: Path, *, seconds: float, rate: float
+) -> tuple[Outcome, tuple[int, int, int]]:
+    """Take the broker away while events go on coming.
+
+    Gives the outcome, and the memory of the relay: before, the most while the broker was away,
+    the most until it had caught up.
+    """
+    before = int(5 * rate)
+    count = before + int(seconds * rate)
+    async with BayeuxServer(
+        salesforce=True, timeout=5.0, replay=ReplayLog(max_events=count), max_received=0
+    ) as server:
+        relay = RelayProcess(server.url, broker, log)
+        await relay.start()
+        try:
+            await publish(server, range(before), rate)
+            outcome = await everything_stored(broker, before, timeout=30)
+            assert outcome.lost == 0
+            settled = relay.memory
+            await asyncio.to_thread(broker.kill)
+            publishing = asyncio.create_task(publish(server, range(before, count), rate))
+            away = await _most(relay, publishing)
+            await asyncio.to_thread(broker.start)
+            storing = asyncio.create_task(everything_stored(broker, count, timeout=60))
+            back = await _most(relay, storing)
+            assert await relay.stop() == 0, f"see {log}"
+            return storing.result(), (settled, away, back)
+        finally:
+            await relay.kill()
+
+
+async def _most(relay: RelayProcess, meanwhile: asyncio.Task[Any]) -> int:
+    most = 0
+    while not meanwhile.done():
+        most = max(most, relay.memory)
+        await asyncio.wait({meanwhile}, timeout=0.1)
+    meanwhile.result()
+    return most
+
+
+async def standby(
+    broker: Broker, directory: Path, *, lease: float, kills: int
+) -> tuple[Outcome, list[float]]:
+    """Kill the relay at work, over and over; gives the outcome, and how long each takeover took.
+
+    Two are there at any time: who was killed is started again, and stands by.
+    """
+    takeovers: list[float] = []
+    count, rate = 400 * (kills + 1), 200.0
+    async with BayeuxServer(
+        salesforce=True, timeout=5.0, replay=ReplayLog(max_events=count), max_received=0
+    ) as server:
+        leader, other = (
+            RelayProcess(server.url, broker, directory / name, lease=lease)
+            for name in ("one", "other")
+        )
+        publishing = asyncio.create_task(publish(server, range(count), rate))
+        try:
+            await leader.start()
+            await leader.logged("at work")
+            await other.start()
+            await other.logged("standing by")
+            for _ in range(kills):
+                await asyncio.sleep(1)  # of work
+                killed = time.time()
+                await leader.kill()
+                takeovers.append(await other.logged("at work") - killed)
+                leader, other = other, leader
+                await other.start()
+                await other.logged("standing by")
+            await publishing
+            outcome = await everything_stored(broker, count, timeout=30)
+            assert await leader.stop() == 0, f"see {directory}"
+            return outcome, takeovers
+        finally:
+            publishing.cancel()
+            await asyncio.gather(leader.kill(), other.kill())

@@ -1,0 +1,205 @@
+"""What a relay stands, and what it takes: drills at full size, and its throughput.
+
+::
+
+    python -m benchmarks.relay drill BROKER       kills and restarts at random
+    python -m benchmarks.relay outage BROKER      the broker is away for two minutes
+    python -m benchmarks.relay standby BROKER     the relay at work is killed, five times
+    python -m benchmarks.relay throughput BROKER  beside a bare loop of the same client library
+
+BROKER is ``nats``, ``redis`` or ``kafka``; they are started here, as the tests do it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import redis.asyncio
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+from rx_cometd.relay import Relay, sink_for
+from rx_cometd.relay.kafka_client import aiokafka
+from rx_cometd.testing import BayeuxServer, ReplayLog
+from tests.integration.relay.brokers import BROKERS
+from tests.integration.relay.drill import CHANNELS, Plan, drill, outage, standby
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
+
+    from tests.integration.relay.brokers import Broker
+
+
+#: How many records the bare loops have under way, as many as a batch of the relay.
+CHUNK = 500
+
+
+async def run_drill(broker: Broker, directory: Path) -> None:
+    """100,000 events, 50 SIGKILLs of the relay, 20 restarts of the broker."""
+    plan = Plan(events=100_000, kills=50, restarts=20, seconds=200, seed=11)
+    began = time.monotonic()
+    print(await drill(broker, directory / "relay", plan))
+    print(f"in {time.monotonic() - began:.0f} s")
+
+
+async def run_outage(broker: Broker, directory: Path) -> None:
+    """Two minutes without the broker, under 200 events a second."""
+    outcome, memory = await outage(broker, directory / "relay", seconds=120, rate=200)
+    print(outcome)
+    before, during, after = (number / 1e6 for number in memory)
+    print(
+        f"RSS {before:.1f} MB before, at most {during:.1f} MB while away (+{during - before:.1f})"
+    )
+    print(f"at most {after:.1f} MB while catching up")
+
+
+async def run_standby(broker: Broker, directory: Path) -> None:
+    """Five times the relay at work is killed."""
+    lease = 2.0
+    outcome, takeovers = await standby(broker, directory, lease=lease, kills=5)
+    print(outcome)
+    print(f"lease {lease} s, taken over after", ", ".join(f"{t:.2f} s" for t in takeovers))
+
+
+async def run_throughput(broker: Broker, _: Path) -> None:
+    """Rounds side by side: the relay from a source that has everything, and the bare loop."""
+    count, ratios = 20_000, list[float]()
+    for number in range(5):
+        relayed = await _relayed(broker, f"r{number}", count)
+        bare = await _LOOPS[type(broker).__name__](broker, f"bare{number}", count)
+        ratios.append(relayed / bare)
+        print(f"relay {relayed:6.0f}/s   bare loop {bare:6.0f}/s   ratio {relayed / bare:.2f}")
+    print(f"median ratio {statistics.median(ratios):.2f}")
+
+
+async def _relayed(broker: Broker, name: str, count: int) -> float:
+    """Relay what a server in another process has kept; gives events a second."""
+    server = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks.relay", "serve", str(count)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    url = (await server.stdout.readline()).decode().strip()
+    relay = Relay(url, CHANNELS, sink_for(broker.url, name), name=name, initial=-2)
+    running = asyncio.create_task(relay.run())
+    began = time.perf_counter()
+    while relay.counts.written < count:
+        await asyncio.sleep(0.01)
+    taken = time.perf_counter() - began
+    relay.stop()
+    await running
+    server.stdin.close()
+    await server.wait()
+    return count / taken
+
+
+async def serve(count: int) -> None:
+    """Keep so many events for who subscribes, until standard input ends."""
+    log = ReplayLog(max_events=count)
+    async with BayeuxServer(salesforce=True, replay=log) as server:
+        for number in range(count):
+            await server.publish(CHANNELS[number % 2], _data(number))
+        print(server.url, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+def _data(number: int) -> dict[str, object]:
+    return {"n": number, "pad": "x" * 100}
+
+
+def _chunks(count: int) -> Iterator[list[bytes]]:
+    """Give what the bare loops write: the same data, encoded on the way, 500 at a time."""
+    for first in range(0, count, CHUNK):
+        numbers = range(first, min(count, first + CHUNK))
+        yield [json.dumps({**_data(n), "event": {"replayId": n}}).encode() for n in numbers]
+
+
+async def _nats_loop(broker: Broker, name: str, count: int) -> float:
+    """Publishes with 500 acknowledgements outstanding."""
+    client = Client()
+    await client.connect(broker.url)
+    stream = JetStreamContext(client, timeout=10)
+    began = time.perf_counter()
+    number = 0
+    for chunk in _chunks(count):
+        published = list[Coroutine[Any, Any, Any]]()
+        for value in chunk:
+            number += 1
+            headers = {"cometd-channel": CHANNELS[0], "Nats-Msg-Id": f"{name}:{number}"}
+            published.append(stream.publish("cometd.bare", value, headers=headers))
+        await asyncio.gather(*published)
+    taken = time.perf_counter() - began
+    await client.close()
+    return count / taken
+
+
+async def _redis_loop(broker: Broker, name: str, count: int) -> float:
+    """Transactions of 500 XADD."""
+    untyped: Any = redis.asyncio.Redis
+    async with untyped.from_url(broker.url) as client:
+        began = time.perf_counter()
+        for chunk in _chunks(count):
+            async with client.pipeline(transaction=True) as pipeline:
+                for value in chunk:
+                    pipeline.xadd(name, {"cometd-channel": CHANNELS[0], "data": value})
+                await pipeline.execute()
+        return count / (time.perf_counter() - began)
+
+
+async def _kafka_loop(broker: Broker, name: str, count: int) -> float:
+    """Transactions of 500 records."""
+    producer = aiokafka.AIOKafkaProducer(
+        bootstrap_servers=broker.url.removeprefix("kafka://"),
+        transactional_id=name,
+        max_batch_size=128 * 1024,
+    )
+    await producer.start()
+    began = time.perf_counter()
+    for chunk in _chunks(count):
+        async with producer.transaction():
+            headers = [("cometd-channel", CHANNELS[0].encode())]
+            sent = [
+                await producer.send("bare", value, key=b"bare", headers=headers) for value in chunk
+            ]
+            await asyncio.gather(*sent)
+    taken = time.perf_counter() - began
+    await producer.stop()
+    return count / taken
+
+
+_LOOPS: Final = {"Nats": _nats_loop, "Redis": _redis_loop, "Kafka": _kafka_loop}
+_RUNS: Final = {
+    "drill": run_drill,
+    "outage": run_outage,
+    "standby": run_standby,
+    "throughput": run_throughput,
+}
+
+
+async def main() -> None:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("what", choices=[*_RUNS, "serve"])
+    parser.add_argument("broker", help="nats, redis or kafka")
+    arguments = parser.parse_args()
+    if arguments.what == "serve":
+        await serve(int(arguments.broker))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        with BROKERS[arguments.broker](directory) as broker:
+            await _RUNS[arguments.what](broker, directory)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
