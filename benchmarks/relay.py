@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import redis.asyncio
 from nats.aio.client import Client
@@ -87,18 +87,17 @@ async def _relayed(broker: Broker, name: str, count: int) -> float:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
-    assert server.stdin is not None
-    assert server.stdout is not None
-    url = (await server.stdout.readline()).decode().strip()
+    stdin = cast("asyncio.StreamWriter", server.stdin)
+    url = (await cast("asyncio.StreamReader", server.stdout).readline()).decode().strip()
     relay = Relay(url, CHANNELS, sink_for(broker.url, name), name=name, initial=-2)
     running = asyncio.create_task(relay.run())
     began = time.perf_counter()
-    while relay.counts.written < count:
+    while relay.counts.written < count:  # noqa: ASYNC110 - nothing tells when
         await asyncio.sleep(0.01)
     taken = time.perf_counter() - began
     relay.stop()
     await running
-    server.stdin.close()
+    stdin.close()
     await server.wait()
     return count / taken
 
@@ -132,7 +131,7 @@ async def _nats_loop(broker: Broker, name: str, count: int) -> float:
     began = time.perf_counter()
     number = 0
     for chunk in _chunks(count):
-        published = list[Coroutine[Any, Any, Any]]()
+        published: list[Coroutine[Any, Any, Any]] = []
         for value in chunk:
             number += 1
             headers = {"cometd-channel": CHANNELS[0], "Nats-Msg-Id": f"{name}:{number}"}
@@ -188,7 +187,7 @@ _RUNS: Final = {
 
 async def main() -> None:
     """Do what the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="What a relay stands, and what it takes.")
     parser.add_argument("what", choices=[*_RUNS, "serve"])
     parser.add_argument("broker", help="nats, redis or kafka")
     arguments = parser.parse_args()

@@ -24,8 +24,11 @@ from rx_cometd.relay.sink import Lease, Sink
 from rx_cometd.relay.stdout_sink import StdoutSink
 
 if TYPE_CHECKING:
+    from rx_cometd.relay.kafka_consumer import from_kafka
     from rx_cometd.relay.kafka_sink import KafkaSink
+    from rx_cometd.relay.nats_consumer import from_nats
     from rx_cometd.relay.nats_sink import NatsSink
+    from rx_cometd.relay.redis_consumer import from_redis
     from rx_cometd.relay.redis_sink import RedisSink
 
 __all__ = [
@@ -44,11 +47,21 @@ __all__ = [
     "Shard",
     "Sink",
     "StdoutSink",
+    "from_kafka",
+    "from_nats",
+    "from_redis",
     "sink_for",
 ]
 
 #: What needs an extra, and so is imported when it is first asked for.
-_HOMES: Final = {"KafkaSink": "kafka_sink", "NatsSink": "nats_sink", "RedisSink": "redis_sink"}
+_HOMES: Final = {
+    "KafkaSink": "kafka_sink",
+    "NatsSink": "nats_sink",
+    "RedisSink": "redis_sink",
+    "from_kafka": "kafka_consumer",
+    "from_nats": "nats_consumer",
+    "from_redis": "redis_consumer",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reactivex import Subject
 from reactivex import operators as ops
 
-from rx_cometd import BufferOverflowError, Overflow
+from rx_cometd import Overflow
 from rx_cometd._flow.observable import derive
 from rx_cometd.operators import map_async
 
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
     from reactivex import Observable, abc
 
+    from rx_cometd import Channel
     from rx_cometd.messages import Event
     from rx_cometd.relay.counts import Counts
+    from rx_cometd.relay.departures import Departures
 
 __all__ = ["Intake"]
 
@@ -44,6 +46,7 @@ class Intake:
         max_pending_count: How many events may wait for their batch.
         max_batch: How many may be in batches.
         has_marker: Tells whether leaving the channel loses nothing.
+        departures: Is told when the channel is left.
         counts: Where is counted what happens.
 
     Attributes:
@@ -52,12 +55,13 @@ class Intake:
 
     def __init__(
         self,
-        channel: Observable[Event],
+        channel: Channel[Event],
         write: Callable[[Event], Awaitable[None]],
         *,
         max_pending_count: int,
         max_batch: int,
         has_marker: Callable[[], bool],
+        departures: Departures,
         counts: Counts,
     ) -> None:
         self._channel = channel
@@ -65,6 +69,7 @@ class Intake:
         self._max_pending_count = max_pending_count
         self._max_batch = max_batch
         self._has_marker = has_marker
+        self._departures = departures
         self._counts = counts
         self._leave = Subject[None]()
         self._left = False
@@ -75,12 +80,7 @@ class Intake:
         """Take in events until the client is closed, whatever is pending then included."""
         while not stopping.is_set():
             self._left, self.pending_count = False, 0
-            try:
-                await _end_of(self._pipe())
-            except BufferOverflowError:
-                if not self._has_marker():
-                    raise
-                self._left = True  # what did not fit comes again
+            await _end_of(self._pipe())
             if not self._left:
                 return
             _logger.info("%r: going on", self._channel)
@@ -99,6 +99,7 @@ class Intake:
             )
             self._left = True
             self._counts.departures += 1
+            self._departures.channels.add(self._channel.name.partition("?")[0])
             self._leave.on_next(None)
 
     def _pipe(self) -> Observable[None]:

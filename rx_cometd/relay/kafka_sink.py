@@ -92,6 +92,8 @@ class KafkaSink:
 
     async def write(self, batch: Batch) -> None:
         """Write the records and the markers in one transaction."""
+        if batch.token == self._token:
+            return
         async with self._working():
             if self._producer is None:
                 stored = await self._open()

@@ -113,20 +113,18 @@ def dead_letter(record: Record, reason: object, subject: str) -> Record:
 
 
 def event_of(headers: Mapping[str, str], value: bytes, *, channel: str) -> Event:
-    """Make the event of a record again.
+    """Make the event of a record again; what is no JSON becomes text.
 
     Args:
         headers: Those of the record, if it was a relay that wrote it.
         value: Its data, JSON.
         channel: What to call the channel where no header tells.
-
-    Raises:
-        ValueError: The value is no JSON.
     """
-    event: dict[str, Any] = {
-        "channel": headers.get(CHANNEL, channel),
-        "data": json.loads(value),
-    }
+    try:
+        data = json.loads(value)
+    except ValueError:
+        data = value.decode(errors="replace")
+    event: dict[str, Any] = {"channel": headers.get(CHANNEL, channel), "data": data}
     if ID in headers:
         event["id"] = headers[ID]
     return cast("Event", event)

@@ -10,6 +10,7 @@ from rx_cometd import Client, ClientState
 from rx_cometd.extensions import ReplayOption, ack, replay
 from rx_cometd.relay.channels import check_apart
 from rx_cometd.relay.counts import Counts
+from rx_cometd.relay.departures import Departures
 from rx_cometd.relay.errors import LeaseLostError
 from rx_cometd.relay.intake import Intake
 from rx_cometd.relay.leadership import Leadership
@@ -113,6 +114,7 @@ class Relay:
         self._stopping = asyncio.Event()
         self._subjects: dict[str, str] = {}
         self._intakes: list[Intake] = []
+        self._departures = Departures()
         self.counts = Counts()
         self.leading = False
         self._make_client()  # what is wrong with its arguments is to be known at once
@@ -183,6 +185,7 @@ class Relay:
             counts=self.counts,
         )
         markers = Markers(kept, writer.reset)
+        self._departures.channels.clear()
         client = self._client = self._make_client(markers)
         self._intakes = [self._intake(client, name, writer, markers) for name in self._channels]
         try:
@@ -218,6 +221,7 @@ class Relay:
             max_pending_count=self._max_pending_count,
             max_batch=self._max_batch,
             has_marker=lambda: markers.load(name) is not None,
+            departures=self._departures,
             counts=self.counts,
         )
 
@@ -232,6 +236,7 @@ class Relay:
         options = dict(self._client_options)
         extensions = [
             ack(),
+            self._departures,
             replay(store, initial=self._initial, fallback=ReplayOption.ALL_EVENTS),
             *options.pop("extensions", ()),
         ]

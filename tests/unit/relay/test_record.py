@@ -77,6 +77,5 @@ def test_what_no_relay_wrote_gets_the_channel_of_its_subject() -> None:
     assert event_of({}, b"7", channel="/orders") == {"channel": "/orders", "data": 7}
 
 
-def test_what_is_no_json_is_an_error() -> None:
-    with pytest.raises(ValueError, match="Expecting value"):
-        event_of({}, b"plain", channel="/orders")
+def test_what_is_no_json_is_text() -> None:
+    assert event_of({}, b"plain", channel="/orders") == {"channel": "/orders", "data": "plain"}

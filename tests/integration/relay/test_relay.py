@@ -1,0 +1,180 @@
+"""A relay between the embedded server and a broker in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rx_cometd import InvalidChannelError, ServerError
+from rx_cometd.relay import Relay, Shard
+from rx_cometd.testing import BayeuxServer
+from tests.unit.relay.notebook import Notebook
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+CHANNEL = "/event/Order__e"
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - counts change without an event
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def relaying(
+    server: BayeuxServer, notebook: Notebook, *channels: str, **options: Any
+) -> AsyncGenerator[Relay]:
+    """Run a relay, and stop it in the end."""
+    relay = Relay(server.url, channels or [CHANNEL], notebook, initial=-2, **options)
+    running = asyncio.create_task(relay.run())
+    try:
+        yield relay
+    finally:
+        relay.stop()
+        await running
+
+
+def numbers(notebook: Notebook) -> list[int]:
+    return [int(record.value.partition(b":")[2].partition(b",")[0]) for record in notebook.records]
+
+
+async def publish(server: BayeuxServer, first: int, last: int) -> None:
+    for number in range(first, last):
+        await server.publish(CHANNEL, {"n": number})
+
+
+async def test_events_arrive_with_their_markers() -> None:
+    notebook = Notebook()
+    async with BayeuxServer(salesforce=True) as server:
+        await publish(server, 0, 5)
+        async with relaying(server, notebook, template="x.{channel}") as relay:
+            await until(lambda: relay.counts.written == 5)
+            assert relay.ready
+            await publish(server, 5, 8)
+            await until(lambda: relay.counts.written == 8)
+    assert numbers(notebook) == list(range(8))
+    assert {record.subject for record in notebook.records} == {f"x.{CHANNEL}"}
+    last = notebook.records[-1].replay_id
+    assert notebook.kept == {CHANNEL: last}
+    assert notebook.closed
+
+
+async def test_the_next_one_goes_on_from_the_marker() -> None:
+    notebook = Notebook()
+    async with BayeuxServer(salesforce=True) as server:
+        for first in (0, 10):
+            await publish(server, first, first + 10)
+            async with relaying(server, notebook) as relay:
+                await until(lambda r=relay: r.counts.written == 10)
+    assert numbers(notebook) == list(range(20))
+
+
+async def test_a_new_session_repeats_nothing() -> None:
+    notebook = Notebook()
+    async with BayeuxServer(salesforce=True) as server, relaying(server, notebook) as relay:
+        await publish(server, 0, 5)
+        await until(lambda: relay.counts.written == 5)
+        held = notebook.held = asyncio.Event()
+        await publish(server, 5, 10)
+        await until(lambda: relay.counts.received == 10)
+        await server.restart()
+        await publish(server, 10, 15)
+        await until(lambda: relay.counts.received >= 20)  # 5 to 9 came again
+        held.set()
+        await until(lambda: relay.counts.written == 15)
+        assert relay.counts.repeated == 5
+    assert numbers(notebook) == list(range(15))
+
+
+async def test_a_channel_that_stays_crowded_is_left_and_come_back_to() -> None:
+    notebook = Notebook()
+    async with (
+        BayeuxServer(salesforce=True, timeout=1.0) as server,
+        relaying(server, notebook, max_pending_count=5, max_batch=2) as relay,
+    ):
+        await publish(server, 0, 1)
+        await until(lambda: notebook.kept)
+        held = notebook.held = asyncio.Event()
+        await publish(server, 1, 21)
+        await until(lambda: relay.pending_count >= 5)
+        # The connect is held back now, so that the server keeps these. It goes out when the
+        # channel is left, and brings them though nobody observes the channel any more.
+        await publish(server, 21, 41)
+        await until(lambda: relay.counts.departures == 1)
+        await until(lambda: not server.subscribers(CHANNEL))
+        await publish(server, 41, 61)
+        assert relay.pending_count < 61
+        held.set()
+        await until(lambda: len(notebook.records) >= 61)
+    assert numbers(notebook) == list(range(61))
+
+
+async def test_a_broker_that_stays_away_does_not_hold_up_the_end() -> None:
+    notebook = Notebook()
+    async with (
+        BayeuxServer(salesforce=True) as server,
+        relaying(server, notebook, drain=0.2) as relay,
+    ):
+        notebook.held = asyncio.Event()
+        await publish(server, 0, 3)
+        await until(lambda: relay.counts.received == 3)
+    assert notebook.records == []
+
+
+async def test_a_marker_that_the_source_refuses_is_gone_on_from_with_what_it_has() -> None:
+    notebook = Notebook()
+    notebook.kept = {CHANNEL: 1_000_000}
+    async with BayeuxServer(salesforce=True) as server:
+        await publish(server, 0, 3)
+        async with relaying(server, notebook) as relay:
+            await until(lambda: relay.counts.written == 3)
+    assert numbers(notebook) == [0, 1, 2]
+
+
+async def test_a_source_without_replay_is_relayed_as_it_comes() -> None:
+    notebook = Notebook()
+    async with (
+        BayeuxServer() as server,
+        relaying(server, notebook, "/stock/*", "/news") as relay,
+    ):
+        await until(lambda: server.subscribers("/stock/a") and server.subscribers("/news"))
+        await server.publish("/stock/a", 1)
+        await server.publish("/news", "x")
+        await until(lambda: relay.counts.written == 2)
+    assert {record.channel for record in notebook.records} == {"/stock/a", "/news"}
+    assert notebook.kept == {}
+
+
+async def test_a_source_that_refuses_ends_it() -> None:
+    async with BayeuxServer(can_subscribe=lambda *_: "403::no") as server:
+        relay = Relay(server.url, [CHANNEL], Notebook())
+        with pytest.raises(ServerError, match="no"):
+            await relay.run()
+
+
+async def test_a_shard_without_channels_waits() -> None:
+    channel = CHANNEL
+    number = 1 if not Shard(1, 2).has(channel) else 2
+    relay = Relay("http://127.0.0.1:1", [channel], Notebook(), shard=Shard(number, 2))
+    running = asyncio.create_task(relay.run())
+    await asyncio.sleep(0)
+    assert relay.ready
+    relay.stop()
+    await running
+
+
+def test_arguments_are_checked() -> None:
+    for wrong in ({"max_batch": 0}, {"max_pending_count": 0}, {"lease": 0.0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            Relay("http://localhost", [CHANNEL], Notebook(), **wrong)
+    with pytest.raises(ValueError, match="leave one"):
+        Relay("http://localhost", ["/a/*", "/a/b"], Notebook())
+    with pytest.raises(InvalidChannelError):
+        Relay("http://localhost", ["a"], Notebook())
