@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 CHANNEL = "/event/Order__e"
+
+
+def has_written(relay: Relay, count: int) -> bool:
+    return relay.counts.written == count
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -72,7 +77,7 @@ async def test_the_next_one_goes_on_from_the_marker() -> None:
         for first in (0, 10):
             await publish(server, first, first + 10)
             async with relaying(server, notebook) as relay:
-                await until(lambda r=relay: r.counts.written == 10)
+                await until(partial(has_written, relay, 10))
     assert numbers(notebook) == list(range(20))
 
 
@@ -152,8 +157,12 @@ async def test_a_source_without_replay_is_relayed_as_it_comes() -> None:
     assert notebook.kept == {}
 
 
+def refuse(*_: object) -> str:
+    return "403::no"
+
+
 async def test_a_source_that_refuses_ends_it() -> None:
-    async with BayeuxServer(can_subscribe=lambda *_: "403::no") as server:
+    async with BayeuxServer(can_subscribe=refuse) as server:
         relay = Relay(server.url, [CHANNEL], Notebook())
         with pytest.raises(ServerError, match="no"):
             await relay.run()
@@ -170,10 +179,13 @@ async def test_a_shard_without_channels_waits() -> None:
     await running
 
 
-def test_arguments_are_checked() -> None:
-    for wrong in ({"max_batch": 0}, {"max_pending_count": 0}, {"lease": 0.0}):
-        with pytest.raises(ValueError, match=next(iter(wrong))):
-            Relay("http://localhost", [CHANNEL], Notebook(), **wrong)
+@pytest.mark.parametrize("wrong", [{"max_batch": 0}, {"max_pending_count": 0}, {"lease": 0.0}])
+def test_numbers_are_checked(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Relay("http://localhost", [CHANNEL], Notebook(), **wrong)
+
+
+def test_channels_are_checked() -> None:
     with pytest.raises(ValueError, match="leave one"):
         Relay("http://localhost", ["/a/*", "/a/b"], Notebook())
     with pytest.raises(InvalidChannelError):
