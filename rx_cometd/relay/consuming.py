@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from reactivex import Observable, abc
 
-    from rx_cometd.messages import Message
+    from rx_cometd.messages import Event
 
 __all__ = ["Consumed", "Consumer", "consume"]
 
@@ -42,7 +42,7 @@ class Consumed(NamedTuple):
         processed: To be called once the event was processed.
     """
 
-    event: Message
+    event: Event
     processed: Callable[[], None]
 
 
@@ -73,7 +73,7 @@ class Consumer(Protocol):
         ...
 
 
-def consume(make: Callable[[], Consumer], max_in_flight: int) -> Observable[Message]:
+def consume(make: Callable[[], Consumer], max_in_flight: int) -> Observable[Event]:
     """Make an observable of what consumers give.
 
     Args:
@@ -87,7 +87,7 @@ def consume(make: Callable[[], Consumer], max_in_flight: int) -> Observable[Mess
         raise ValueError(f"max_in_flight must be at least 1, not {max_in_flight}")
 
     def subscribe(
-        observer: abc.ObserverBase[Message], _: abc.SchedulerBase | None = None
+        observer: abc.ObserverBase[Event], _: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
         loop = asyncio.get_running_loop()
         feed = _Feed(make, observer, max_in_flight)
@@ -108,7 +108,7 @@ class _Feed:
     def __init__(
         self,
         make: Callable[[], Consumer],
-        observer: abc.ObserverBase[Message],
+        observer: abc.ObserverBase[Event],
         max_in_flight: int,
     ) -> None:
         self._make = make

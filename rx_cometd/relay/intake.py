@@ -55,7 +55,7 @@ class Intake:
 
     def __init__(
         self,
-        channel: Channel[Event],
+        channel: Channel,
         write: Callable[[Event], Awaitable[None]],
         *,
         max_pending_count: int,

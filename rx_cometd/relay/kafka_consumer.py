@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from reactivex import Observable
 
-    from rx_cometd.messages import Message
+    from rx_cometd.messages import Event
 
 __all__ = ["from_kafka"]
 
@@ -29,7 +29,7 @@ def from_kafka(
     group: str,
     max_in_flight: int = 100,
     options: Mapping[str, Any] | None = None,
-) -> Observable[Message]:
+) -> Observable[Event]:
     """Make an observable of what a consumer group of Kafka topics gives.
 
     Only what was committed (``read_committed``), at least once, from the beginning of the topics

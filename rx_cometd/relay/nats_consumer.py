@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nats.js import JetStreamContext
     from reactivex import Observable
 
-    from rx_cometd.messages import Message
+    from rx_cometd.messages import Event
 
 __all__ = ["from_nats"]
 
@@ -34,7 +34,7 @@ def from_nats(
     *,
     stream: str = "cometd",
     max_in_flight: int = 100,
-) -> Observable[Message]:
+) -> Observable[Event]:
     """Make an observable of what a durable consumer of a JetStream stream gives.
 
     Events come at least once, from the beginning of the stream at first. Several subscriptions of

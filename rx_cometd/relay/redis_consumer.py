@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from reactivex import Observable
 
-    from rx_cometd.messages import Message
+    from rx_cometd.messages import Event
 
 __all__ = ["from_redis"]
 
@@ -30,7 +30,7 @@ def from_redis(
     *,
     consumer: str = "rx-cometd",
     max_in_flight: int = 100,
-) -> Observable[Message]:
+) -> Observable[Event]:
     """Make an observable of what a consumer group of a Redis stream gives.
 
     Events come at least once, from the beginning of the stream at first. The consumers of a group

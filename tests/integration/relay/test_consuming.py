@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from reactivex import Observable
 
-    from rx_cometd.messages import Message
+    from rx_cometd.messages import Event
     from tests.integration.relay.brokers import Broker
 
 pytestmark = pytest.mark.usefixtures("everything_closed")
 
 
-def consumed(broker: Broker, channel: str, *, max_in_flight: int = 100) -> Observable[Message]:
+def consumed(broker: Broker, channel: str, *, max_in_flight: int = 100) -> Observable[Event]:
     """Consume a channel from a broker, in one and the same group every time."""
     subject = f"cometd.{channel[1:].replace('/', '.')}"
     match broker.url.partition(":")[0]:
@@ -79,7 +79,7 @@ async def test_what_was_processed_does_not_come_again(broker: Broker, channel: s
     first: list[int] = []
     enough = asyncio.Event()
 
-    async def work(event: Message) -> None:
+    async def work(event: Event) -> None:
         if event["data"]["n"] == 3:
             enough.set()
             await asyncio.Event().wait()  # for ever: 3 and 4 are never processed
@@ -102,7 +102,7 @@ async def test_no_more_are_in_flight_than_there_may_be(broker: Broker, channel: 
     begun: list[int] = []
     go_on = asyncio.Event()
 
-    async def work(event: Message) -> None:
+    async def work(event: Event) -> None:
         begun.append(event["data"]["n"])
         await go_on.wait()
 
@@ -133,7 +133,7 @@ async def test_an_observer_that_raises_ends_the_stream_with_its_error(
     await relay_some(broker, channel, 2)
     errors: list[Exception] = []
 
-    def fail(event: Message) -> None:
+    def fail(event: Event) -> None:
         raise ValueError(event["data"]["n"])
 
     with consumed(broker, channel).pipe(ops.do_action(fail)).subscribe(on_error=errors.append):
