@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from reactivex import operators as ops
 
 from rx_cometd import Extension
-from rx_cometd.extension import Operators
 from rx_cometd.messages import SUBSCRIBE
 
 if TYPE_CHECKING:
@@ -17,12 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["Departures"]
 
 
-class Departures(Extension):
+class Departures:
     """Drops the events of channels that were left, until they are subscribed to again.
 
     Between the unsubscribe and its reply the server may still send events. Nobody observes them,
     so that the extension `replay` would take them for processed, and its marker would pass them.
-    This one stands before it, so that it never sees them.
+    The extension of this one stands before it, so that it never sees them.
 
     Attributes:
         channels: The channels that were left, without queries.
@@ -31,9 +30,9 @@ class Departures(Extension):
     def __init__(self) -> None:
         self.channels: set[str] = set()
 
-    def operators(self) -> Operators:
-        """Make the operators of one session."""
-        return Operators(inbound=ops.do_action(self._receive))
+    def extension(self) -> Extension:
+        """Make the extension that drops them."""
+        return Extension.of(inbound=ops.do_action(self._receive))
 
     def _receive(self, payload: Payload) -> None:
         if self.channels:

@@ -236,7 +236,7 @@ class Relay:
         options = dict(self._client_options)
         extensions = [
             ack(),
-            self._departures,
+            self._departures.extension(),
             replay(store, initial=self._initial, fallback=ReplayOption.ALL_EVENTS),
             *options.pop("extensions", ()),
         ]

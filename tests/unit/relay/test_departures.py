@@ -11,7 +11,7 @@ from rx_cometd.relay.departures import Departures
 def received(departures: Departures, *messages: dict[str, Any]) -> list[str]:
     """Pass a payload; give the channels of what is left of it."""
     payload = Payload(cast("Any", list(messages)))
-    inbound = departures.operators().inbound
+    inbound = departures.extension().operators().inbound
     assert inbound is not None
     reactivex.of(payload).pipe(inbound).subscribe()
     return [message["channel"] for message in payload.messages]
