@@ -55,7 +55,7 @@ class Intake:
 
     def __init__(
         self,
-        channel: Channel,
+        channel: Channel[Event],
         write: Callable[[Event], Awaitable[None]],
         *,
         max_pending_count: int,
