@@ -9,6 +9,7 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+import aiohttp
 import click
 
 from rx_cometd import Client, ClientError, ConnectionType, ExtensionError
@@ -76,6 +77,20 @@ class Connection(NamedTuple):
             )
         except (ClientError, ValueError, TypeError) as error:
             raise click.BadParameter(str(error)) from error
+
+    def http_session(self) -> aiohttp.ClientSession:
+        """Make a session for plain HTTP requests to the same ends; needs a running event loop.
+
+        Raises:
+            click.BadParameter: An option makes no sense.
+        """
+        verification = self._ssl()
+        return aiohttp.ClientSession(
+            headers=dict(_parse_header(header) for header in self.header),
+            timeout=aiohttp.ClientTimeout(total=self.timeout),
+            connector=aiohttp.TCPConnector(ssl=True if verification is None else verification),
+            proxy=self.proxy,
+        )
 
     def _connection_types(self) -> list[ConnectionType] | None:
         if self.salesforce and not self.transport:

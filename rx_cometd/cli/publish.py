@@ -13,6 +13,7 @@ import click
 from rx_cometd import InvalidChannelError, Overflow, TransportTimeoutError
 from rx_cometd import operators as cometd_ops
 from rx_cometd.cli.connection import Connection, connection_options
+from rx_cometd.cli.input import lines_of
 from rx_cometd.cli.link import opened
 from rx_cometd.cli.output import write_stdout
 from rx_cometd.cli.parameters import POSITIVE, read_json
@@ -130,7 +131,7 @@ async def _ask(
 ) -> None:
     async with opened(client, connection):
         if call:
-            asking: Awaitable[Message] = client.call(channel, data, timeout=connection.timeout)
+            asking: Awaitable[Message] = client.call(channel, data, timeout=None)
         else:
             asking = client.publish(channel, data)
         try:
@@ -176,12 +177,19 @@ async def _lines(
     time = asyncio.get_running_loop().time
     number, due = 0, time()
     with nullcontext(file) if file is sys.stdin else file:
-        # Files, pipes and terminals alike can be read on a thread, and only there.
-        while line := await asyncio.to_thread(file.readline):
+        async for line in _decoded(file):
             number += 1
             if not line.strip():
                 continue
             if rate is not None:
                 await asyncio.sleep(max(0.0, due - time()))
                 due = max(due, time()) + 1.0 / rate
-            yield read(line.rstrip("\r\n"), f"line {number}")
+            yield read(line, f"line {number}")
+
+
+async def _decoded(file: TextIO) -> AsyncIterator[str]:
+    try:
+        async for line in lines_of(file):
+            yield line
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(f"{file.name} is no UTF-8: {error}", param_hint="JSON") from error

@@ -7,7 +7,6 @@ import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import click
 from yarl import URL
 
@@ -22,6 +21,7 @@ from rx_cometd.cli.watched import Watched, WatchedClient, WatchedMetrics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
+    from contextlib import AbstractAsyncContextManager
 
 __all__ = ["top"]
 
@@ -74,10 +74,13 @@ def top(
     run(_screen(watching, interval))
 
 
-def _watching(url: str, channels: Sequence[str], connection: Connection) -> Any:
+def _watching(
+    url: str, channels: Sequence[str], connection: Connection
+) -> AbstractAsyncContextManager[Watched]:
+    client = connection.client(url)  # it sees to the address as well
     if URL(url).path.endswith("/metrics"):
         return _metrics(url, connection)
-    check_channels(connection.client(url), channels)
+    check_channels(client, channels)
     return _client(url, channels, connection)
 
 
@@ -99,14 +102,15 @@ async def _client(
 
 @asynccontextmanager
 async def _metrics(url: str, connection: Connection) -> AsyncGenerator[Watched]:
-    timeout = aiohttp.ClientTimeout(total=connection.timeout)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
+    async with connection.http_session() as session:
         watched = WatchedMetrics(url, session)
         await watched.refresh()
         yield watched
 
 
-async def _once(watching: Any, interval: float, *, as_json: bool) -> None:
+async def _once(
+    watching: AbstractAsyncContextManager[Watched], interval: float, *, as_json: bool
+) -> None:
     async with watching as watched:
         await asyncio.sleep(interval)
         await watched.refresh()
@@ -114,7 +118,7 @@ async def _once(watching: Any, interval: float, *, as_json: bool) -> None:
         await write_stdout(text)
 
 
-async def _screen(watching: Any, interval: float) -> None:
+async def _screen(watching: AbstractAsyncContextManager[Watched], interval: float) -> None:
     try:
         from rx_cometd.cli.screen import TopScreen  # noqa: PLC0415 - textual is slow to load
     except ModuleNotFoundError as error:

@@ -64,13 +64,15 @@ def _heed_interrupts() -> None:
 
 
 @asynccontextmanager
-async def spawned(*arguments: str) -> AsyncGenerator[asyncio.subprocess.Process]:
+async def spawned(
+    *arguments: str, stdin: int = asyncio.subprocess.DEVNULL
+) -> AsyncGenerator[asyncio.subprocess.Process]:
     """Run a command as a process of its own, which ends with the block."""
     process = await asyncio.create_subprocess_exec(
         *(*COMMAND, *arguments),
         cwd=ROOT,
         env=ENVIRONMENT,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         # A shell has what it runs in the background ignore Ctrl-C, and children inherit that.

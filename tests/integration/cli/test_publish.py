@@ -101,6 +101,29 @@ async def test_an_interrupted_publish_was_not_done(
         assert await process.stderr.read() == b""
 
 
+async def test_an_interrupt_ends_it_while_nobody_types(bayeux_server: BayeuxServer) -> None:
+    async with spawned(
+        "publish", bayeux_server.url, "/news", "-", stdin=asyncio.subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"1\n")
+        await bayeux_server.until(lambda: published(bayeux_server, "/news"), timeout=20)
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 10) == 130
+        assert process.stderr is not None
+        assert await process.stderr.read() == b""
+
+
+async def test_a_file_that_is_no_text(
+    invoke: Invocation, bayeux_server: BayeuxServer, tmp_path: Path
+) -> None:
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\n")
+    outcome = await invoke("publish", bayeux_server.url, "/news", f"@{tmp_path / 'bytes'}")
+    assert outcome.code == 2
+    assert "is no UTF-8" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
 async def test_every_line_of_standard_input_is_published(
     invoke: Invocation, bayeux_server: BayeuxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,7 +60,9 @@ async def test_once_as_text(invoke: Invocation, bayeux_server: BayeuxServer) -> 
 
 @asynccontextmanager
 async def metrics(text: str) -> AsyncGenerator[str]:
-    async def answer(_: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.Response:
+        if request.headers.get("X-Key") != "k":
+            raise web.HTTPForbidden
         return web.Response(text=text)
 
     app = web.Application()
@@ -87,7 +89,12 @@ async def test_the_metrics_of_a_relay(invoke: Invocation) -> None:
         "process_open_fds 9\n"
     )
     async with metrics(text) as url:
-        outcome = await invoke("top", url, "--once", "--json", "--interval", "0.2")
+        outcome = await invoke(
+            *("top", url, "--once", "--json", "--interval", "0.2", "--header", "X-Key: k")
+        )
+        refused = await invoke("top", url, "--once")
+    assert refused.code == 3
+    assert "403" in refused.err
     assert outcome.code == 0
     known = json.loads(outcome.out)
     assert known["connection"] == {"state": "answering", "relay_outages_total": 4}
@@ -102,6 +109,13 @@ async def test_metrics_that_are_not_there(invoke: Invocation, bayeux_server: Bay
     assert outcome.code == 3
     assert outcome.err.startswith(f"rx-cometd: network: no metrics from {url}: 404")
     assert len(outcome.err.splitlines()) == 1
+
+
+async def test_an_address_that_is_none(invoke: Invocation) -> None:
+    for url in ("nonsense", "http://[", "/metrics"):
+        outcome = await invoke("top", url, "--once")
+        assert outcome.code == 2
+        assert "Traceback" not in outcome.err
 
 
 @pytest.mark.parametrize(
