@@ -10,7 +10,7 @@ from rx_cometd._protocol.raw_data import complete
 from rx_cometd._protocol.requests import Kind
 from rx_cometd._session.deadlines import Deadline, Deadlines
 from rx_cometd._session.lanes import Lanes
-from rx_cometd._session.wire import Exchange, Wire, is_too_large
+from rx_cometd._session.wire import Wire, is_too_large
 from rx_cometd._transports import LEAST_PROGRESS
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.exceptions import TransportConnectionClosed, TransportTimeoutError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rx_cometd._flow.dispatch import Dispatch
     from rx_cometd._protocol.outcomes import Outgoing
     from rx_cometd._protocol.protocol import Protocol
+    from rx_cometd._session.listeners import Exchange
     from rx_cometd._session.settings import Settings
     from rx_cometd.extension import Payload
     from rx_cometd.messages import Event, Message

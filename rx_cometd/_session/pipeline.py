@@ -25,13 +25,14 @@ from rx_cometd._session.in_flight import InFlight
 from rx_cometd.exceptions import ExtensionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from reactivex import abc
 
+    from rx_cometd._session.listeners import PipelineListener
     from rx_cometd.extension import PayloadOperator
 
-__all__ = ["Pipeline"]
+__all__ = ["Pipeline", "malformed"]
 
 _log = logging.getLogger("rx_cometd.pipeline")
 
@@ -49,11 +50,7 @@ class Pipeline(Generic[_Owner]):
 
     Args:
         operators: The operators, in the order in which payloads pass them.
-        emitted: Called with the owners (none for what is not, or no more, waited for; several
-            where payloads were merged), the payload that came out, and the ids of the replies
-            that are missing in it.
-        failed: Called with the owners, the payload that does not come out (``None`` where an
-            extension dropped it, as ``filter`` does), the ids of the replies in it, and why.
+        listener: Told what became of each payload.
         timeout: Seconds that a payload may be inside.
         scheduler: What operators that take time run on.
     """
@@ -61,17 +58,13 @@ class Pipeline(Generic[_Owner]):
     def __init__(
         self,
         operators: Sequence[PayloadOperator],
-        emitted: Callable[[tuple[_Owner, ...], Payload, tuple[str, ...]], None],
-        failed: Callable[
-            [tuple[_Owner, ...], Payload | None, tuple[str, ...], ExtensionError], None
-        ],
+        listener: PipelineListener[_Owner],
         timeout: float,
         scheduler: abc.SchedulerBase | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._operators = tuple(operators)
-        self._emitted = emitted
-        self._failed = failed
+        self._listener = listener
         self._timeout = timeout
         self._scheduler = scheduler
         self._source: _Source | None = None
@@ -92,7 +85,7 @@ class Pipeline(Generic[_Owner]):
     # -- in ------------------------------------------------------------------------------------
 
     def push(self, payload: Payload, owner: _Owner | None, replies: tuple[str, ...] = ()) -> None:
-        """Let a payload enter. It comes out through ``emitted``, perhaps before this returns.
+        """Let a payload enter. It comes out to the listener, perhaps before this returns.
 
         Args:
             payload: The payload.
@@ -169,7 +162,7 @@ class Pipeline(Generic[_Owner]):
             try:
                 self._entry_of(payload, stage)
             except Exception as error:
-                payload.failure = _malformed(error)
+                payload.failure = malformed(error)
 
     def _entry_of(self, payload: Payload, stage: int) -> InFlight[_Owner] | None:
         """Find what a payload was made of, ``None`` if it is an extension's own.
@@ -256,7 +249,7 @@ class Pipeline(Generic[_Owner]):
         elif late:
             _log.warning("dropped %r: an extension emitted it too late", payload)
         else:
-            self._emitted((), payload, ())
+            self._listener.emitted((), payload, ())
 
     def _hand_on(self, entry: InFlight[_Owner], payload: Payload) -> None:
         if entry.waited_for:
@@ -273,10 +266,10 @@ class Pipeline(Generic[_Owner]):
         elif entry.waited_for:
             self._released(entry)  # what is missing may have been dropped
         if payload.failure is None:
-            self._emitted(owners, payload, missing)
+            self._listener.emitted(owners, payload, missing)
         else:
             _log.error("an extension failed with %r", payload, exc_info=payload.failure)
-            self._failed(owners, payload, replies, _failure(payload.failure))
+            self._listener.failed(owners, payload, replies, _failure(payload.failure))
 
     # -- not out -------------------------------------------------------------------------------
 
@@ -299,7 +292,7 @@ class Pipeline(Generic[_Owner]):
             )
             _log.error("%s", error)
             self._abandoned.append(entry)
-            self._failed(entry.owners, None, entry.replies, error)
+            self._listener.failed(entry.owners, None, entry.replies, error)
         entry.receipts.settle()
 
     def _completed(self) -> None:
@@ -307,12 +300,12 @@ class Pipeline(Generic[_Owner]):
 
     def _fail_malformed(self, known: object, error: Exception) -> None:
         """Fail what an extension made unreadable: that payload alone, if it is known which."""
-        failure = _malformed(error)
+        failure = malformed(error)
         for entry in self._in_flight:
             if entry is known:
                 _log.error("%s", failure, exc_info=error)
                 del self._in_flight[entry]
-                self._failed(entry.owners, None, entry.replies, failure)
+                self._listener.failed(entry.owners, None, entry.replies, failure)
                 return
         self._fail_all(failure)
 
@@ -345,9 +338,9 @@ class Pipeline(Generic[_Owner]):
             rest = entry.rest()
         except Exception:
             _log.exception("an extension left a payload whose messages are no dictionaries")
-            self._failed(entry.owners, None, entry.replies, error)
+            self._listener.failed(entry.owners, None, entry.replies, error)
         else:
-            self._failed(entry.owners, rest, entry.replies, error)
+            self._listener.failed(entry.owners, rest, entry.replies, error)
 
     def _expire(self) -> None:
         """Give back what was inside for too long."""
@@ -374,6 +367,16 @@ class Pipeline(Generic[_Owner]):
         del self._in_flight[entry]
         self._abandoned.append(entry)
         self._give_back(entry, error)
+
+
+def malformed(error: Exception) -> ExtensionError:
+    """Make the error of a payload that cannot be read after an extension had it."""
+    failure = ExtensionError(
+        "an extension emitted a payload whose messages or headers cannot be read: messages are a "
+        "list of dictionaries, headers a mapping of texts"
+    )
+    failure.__cause__ = error
+    return failure
 
 
 class _Source(Observable[Payload]):
@@ -405,14 +408,6 @@ def _missing(replies: tuple[str, ...], payload: Payload) -> tuple[str, ...]:
         return ()
     there = {str(message.get("id")) for message in payload.messages}
     return tuple(reply for reply in replies if reply not in there)
-
-
-def _malformed(error: Exception) -> ExtensionError:
-    failure = ExtensionError(
-        "an extension emitted a payload whose messages are not a list of dictionaries"
-    )
-    failure.__cause__ = error
-    return failure
 
 
 def _failure(error: BaseException) -> ExtensionError:

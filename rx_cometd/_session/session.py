@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import typing
 from typing import TYPE_CHECKING, Any, Final
 
 from rx_cometd._flow.dispatch import Dispatch
@@ -52,17 +53,20 @@ _log = logging.getLogger("rx_cometd.session")
 _CLOSE_TIMEOUT: Final = 1.0
 
 
-class SessionListener:
-    """Who a session belongs to. Nothing here may raise."""
+class SessionListener(typing.Protocol):
+    """What a session tells the client. Nothing here may raise."""
 
     def session_changed(self, session: Session, change: StateChange) -> None:
         """Take a change of the state."""
+        ...
 
     def session_ended(self, session: Session, error: Exception | None) -> None:
         """Take the end of the session; ``None`` where it was closed in order."""
+        ...
 
     def subscription_failed(self, session: Session, channel: str, error: Exception) -> None:
         """Take the refusal of a channel, at first or in a new session."""
+        ...
 
 
 class Session:

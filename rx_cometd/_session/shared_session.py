@@ -24,7 +24,7 @@ from rx_cometd._flow.dispatch import (
 from rx_cometd._flow.edge import running_loop
 from rx_cometd._flow.observable import LoopObservable
 from rx_cometd._session.flow_control import FlowControl
-from rx_cometd._session.session import Session, SessionListener
+from rx_cometd._session.session import Session
 from rx_cometd.exceptions import ClientInvalidOperation
 from rx_cometd.states import ClientState, StateChange
 from rx_cometd.statistics import Counters
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["SharedSession"]
 
 
-class SharedSession(SessionListener):
+class SharedSession:
     """The sessions of a client, one after the other.
 
     Args:

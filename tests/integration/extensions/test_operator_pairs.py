@@ -205,8 +205,9 @@ async def test_without_extensions_nothing_is_made(
     def impossible(*_: object, **__: object) -> None:
         raise AssertionError("a pipeline, or a payload, was made")
 
-    monkeypatch.setattr("rx_cometd._session.wire.Pipeline", impossible)
-    monkeypatch.setattr("rx_cometd._session.wire.Payload", impossible)
+    for module in ("inbound", "outbound"):
+        monkeypatch.setattr(f"rx_cometd._session.{module}.Pipeline", impossible)
+        monkeypatch.setattr(f"rx_cometd._session.{module}.Payload", impossible)
     async with BayeuxServer() as server, client_of(server, kind) as client:
         seen = Recorder(client.channel("/x"))
         await subscribed(server, "/x")

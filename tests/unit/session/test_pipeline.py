@@ -35,13 +35,12 @@ class Line:
         self._told = asyncio.Event()
         self.pipeline: Pipeline[str] = Pipeline(
             operators,
-            self._passed,
-            self._lost,
+            self,
             timeout,
             AsyncIOScheduler(asyncio.get_running_loop()),
         )
 
-    def _passed(self, owners: tuple[str, ...], payload: Payload, missing: tuple[str, ...]) -> None:
+    def emitted(self, owners: tuple[str, ...], payload: Payload, missing: tuple[str, ...]) -> None:
         self.payloads.append(payload)
         payload.delivered()
         for message in payload.messages:
@@ -50,7 +49,7 @@ class Line:
         self.passed.append((" ".join(owners) or None, _ids(payload), missing))
         self._told.set()
 
-    def _lost(
+    def failed(
         self,
         owners: tuple[str, ...],
         payload: Payload | None,
