@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from rx_cometd._flow.decoders import decoder_of
@@ -14,6 +14,7 @@ from rx_cometd._protocol.backoff import exponential
 from rx_cometd._protocol.channel_names import is_glob, is_meta, validate_channel
 from rx_cometd._protocol.codec import Codec
 from rx_cometd._protocol.subscriptions import Fields, fields_of
+from rx_cometd._session.accompanied import Accompanied
 from rx_cometd._session.arguments import (
     check_buffering,
     check_extensions,
@@ -36,6 +37,7 @@ from rx_cometd.exceptions import (
     InvalidChannelError,
     TransportTimeoutError,
 )
+from rx_cometd.extension import Request
 from rx_cometd.messages import Event, Message
 from rx_cometd.statistics import by_channel
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     import concurrent.futures
     import ssl as ssl_module
     from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     import aiohttp
@@ -179,13 +182,14 @@ class Client:
         )
         self._shared = SharedSession(settings, max_pending_count, overflow)
         self._extensions = settings.extensions
+        self._accompanied = Accompanied(settings.extensions)
+        for extension in settings.extensions:
+            extension.join(self)
         self._pull = PullView(self._shared)
 
     def __repr__(self) -> str:
-        # Neither user information nor query nor fragment: credentials travel in them.
-        url = self._url.with_user(None).with_query(None).with_fragment(None)
         kind = self.connection_type
-        return f"<Client {url} {self.state.name} {kind.value if kind else 'no transport'}>"
+        return f"<Client {self.url} {self.state.name} {kind.value if kind else 'no transport'}>"
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -299,7 +303,12 @@ class Client:
             ExtensionError: An extension failed, or dropped the message.
         """
         _validate_target(channel)
-        return await self._shared.open_session().publish(channel, data, fields_of(fields))
+        session = self._shared.open_session()
+        if not self._accompanied:
+            return await session.publish(channel, data, fields_of(fields))
+        request = Request("publish", channel, dict(fields_of(fields)), self)
+        with self._accompanied.within(request):
+            return await session.publish(channel, data, request.fields)
 
     async def call(
         self,
@@ -322,12 +331,15 @@ class Client:
             ServerError: The server refused.
         """
         _validate_target(channel)
-        session = self._shared.open_session()
-        try:
-            async with asyncio.timeout(timeout):
-                return await session.publish(channel, data, {}, call=True)
-        except TimeoutError:
-            raise TransportTimeoutError(f"no answer on {channel} within {timeout} s") from None
+        request = Request("call", channel, {}, self)
+        with self._accompanied.within(request) if self._accompanied else nullcontext():
+            session = self._shared.open_session()
+            try:
+                async with asyncio.timeout(timeout):
+                    return await session.publish(channel, data, request.fields, call=True)
+            except TimeoutError:
+                text = f"no answer on {channel} within {timeout} s"
+                raise TransportTimeoutError(text) from None
 
     def publish_threadsafe(
         self, channel: str, data: Any, *, fields: Fields = None
@@ -405,6 +417,12 @@ class Client:
     # -- facts ---------------------------------------------------------------------------------
 
     @property
+    def url(self) -> URL:
+        """The server's address, but for what may be secret in it."""
+        # Neither user information nor query nor fragment: credentials travel in them.
+        return self._url.with_user(None).with_query(None).with_fragment(None)
+
+    @property
     def pending_count(self) -> int:
         """Messages that wait in all buffers of this client."""
         return self._shared.flow.pending_count
@@ -442,8 +460,7 @@ class Client:
         counters = self._shared.counters
         return counters.snapshot(time.time(), time.monotonic(), self.pending_count)
 
-    @contextmanager
-    def counting_channels(self) -> Generator[None]:
+    def counting_channels(self) -> AbstractContextManager[None]:
         """Count what comes on each channel while the block runs, for `channel_statistics`.
 
         Several blocks at once share one count. Outside of any, nothing is counted, and the
@@ -456,12 +473,8 @@ class Client:
                     await asyncio.sleep(10)
                     print(client.channel_statistics()["/stock/ACME"].rate)
         """
-        counters = self._shared.counters
-        counters.want_channels(time.monotonic())
-        try:
-            yield
-        finally:
-            counters.drop_channels()
+        # Holds the counters, not the client: whoever counts for ever keeps no client alive.
+        return self._shared.counters.counting_channels(time.monotonic())
 
     def channel_statistics(self) -> dict[str, ChannelStatistics]:
         """Give what is known of each channel; may be called from any thread.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from reactivex import Observable
 
@@ -18,9 +19,21 @@ from rx_cometd.operators.map_async import map_async
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from rx_cometd.messages import Message
+    from yarl import URL
 
-__all__ = ["AuthExtension", "Extension", "Operators", "Payload", "PayloadOperator"]
+    from rx_cometd.messages import Message
+    from rx_cometd.states import ClientState
+    from rx_cometd.statistics import ChannelStatistics, Statistics
+
+__all__ = [
+    "AuthExtension",
+    "Extension",
+    "Joined",
+    "Operators",
+    "Payload",
+    "PayloadOperator",
+    "Request",
+]
 
 
 PayloadOperator: TypeAlias = Callable[[Observable[Payload]], Observable[Payload]]
@@ -31,6 +44,43 @@ class Operators(NamedTuple):
 
     inbound: PayloadOperator | None = None
     outbound: PayloadOperator | None = None
+
+
+class Joined(Protocol):
+    """A client as its extensions see it."""
+
+    @property
+    def url(self) -> URL:
+        """The server's address."""
+        ...
+
+    @property
+    def state(self) -> ClientState:
+        """Where the client is in the life of its session."""
+        ...
+
+    def statistics(self) -> Statistics:
+        """Give the counters of the client."""
+        ...
+
+    def counting_channels(self) -> AbstractContextManager[None]:
+        """Count what comes on each channel; holds no reference to the client."""
+        ...
+
+    def channel_statistics(self) -> dict[str, ChannelStatistics]:
+        """Give what is known of each channel."""
+        ...
+
+
+class Request(NamedTuple):
+    """A request of the user's, before it is sent."""
+
+    kind: Literal["publish", "call"]
+    channel: str
+    fields: dict[str, Any]
+    """Fields of the message beside channel and data, ``ext`` for instance; to be changed in place.
+    What is in them may be the user's own: replace it, and leave it as it is."""
+    client: Joined
 
 
 class Extension:
@@ -98,6 +148,21 @@ class Extension:
             payload: The messages, meta messages included.
             headers: The headers to send with them.
         """
+
+    def join(self, client: Joined) -> None:
+        """Take note of a client that was made with this extension."""
+
+    def around_request(self, request: Request) -> AbstractContextManager[object]:
+        """Give what a publish or call of the user's is to be within, until its reply.
+
+        It is entered and left in the task of the caller, and gets the error of the request. It
+        must not raise errors of its own.
+        """
+        del request
+        return nullcontext()
+
+    def fill_request(self, request: Request) -> None:
+        """Add fields to a publish or call, in the task of its caller; must not raise."""
 
     def marker_ages(self) -> Mapping[str, float]:
         """Tell for how many seconds the replay marker of each channel has stood still.

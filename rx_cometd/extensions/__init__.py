@@ -1,19 +1,21 @@
 """The ready-made extensions, to be given to a `Client`.
 
-==============  ======================================================================
-made by         what it does
-==============  ======================================================================
-`ack`           the server keeps what was not acknowledged, and sends it again
-`replay`        goes on after the last event processed, over restarts too (Salesforce)
-`timesync`      how far the server's clock is from ours
-`timestamp`     the time in every message sent
-`binary`        ``bytes`` as data
-`bearer_auth`   tokens in the ``Authorization`` header, renewed in time
-`log_payloads`  what travels, in the log, without secrets
-==============  ======================================================================
+===============  ======================================================================
+made by          what it does
+===============  ======================================================================
+`ack`            the server keeps what was not acknowledged, and sends it again
+`replay`         goes on after the last event processed, over restarts too (Salesforce)
+`timesync`       how far the server's clock is from ours
+`timestamp`      the time in every message sent
+`binary`         ``bytes`` as data
+`bearer_auth`    tokens in the ``Authorization`` header, renewed in time
+`log_payloads`   what travels, in the log, without secrets
+`trace_context`  the trace that a message belongs to, in its ``ext``
+`telemetry`      spans and metrics for OpenTelemetry
+===============  ======================================================================
 
 `replay` keeps its markers in a store: `MemoryStore`, `SqliteStore`, `RedisStore` or
-`PostgresStore`.
+`PostgresStore`. `traced_store` makes spans of its writes.
 """
 
 from rx_cometd.extensions.ack import Ack, ack
@@ -31,8 +33,11 @@ from rx_cometd.extensions.replay_store import (
     ReplayStore,
 )
 from rx_cometd.extensions.sqlite_store import SqliteStore
+from rx_cometd.extensions.telemetry import telemetry
 from rx_cometd.extensions.timestamp import timestamp
 from rx_cometd.extensions.timesync import TimeSync, timesync
+from rx_cometd.extensions.trace_context import trace_context
+from rx_cometd.extensions.traced_store import traced_store
 
 __all__ = [
     "Ack",
@@ -54,6 +59,9 @@ __all__ = [
     "binary",
     "log_payloads",
     "replay",
+    "telemetry",
     "timestamp",
     "timesync",
+    "trace_context",
+    "traced_store",
 ]

@@ -23,6 +23,7 @@ from rx_cometd.operators.retry_with_backoff import retry_with_backoff
 from rx_cometd.operators.share import share
 from rx_cometd.operators.switch_map_async import switch_map_async
 from rx_cometd.operators.to_async_iterable import ObservableIterable, to_async_iterable
+from rx_cometd.operators.traced import Traced, traced
 from rx_cometd.operators.watch_quiet import WatchedObservable, watch_quiet
 from rx_cometd.operators.window_stats import WindowStats, window_stats
 
@@ -35,6 +36,7 @@ __all__ = [
     "ObservableIterator",
     "Overflow",
     "Publisher",
+    "Traced",
     "WatchedObservable",
     "WindowStats",
     "ack_after",
@@ -57,6 +59,7 @@ __all__ = [
     "share",
     "switch_map_async",
     "to_async_iterable",
+    "traced",
     "watch_quiet",
     "window_stats",
 ]

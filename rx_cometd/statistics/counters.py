@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from rx_cometd.statistics.channel_traffic import ChannelTraffic
 from rx_cometd.statistics.snapshot import Statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
 __all__ = ["Counters"]
 
@@ -44,17 +45,18 @@ class Counters:
         if self.channels is not None and heard is not None:
             self.channels.count(events, self.payload_size / len(events), heard)
 
-    def want_channels(self, now: float) -> None:
-        """Have channels counted, until `drop_channels` was called as often."""
+    @contextmanager
+    def counting_channels(self, now: float) -> Generator[None]:
+        """Have channels counted while the block runs; several blocks share one count."""
         self._wanted += 1
         if self.channels is None:
             self.channels = ChannelTraffic(now)
-
-    def drop_channels(self) -> None:
-        """Want channels counted no longer."""
-        self._wanted -= 1
-        if not self._wanted:
-            self.channels = None
+        try:
+            yield
+        finally:
+            self._wanted -= 1
+            if not self._wanted:
+                self.channels = None
 
     def snapshot(self, now: float, steady_now: float, pending: int) -> Statistics:
         """Give the counters as they are now.

@@ -30,9 +30,10 @@ PROMISED = {
         "DeadLetter Overflow ack_after bounded_buffer buffer_bounded by_channel conflate data "
         "decode dedupe detect_gaps exhaust_map_async from_async_iterable last_value map_async "
         "on_loop publish_to rate_limit retry_with_backoff share switch_map_async to_async_iterable "
-        "watch_quiet window_stats"
+        "traced watch_quiet window_stats"
     ),
-    "rx_cometd.extensions": "ack bearer_auth binary log_payloads replay timestamp timesync",
+    "rx_cometd.extensions": "ack bearer_auth binary log_payloads replay telemetry timestamp "
+    "timesync trace_context traced_store",
     "rx_cometd.testing": "BayeuxServer",
 }
 

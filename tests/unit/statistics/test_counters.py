@@ -63,10 +63,8 @@ def test_channels_are_counted_while_somebody_wants_it() -> None:
     counters = Counters(last_heard=1.0, payload_size=20)
     event = {"channel": "/a", "data": 1}
     counters.events_came([event])
-    counters.want_channels(1.0)
-    counters.want_channels(1.0)
-    counters.events_came([event, event])
-    counters.drop_channels()
-    assert counted(counters) == {"/a": (2, 20)}
-    counters.drop_channels()
+    with counters.counting_channels(1.0):
+        with counters.counting_channels(1.0):
+            counters.events_came([event, event])
+        assert counted(counters) == {"/a": (2, 20)}
     assert counted(counters) is None

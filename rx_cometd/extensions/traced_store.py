@@ -1,0 +1,90 @@
+"""A store of replay markers whose writes are spans."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from opentelemetry.trace import TracerProvider
+
+__all__ = ["traced_store"]
+
+_S = TypeVar("_S")
+
+
+def traced_store(
+    store: _S,
+    *,
+    templates: Iterable[str] = (),
+    tracer_provider: TracerProvider | None = None,
+) -> _S:
+    """Have each write of a marker be a span of OpenTelemetry, ``settle {destination}``.
+
+    Its ``messaging.message.id`` is the replay id: that event, and all before it, is settled.
+
+    Args:
+        store: Any store that `replay` takes.
+        templates: Templates of channels, as ``/user/{id}/inbox``, by which spans are named.
+        tracer_provider: Where spans go; OpenTelemetry's global provider if ``None``.
+
+    Returns:
+        A store that does what the given one does; everything else is asked of that one.
+
+    Raises:
+        ImportError: The package ``opentelemetry-api`` is not installed (``rx-cometd[otel]``).
+        InvalidChannelError: A template cannot be that of a channel.
+
+    Example:
+        >>> from rx_cometd.extensions import MemoryStore
+        >>> store = traced_store(MemoryStore())
+        >>> store.save("/event/Order__e", 82)
+        >>> store.load("/event/Order__e")
+        82
+    """
+    try:
+        from rx_cometd._flow.open_telemetry import (  # noqa: PLC0415 - an extra
+            MESSAGE_ID,
+            SETTLE,
+            Destinations,
+            Tracing,
+        )
+    except ImportError as error:
+        text = "traced_store needs OpenTelemetry: pip install rx-cometd[otel]"
+        raise ImportError(text) from error
+    tracing = Tracing(Destinations(templates), tracer_provider)
+    original: Any = store
+
+    def settling(channel: str, replay_id: object) -> Any:
+        return tracing.span(SETTLE, channel, more={MESSAGE_ID: str(replay_id)})
+
+    def save(channel: str, replay_id: Any, *, reset: bool = False) -> None:
+        with settling(channel, replay_id):
+            original.save(channel, replay_id, reset=reset)
+
+    def save_at_once(channel: str, replay_id: Any, *, reset: bool = False) -> None:
+        with settling(channel, replay_id):
+            original.save_at_once(channel, replay_id, reset=reset)
+
+    async def save_async(channel: str, replay_id: Any, *, reset: bool = False) -> None:
+        with settling(channel, replay_id):
+            await original.save(channel, replay_id, reset=reset)
+
+    asynchronous = inspect.iscoroutinefunction(original.save)
+    replaced = {"save": save_async if asynchronous else save}
+    if hasattr(original, "save_at_once"):
+        replaced["save_at_once"] = save_at_once
+    return _Traced(original, replaced)  # type: ignore[return-value]
+
+
+class _Traced:
+    """The given store, but for what is replaced."""
+
+    def __init__(self, store: Any, replaced: dict[str, Any]) -> None:
+        self._store = store
+        self.__dict__.update(replaced)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
