@@ -114,7 +114,7 @@ class Traced:
     def __call__(self, target: Any, /) -> Any:
         """Apply to an observable, or wrap a function whose first argument is the message."""
         if isinstance(target, Observable):
-            source: Observable[Any] = target
+            source: Observable[Any] = target  # pyright: ignore[reportUnknownVariableType]
             return self._operator(source)
         if inspect.iscoroutinefunction(target):
 

@@ -37,9 +37,10 @@ async def test_messages_are_counted_by_channel_only_within_the_block(kind: Conne
         assert 0 <= age < 5
         assert rate > 0
         assert client.channel_statistics() == {}
-        last_event = client.statistics().last_event
-        assert last_event is not None
-        assert last_event <= (client.statistics().last_seen or 0)
+        statistics = client.statistics()
+        assert statistics.last_event is not None
+        assert statistics.last_seen is not None
+        assert statistics.last_event <= statistics.last_seen
 
 
 async def never(_: object) -> None:
