@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DIFFERENCES", "Differences", "Name", "Target", "targets"]
 
-Name = Literal["embedded", "java", "node", "faye"]
+Name = Literal["embedded", "java", "java9", "node", "faye"]
 
 _BOTH: Final = (ConnectionType.WEBSOCKET, ConnectionType.LONG_POLLING)
 
@@ -90,6 +90,18 @@ class Differences:
         return self.denial_advice or not self.denies_for_good
 
 
+_JAVA: Final = Differences(
+    only_long_polling={"transports": "long-polling"},
+    only_websocket={"transports": "websocket"},
+    handshake_reconnect={"handshakeReconnect": True},
+    deliver_only={"metaConnectDeliverOnly": True},
+    greets_early={"allowMessageDeliveryDuringHandshake": True},
+    small={"maxMessageSize": 10_000, "ws.maxMessageSize": 10_000},
+    remote_call=JavaServer.capabilities.remote_call,
+    ack=JavaServer.capabilities.ack,
+    unknown_client=JavaServer.capabilities.unknown_client,
+)
+
 DIFFERENCES: Final[dict[Name, Differences]] = {
     "embedded": Differences(
         faulty=True,
@@ -104,17 +116,8 @@ DIFFERENCES: Final[dict[Name, Differences]] = {
         greets_early={"deliver_during_handshake": True},
         small={"max_message_size": 10_000},
     ),
-    "java": Differences(
-        only_long_polling={"transports": "long-polling"},
-        only_websocket={"transports": "websocket"},
-        handshake_reconnect={"handshakeReconnect": True},
-        deliver_only={"metaConnectDeliverOnly": True},
-        greets_early={"allowMessageDeliveryDuringHandshake": True},
-        small={"maxMessageSize": 10_000, "ws.maxMessageSize": 10_000},
-        remote_call=JavaServer.capabilities.remote_call,
-        ack=JavaServer.capabilities.ack,
-        unknown_client=JavaServer.capabilities.unknown_client,
-    ),
+    "java": _JAVA,
+    "java9": _JAVA,
     "node": Differences(
         connection_types=(ConnectionType.LONG_POLLING,),
         remote_call=NodeServer.capabilities.remote_call,

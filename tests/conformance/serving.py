@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from tests.conformance.embedded import EmbeddedServer
-from tests.servers import FayeServer, JavaServer, NodeServer, ServerProcess
+from tests.servers import FayeServer, Java9Server, JavaServer, NodeServer, ServerProcess
 
 if TYPE_CHECKING:
     from tests.conformance.differences import Name
@@ -52,6 +52,13 @@ class Server(Protocol):
     async def counters(self) -> Counters: ...
 
 
+_COMETD: Final[dict[Name, type[ServerProcess]]] = {
+    "java": JavaServer,
+    "java9": Java9Server,
+    "node": NodeServer,
+}
+
+
 def make_server(
     name: Name, *, timeout: float = TIMEOUT, max_interval: float = MAX_INTERVAL, **native: Any
 ) -> EmbeddedServer | ServerProcess:
@@ -72,8 +79,7 @@ def make_server(
         "maxInterval": round(max_interval * 1000),
         "sweepPeriod": 100,
     }
-    kind = JavaServer if name == "java" else NodeServer
-    return kind(**{**milliseconds, **native})
+    return _COMETD[name](**{**milliseconds, **native})
 
 
 Role = Literal["steady", "victim", "hasty"]

@@ -108,6 +108,30 @@ async def test_stalled(
         assert_delivered(target, numbers_of(seen.items), range(10))
 
 
+@pytest.mark.needs("websocket")
+async def test_second_connection(
+    server: Server, make_client: MakeClient, start_proxy: StartProxy, channel: str
+) -> None:
+    """Scenario 83: the first connection is silent, though open at the server's end, when the
+    connect goes out over a second one; what was published to the first comes over the second."""
+    proxy = await start_proxy(server)
+    client = make_client(proxy, extensions=[ack(deduplicate=True)], max_network_delay=0.3)
+    async with client:
+        states = States(client)
+        seen: Seen[Any] = Seen(client.channel(channel))
+        await confirmed(client, channel)
+        proxy.stall()
+        await server.control("publish", channel=channel, count=5)
+        await states.reach(ClientState.UNCONNECTED)
+        connections = proxy.accepted
+        await eventually(lambda: proxy.accepted > connections)
+        proxy.resume()
+        assert (await states.reach(ClientState.CONNECTED)).resumed
+        await server.control("publish", channel=channel, count=5, first=5)
+        await seen.until(lambda: 9 in numbers_of(seen.items))
+        assert numbers_of(seen.items) == list(range(10))
+
+
 @pytest.mark.needs("greets")
 @pytest.mark.parametrize("extensions", [[], [ack]], ids=["plain", "ack"])
 async def test_delivered_during_handshake(

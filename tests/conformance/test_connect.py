@@ -19,7 +19,7 @@ from tests.conformance.serving import TIMEOUT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.conformance.conftest import MakeClient, StartServer
+    from tests.conformance.conftest import MakeClient, StartProxy, StartServer
     from tests.conformance.differences import Target
     from tests.conformance.serving import Server
 
@@ -84,6 +84,27 @@ async def test_retries(server: Server, make_client: MakeClient) -> None:
     assert client.client_id == session
     assert drawn == pytest.approx([0.04, 0.08, 0.12, 0.16])
     assert time.monotonic() - began >= 0.39
+
+
+@pytest.mark.needs("long_polling")
+async def test_http_500(
+    server: Server, make_client: MakeClient, start_proxy: StartProxy, channel: str
+) -> None:
+    """Scenario 41: connects that are answered with HTTP 500 are told with the status, and the
+    session goes on."""
+    proxy = await start_proxy(server)
+    async with make_client(proxy) as client:
+        seen: Seen[Any] = Seen(client.channel(channel))
+        await confirmed(client, channel)
+        states, session = States(client), client.client_id
+        proxy.respond(500, count=2)
+        proxy.cut()
+        change = await states.reach(ClientState.CONNECTED)
+        assert change.resumed
+        assert change.client_id == session
+        assert 500 in [getattr(change.error, "http_status", None) for change in states.items]
+        await client.publish(channel, "on")
+        assert data_of(await seen.count(1)) == ["on"]
 
 
 async def held(server: Server) -> None:

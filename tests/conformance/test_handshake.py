@@ -20,6 +20,7 @@ from rx_cometd import (
     TransportTimeoutError,
 )
 from rx_cometd.states import ClientState
+from rx_cometd.testing import FaultProxy
 from tests.conformance.embedded import faults_of
 from tests.conformance.observing import Seen, States, confirmed, data_of, eventually
 
@@ -130,7 +131,7 @@ async def test_retries(server: Server, make_client: MakeClient) -> None:
 async def test_late_reply(
     server: Server, make_client: MakeClient, start_proxy: StartProxy, channel: str
 ) -> None:
-    """Scenario 10 (starred): a handshake reply later than `max_network_delay` counts for
+    """Scenarios 10 (starred), 7 and 32: a handshake reply later than `max_network_delay` counts for
     nothing; a new handshake succeeds, and there is one session, not two."""
     proxy = await start_proxy(server)
     proxy.replies.stall()
@@ -151,6 +152,42 @@ async def test_late_reply(
     assert states.names.count("CONNECTED") == 1
 
 
+async def test_cannot_be_sent(
+    server: Server, make_client: MakeClient, start_proxy: StartProxy
+) -> None:
+    """Scenarios 1 and 2: handshakes that find nobody, or whose connection breaks, are told as
+    failures of the transport, and tried again until one arrives."""
+    proxy = await start_proxy(server)
+    await proxy.refuse()
+    client = make_client(proxy)
+    states = States(client)
+    opening = asyncio.create_task(client.open())
+    change = await states.reach(ClientState.REHANDSHAKING)
+    assert isinstance(change.error, TransportError)
+    await proxy.restore()
+    proxy.replies.stall()
+    before = proxy.accepted
+    await eventually(lambda: proxy.accepted > before and proxy.requested[-1])
+    proxy.cut()
+    proxy.resume()
+    await opening
+    assert states.names.count("CONNECTED") == 1
+    assert client.client_id in await server.sessions()
+
+
+async def test_address_with_a_query(server: Server, make_client: MakeClient, channel: str) -> None:
+    """Scenario 25: what stands in the address beside host and path is kept, and works."""
+    async with (
+        FaultProxy(f"{server.url}?tenant=a%20b") as proxy,
+        make_client(proxy) as client,
+    ):
+        await client.publish(channel, 1)
+        requested = b"".join(map(bytes, proxy.requested))
+        lines = [line for line in requested.splitlines() if line.endswith(b"HTTP/1.1")]
+        assert lines
+        assert all(b"/cometd?tenant=a" in line for line in lines), lines
+
+
 @pytest.mark.needs("only_long_polling", "long_polling")
 async def test_falls_back(
     target: Target, start_server: StartServer, make_client: MakeClient, channel: str
@@ -169,7 +206,7 @@ async def test_falls_back(
 async def test_no_fallback_wanted(
     target: Target, start_server: StartServer, make_client: MakeClient
 ) -> None:
-    """Scenario 14: a client that speaks only WebSocket is told; the HTTP status (9) as well."""
+    """Scenarios 14 and 9: a client that speaks only WebSocket is told, with the HTTP status."""
     server = await start_server(**target.differences.only_long_polling or {})
     client = make_client(server, connection_types=WEBSOCKET)
     with pytest.raises(ClientError, match=r"may use \(websocket\)") as caught:
@@ -183,7 +220,8 @@ async def test_no_fallback_wanted(
 async def test_only_websocket(
     target: Target, start_server: StartServer, make_client: MakeClient
 ) -> None:
-    """Scenario 15: a server without long-polling serves who speaks WebSocket, and only them."""
+    """Scenarios 15 and 21: a server without long-polling serves who speaks WebSocket, and only
+    them."""
     server = await start_server(**target.differences.only_websocket or {})
     async with make_client(server, connection_types=[LONG_POLLING, WEBSOCKET]) as client:
         assert client.connection_type is WEBSOCKET
@@ -200,6 +238,18 @@ async def test_preference(server: Server, make_client: MakeClient) -> None:
         assert client.connection_type is WEBSOCKET
     async with make_client(server, connection_types=[LONG_POLLING, WEBSOCKET]) as client:
         assert client.connection_type is LONG_POLLING
+
+
+@pytest.mark.needs("several_types")
+async def test_subprotocol(server: Server, make_client: MakeClient, channel: str) -> None:
+    """Scenario 23: a subprotocol that the server does not speak keeps nobody out, whether the
+    server opens the WebSocket without it or the client falls back."""
+    headers = {"Sec-WebSocket-Protocol": "no-such-protocol"}
+    async with make_client(server, connection_types=BOTH, headers=headers) as client:
+        assert client.connection_type in BOTH
+        await client.subscribe(channel)
+        await client.publish(channel, 1)
+        assert (await client.receive())["data"] == 1
 
 
 @pytest.mark.needs("faulty", "websocket")

@@ -18,6 +18,7 @@ from tests.conformance.serving import HASTY_MAX_INTERVAL, HASTY_TIMEOUT
 if TYPE_CHECKING:
     from rx_cometd import Client
     from tests.conformance.conftest import MakeClient
+    from tests.conformance.differences import Target
     from tests.conformance.serving import Server
 
 #: Seconds that the loop, the server and the machine may need beside what is measured.
@@ -47,6 +48,23 @@ async def test_killed_and_restarted(
         await seen.until(lambda: 3 in data_of(seen.items))
         assert data_of(seen.items) == [1, 2, 3]
         assert client.statistics().reconnects == 1
+
+
+@pytest.mark.needs("several_types")
+async def test_restart_keeps_the_transport(
+    target: Target, own_server: Server, make_client: MakeClient
+) -> None:
+    """Scenario 30: a transport that worked is used again after a restart, though another one is
+    allowed too and connections were refused meanwhile."""
+    kinds = target.differences.connection_types
+    async with make_client(own_server, connection_types=kinds) as client:
+        states = States(client)
+        preferred = client.connection_type
+        await own_server.kill()
+        await states.reach(ClientState.UNCONNECTED, timeout=15)
+        await own_server.start()
+        await states.reach(ClientState.CONNECTED, timeout=15)
+        assert client.connection_type is preferred is kinds[0]
 
 
 async def test_killed_twice(own_server: Server, make_client: MakeClient, channel: str) -> None:

@@ -20,6 +20,7 @@ import pytest_asyncio
 from tests.servers import (
     ControlError,
     FayeServer,
+    Java9Server,
     JavaServer,
     NodeServer,
     ServerProcess,
@@ -50,6 +51,7 @@ class Case:
 
 
 JAVA: Final = Case("java", JavaServer, {"timeout": 4000, "maxInterval": 4000})
+JAVA9: Final = Case("java9", Java9Server, {"timeout": 4000, "maxInterval": 4000})
 NODE: Final = Case("node", NodeServer, {"timeout": 4000, "maxInterval": 4000})
 FAYE: Final = Case("faye", FayeServer, {"timeout": 4})
 
@@ -59,10 +61,10 @@ def cases(*chosen: Case) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", parameters)
 
 
-every_server = cases(JAVA, NODE, FAYE)
-websocket_servers = cases(JAVA, FAYE)
-cometd_servers = cases(JAVA, NODE)
-java_server = cases(JAVA)
+every_server = cases(JAVA, JAVA9, NODE, FAYE)
+websocket_servers = cases(JAVA, JAVA9, FAYE)
+cometd_servers = cases(JAVA, JAVA9, NODE)
+java_server = cases(JAVA, JAVA9)
 
 
 class Wire:

@@ -11,7 +11,7 @@ from tests.servers.installation import (
     installed,
     requires,
 )
-from tests.servers.kinds import FayeServer, JavaServer, NodeServer
+from tests.servers.kinds import FayeServer, Java9Server, JavaServer, NodeServer
 from tests.servers.process import (
     Capabilities,
     ControlError,
@@ -26,6 +26,7 @@ __all__ = [
     "ControlError",
     "Counters",
     "FayeServer",
+    "Java9Server",
     "JavaServer",
     "Kind",
     "NodeServer",

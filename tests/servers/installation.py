@@ -20,7 +20,7 @@ from typing import Final, Literal
 
 import pytest
 
-Kind = Literal["java", "node", "faye", "clients", "kafka"]
+Kind = Literal["java", "java9", "node", "faye", "clients", "kafka"]
 
 _SOURCES: Final = Path(__file__).parent
 _BUILD_SECONDS: Final = 900
@@ -47,6 +47,12 @@ class Recipe:
 
 _RECIPES: Final[dict[Kind, Recipe]] = {
     "java": Recipe((_SOURCES / "java",), MAVEN, "java"),
+    # The same sources: its API is that of CometD 8. The Jetty is the one that it was built with.
+    "java9": Recipe(
+        (_SOURCES / "java",),
+        (*MAVEN, "-Dcometd.version=9.0.0", "-Djetty.version=12.1.2"),
+        "java",
+    ),
     "node": Recipe((_SOURCES / "node", _SOURCES / "shared"), NPM, "node"),
     "faye": Recipe((_SOURCES / "faye", _SOURCES / "shared"), NPM, "node"),
     "clients": Recipe((_SOURCES / "clients",), NPM, "node"),

@@ -1,4 +1,4 @@
-"""The three real servers."""
+"""The four real servers."""
 
 import os
 from collections.abc import Sequence
@@ -24,6 +24,7 @@ class JavaServer(ServerProcess):
     `transports` takes connection types with commas, "websocket,long-polling" unless told.
     """
 
+    kind: ClassVar[Kind] = "java"
     capabilities: ClassVar = Capabilities(
         disconnect=True,
         deliver=True,
@@ -39,13 +40,19 @@ class JavaServer(ServerProcess):
     )
 
     def command(self) -> Sequence[str]:
-        target = installed("java") / "target"
+        target = installed(self.kind) / "target"
         classpath = f"{target}/bayeux-server.jar{os.pathsep}{target}/lib/*"
         return (*_JVM, "-cp", classpath, "rxcometd.tests.TestServer")
 
     @property
     def connection_types(self) -> tuple[str, ...]:
         return tuple(str(self.options.get("transports", "websocket,long-polling")).split(","))
+
+
+class Java9Server(JavaServer):
+    """CometD Java 9 on Jetty 12.1, with the options of CometD 8."""
+
+    kind: ClassVar[Kind] = "java9"
 
 
 class _NodeProcess(ServerProcess):
