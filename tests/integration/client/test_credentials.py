@@ -23,7 +23,7 @@ from rx_cometd.testing import BayeuxServer, FaultProxy
 from tests.integration.client_driver import BOTH, Recorder, client_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -34,20 +34,69 @@ PLACES = {
     for place in ("user", "password", "query", "header", "cookie", "jar", "bearer", "ext", "sent")
 }
 
-FAULTS: dict[str, Callable[[FaultProxy], object]] = {
-    "none": lambda _: None,
-    "reset": lambda proxy: proxy.cut(),
-    "FIN": lambda proxy: proxy.cut(reset=False),
-    "refused": lambda proxy: proxy.refuse(),
-    "silent": lambda proxy: (proxy.cut(), proxy.stall()),
-    "truncated": lambda proxy: proxy.replies.truncate(20),
-    "HTTP 401": lambda proxy: (proxy.respond(401, count=None), proxy.cut()),
-    "HTTP 407": lambda proxy: (proxy.respond(407, count=None), proxy.cut()),
-    "HTTP 500": lambda proxy: (proxy.respond(500, count=None), proxy.cut()),
-    "no JSON": lambda proxy: (proxy.respond(200, count=None), proxy.cut()),
-    "redirect elsewhere": lambda proxy: (proxy.redirect("http://localhost:9/cometd"), proxy.cut()),
-    "redirect in a circle": lambda proxy: (proxy.redirect(f"{proxy.url}?again=1"), proxy.cut()),
-    "no upgrade": lambda proxy: (proxy.strip_upgrade(), proxy.cut()),
+
+async def do_nothing(proxy: FaultProxy) -> None:
+    pass
+
+
+async def reset(proxy: FaultProxy) -> None:
+    proxy.cut()
+
+
+async def end(proxy: FaultProxy) -> None:
+    proxy.cut(reset=False)
+
+
+async def refuse(proxy: FaultProxy) -> None:
+    await proxy.refuse()
+
+
+async def stall(proxy: FaultProxy) -> None:
+    proxy.cut()
+    proxy.stall()
+
+
+async def truncate(proxy: FaultProxy) -> None:
+    proxy.replies.truncate(20)
+
+
+async def redirect_elsewhere(proxy: FaultProxy) -> None:
+    proxy.redirect("http://localhost:9/cometd")
+    proxy.cut()
+
+
+async def redirect_in_a_circle(proxy: FaultProxy) -> None:
+    proxy.redirect(f"{proxy.url}?again=1")
+    proxy.cut()
+
+
+async def strip_upgrade(proxy: FaultProxy) -> None:
+    proxy.strip_upgrade()
+    proxy.cut()
+
+
+def respond(status: int) -> Callable[[FaultProxy], Awaitable[None]]:
+    async def fault(proxy: FaultProxy) -> None:
+        proxy.respond(status, count=None)
+        proxy.cut()
+
+    return fault
+
+
+FAULTS: dict[str, Callable[[FaultProxy], Awaitable[None]]] = {
+    "none": do_nothing,
+    "reset": reset,
+    "FIN": end,
+    "refused": refuse,
+    "silent": stall,
+    "truncated": truncate,
+    "HTTP 401": respond(401),
+    "HTTP 407": respond(407),
+    "HTTP 500": respond(500),
+    "no JSON": respond(200),
+    "redirect elsewhere": redirect_elsewhere,
+    "redirect in a circle": redirect_in_a_circle,
+    "no upgrade": strip_upgrade,
 }
 
 
@@ -76,15 +125,14 @@ def client_with_secrets(
     )
 
 
-async def live(client: Client, disturb: Callable[[], object]) -> str:
+async def live(client: Client, disturb: Callable[[], Awaitable[None]] | None = None) -> str:
     """Open, be disturbed, try everything; give all that the client said of it."""
     said: list[str] = []
     observer, states = Recorder(client.channel("/a")), Recorder(client.state_changes)
     with contextlib.suppress(Exception):
         await client.open()
-    disturbance = disturb()
-    if asyncio.iscoroutine(disturbance):
-        await disturbance
+    if disturb is not None:
+        await disturb()
     outcomes = await asyncio.gather(
         client.publish("/a", {"password": PLACES["sent"]}),
         client.publish("/a", {"x": 1}),
@@ -149,7 +197,7 @@ async def test_no_credential_is_told_where_nobody_answers(
             f"https://127.0.0.1:{port}/no-tls",
             "http://127.0.0.1:9/refused",
         ):
-            text += await live(client_with_secrets(address, kind, http, bearer=False), lambda: None)
+            text += await live(client_with_secrets(address, kind, http, bearer=False))
     await runner.cleanup()
     text += caplog.text
     assert "404" in text
