@@ -9,6 +9,7 @@ from rx_cometd.cli.completion import completion
 from rx_cometd.cli.demo import demo
 from rx_cometd.cli.listen import listen
 from rx_cometd.cli.publish import call, publish
+from rx_cometd.cli.relay import relay
 from rx_cometd.cli.serve import serve
 from rx_cometd.cli.top import top
 
@@ -25,6 +26,7 @@ Listen to channels:   rx-cometd listen URL '/stock/**' /news
 Publish a message:    rx-cometd publish URL /news '{"text": "hi"}'
 Call a service:       rx-cometd call URL /service/echo '{"a": 1}'
 See what flows:       rx-cometd top URL '/stock/**'
+Bring it to a broker: rx-cometd relay URL /news --to nats://localhost
 """
 _EPILOG = """\b
 Exit codes:
@@ -47,5 +49,5 @@ def app() -> None:
     """Talk CometD (Bayeux) on the command line."""
 
 
-for _command in (demo, serve, listen, publish, call, top, completion):
+for _command in (demo, serve, listen, publish, call, top, relay, completion):
     app.add_command(_command)

@@ -17,7 +17,7 @@ from rx_cometd.cli.parameters import SECONDS, json_object
 from rx_cometd.extensions import MemoryStore, ReplayOption, ack, bearer_auth, replay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rx_cometd import AuthExtension, Extension
 
@@ -54,7 +54,7 @@ class Connection(NamedTuple):
         """Take what `connection_options` gave out of a command's keyword arguments."""
         return cls(*(options.pop(name) for name in cls._fields))
 
-    def client(self, url: str) -> Client:
+    def client(self, url: str, extensions: Sequence[Extension] = ()) -> Client:
         """Make the client: it seeks a lost link for ever, unless it shall not at all.
 
         Raises:
@@ -71,7 +71,7 @@ class Connection(NamedTuple):
                 max_pending_count=_MAX_PENDING_COUNT,
                 headers=headers,
                 handshake_fields={} if self.ext is None else {"ext": self.ext},
-                extensions=self._extensions(),
+                extensions=[*self._extensions(), *extensions],
                 auth=None if self.auth is None else _auth(self.auth),
                 json_dumps=functools.partial(json.dumps, allow_nan=False),
             )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from rx_cometd.relay.configuration import relays_of
 from rx_cometd.relay.counts import Counts
+from rx_cometd.relay.demo import demo
 from rx_cometd.relay.destinations import sink_for
 from rx_cometd.relay.errors import (
     BrokerError,
@@ -17,6 +19,7 @@ from rx_cometd.relay.errors import (
     RecordRefusedError,
 )
 from rx_cometd.relay.extras import load
+from rx_cometd.relay.operations import operations
 from rx_cometd.relay.record import Batch, Record
 from rx_cometd.relay.relay import Relay
 from rx_cometd.relay.shard import Shard
@@ -47,9 +50,12 @@ __all__ = [
     "Shard",
     "Sink",
     "StdoutSink",
+    "demo",
     "from_kafka",
     "from_nats",
     "from_redis",
+    "operations",
+    "relays_of",
     "sink_for",
 ]
 

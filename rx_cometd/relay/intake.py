@@ -50,6 +50,8 @@ class Intake:
         counts: Where is counted what happens.
 
     Attributes:
+        name: The name of the channel, or the glob.
+        arrived_count: Events that arrived.
         pending_count: Events that arrived and are not written.
     """
 
@@ -74,6 +76,8 @@ class Intake:
         self._leave = Subject[None]()
         self._left = False
         self._crowded_since: float | None = None
+        self.name = channel.name
+        self.arrived_count = 0
         self.pending_count = 0
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -119,6 +123,7 @@ class Intake:
         )
 
     def _arrived(self, _: Event) -> None:
+        self.arrived_count += 1
         self.pending_count += 1
         self._counts.received += 1
 

@@ -20,8 +20,9 @@ from rx_cometd.relay.retrying import until_available
 from rx_cometd.relay.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
+    from rx_cometd import Extension
     from rx_cometd.extensions import ReplayId
     from rx_cometd.messages import Event
     from rx_cometd.relay.shard import Shard
@@ -46,7 +47,8 @@ class Relay:
     replays by leaving it until the broker has caught up.
 
     Args:
-        url: The CometD server.
+        source: The address of the CometD server; or a function that makes a client with some
+            extensions, which the relay needs, beside those of its own.
         channels: Channels and globs; none may be matched by another. A glob has no marker after
             a restart: name the channels where that matters.
         sink: The broker.
@@ -60,10 +62,13 @@ class Relay:
         max_pending_count: How many events of a channel may wait for a batch.
         max_batch: How many are written at once.
         drain: For how many seconds `stop` may write what is there.
-        client: Further arguments of the `Client`: headers, ``auth``, ``connection_types``...
+        client: Further arguments of the `Client` at that address: ``headers``, ``auth``,
+            ``connection_types``...
 
     Attributes:
+        name: The relay's name.
         counts: What it did so far.
+        intakes: Its channels, while it is at work.
         leading: Whether it is the one at work.
 
     Raises:
@@ -78,7 +83,7 @@ class Relay:
 
     def __init__(
         self,
-        url: str,
+        source: str | Callable[[Sequence[Extension]], Client],
         channels: Sequence[str],
         sink: Sink,
         *,
@@ -97,11 +102,11 @@ class Relay:
             raise ValueError("max_pending_count and max_batch must be at least 1")
         if lease is not None and lease <= 0:
             raise ValueError("lease is a time in seconds, above 0")
-        self._url = url
+        self._source = source
         self._channels = [c for c in dict.fromkeys(channels) if shard is None or shard.has(c)]
         check_apart(self._channels)
         self._sink = sink
-        self._name = name
+        self.name = name
         self._template = template
         self._dead_letter = dead_letter
         self._initial = initial
@@ -109,18 +114,18 @@ class Relay:
         self._max_pending_count = max_pending_count
         self._max_batch = max_batch
         self._drain = drain
-        self._client_options: dict[str, Any] = {"connection_timeout": None, **client}
+        self._client_options = client
         self._client: Client | None = None
         self._stopping = asyncio.Event()
         self._subjects: dict[str, str] = {}
-        self._intakes: list[Intake] = []
+        self.intakes: list[Intake] = []
         self._departures = Departures()
         self.counts = Counts()
         self.leading = False
         self._make_client()  # what is wrong with its arguments is to be known at once
 
     def __repr__(self) -> str:
-        return f"<Relay {self._name} {'leading' if self.leading else 'standing by'}>"
+        return f"<Relay {self.name} {'leading' if self.leading else 'standing by'}>"
 
     @property
     def ready(self) -> bool:
@@ -133,7 +138,7 @@ class Relay:
     @property
     def pending_count(self) -> int:
         """Events that wait in this process."""
-        return sum(intake.pending_count for intake in self._intakes)
+        return sum(intake.pending_count for intake in self.intakes)
 
     def stop(self) -> None:
         """Take nothing more, write what is there, and end."""
@@ -149,7 +154,7 @@ class Relay:
                 the ack extension): use long-polling.
         """
         if not self._channels:
-            _logger.info("%s: no channel belongs to this shard", self._name)
+            _logger.info("%s: no channel belongs to this shard", self.name)
             await self._stopping.wait()
         stopped = asyncio.create_task(self._stopping.wait())
         try:
@@ -165,11 +170,11 @@ class Relay:
         """Be at work until the lease is lost, then give it back."""
         self.leading = True
         self.counts.takeovers += 1
-        _logger.info("%s: at work", self._name)
+        _logger.info("%s: at work", self.name)
         try:
             await _first(self._leadership.keep(), self._work())
         except LeaseLostError as error:
-            _logger.warning("%s: %s", self._name, error)
+            _logger.warning("%s: %s", self.name, error)
             await asyncio.sleep(_FENCED_PAUSE)
         finally:
             self.leading = False
@@ -187,7 +192,7 @@ class Relay:
         markers = Markers(kept, writer.reset)
         self._departures.channels.clear()
         client = self._client = self._make_client(markers)
-        self._intakes = [self._intake(client, name, writer, markers) for name in self._channels]
+        self.intakes = [self._intake(client, name, writer, markers) for name in self._channels]
         try:
             await _first(writer.run(), self._feed(client))
         finally:
@@ -195,25 +200,25 @@ class Relay:
 
     async def _feed(self, client: Client) -> None:
         """Take in events; return when `stop` was called and what was there is written."""
-        running = asyncio.gather(*(intake.run(self._stopping) for intake in self._intakes))
+        running = asyncio.gather(*(intake.run(self._stopping) for intake in self.intakes))
         await _first(running, self._look(), self._stopping.wait())
         await client.close()
         try:
             async with asyncio.timeout(self._drain):
                 await running
         except TimeoutError:
-            _logger.warning("%s: stopped with %d events unwritten", self._name, self.pending_count)
+            _logger.warning("%s: stopped with %d events unwritten", self.name, self.pending_count)
 
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(_LOOK)
             now = asyncio.get_running_loop().time()
-            for intake in self._intakes:
+            for intake in self.intakes:
                 intake.look(now)
 
     def _intake(self, client: Client, name: str, writer: Writer, markers: Markers) -> Intake:
         def write(event: Event) -> asyncio.Future[None]:
-            return writer.write(record_of(event, self._subject(event["channel"]), self._name))
+            return writer.write(record_of(event, self._subject(event["channel"]), self.name))
 
         return Intake(
             client.channel(name),
@@ -233,14 +238,16 @@ class Relay:
 
     def _make_client(self, markers: Markers | None = None) -> Client:
         store = Markers({}, lambda _: None) if markers is None else markers
-        options = dict(self._client_options)
         extensions = [
             ack(),
             self._departures.extension(),
             replay(store, initial=self._initial, fallback=ReplayOption.ALL_EVENTS),
-            *options.pop("extensions", ()),
         ]
-        return Client(self._url, extensions=extensions, **options)
+        if callable(self._source):
+            return self._source(extensions)
+        own: dict[str, Any] = {"connection_timeout": None, **self._client_options}
+        extensions += own.pop("extensions", ())
+        return Client(self._source, extensions=extensions, **own)
 
 
 async def _first(*works: Coroutine[Any, Any, Any] | asyncio.Future[Any]) -> None:

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+
+from rx_cometd.testing import BayeuxServer
+from tests.integration.cli.commands import line_from, spawned
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.integration.cli.commands import Invocation
+
+CHANNEL = "/event/Order__e"
+
+
+async def test_it_relays_until_sigterm_and_tells_how_it_does() -> None:
+    async with BayeuxServer(salesforce=True) as server:
+        await server.publish(CHANNEL, {"n": 1})
+        arguments = ("--to", "stdout:", "--since", "all", "--salesforce", "--port", "0")
+        async with spawned("relay", server.url, CHANNEL, *arguments) as process:
+            url = (await line_from(process.stderr, lambda line: line.startswith("http"))).strip()
+            first = json.loads(await line_from(process.stdout, lambda line: "{" in line))
+            async with aiohttp.ClientSession() as session, session.get(url) as response:
+                text = await response.text()
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), 20) == 0
+    assert first["subject"] == "cometd.event.Order__e"
+    assert first["data"]["n"] == 1
+    assert first["headers"]["cometd-channel"] == CHANNEL
+    assert f'rx_cometd_relay_channel_events_total{{relay="relay",channel="{CHANNEL}"}} 1' in text
+
+
+async def test_sources_from_a_file_and_logs_as_json(tmp_path: Path) -> None:
+    async with BayeuxServer(salesforce=True) as server:
+        await server.publish(CHANNEL, {"n": 1})
+        path = tmp_path / "relays.toml"
+        path.write_text(
+            'to = "stdout:"\ninitial = "all"\ntemplate = "{channel}"\n'
+            f'[[source]]\nname = "orders"\nurl = "{server.url}"\nchannels = ["{CHANNEL}"]\n'
+        )
+        async with spawned("relay", "--config", str(path), "--log", "json") as process:
+            logged = json.loads(await line_from(process.stderr, lambda line: "at work" in line))
+            first = json.loads(await line_from(process.stdout, lambda line: "{" in line))
+            process.send_signal(signal.SIGINT)
+            assert await asyncio.wait_for(process.wait(), 20) == 0
+    assert first["subject"] == "event.Order__e"
+    assert logged["level"] == "info"
+    assert logged["message"] == "orders: at work"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "it needs URL, CHANNEL and --to"),
+        (["http://localhost", "/a", "--to", "amqp://localhost"], "no broker is known for 'amqp'"),
+        (["http://localhost", "/a", "/**", "--to", "stdout:"], "leave one of them out"),
+        (["http://localhost", "/a", "--to", "stdout:", "--shard", "3/2"], "there is no shard 3/2"),
+        (["http://localhost", "--config", os.devnull], "leave URL out"),
+    ],
+)
+async def test_wrong_usage(invoke: Invocation, arguments: list[str], told: str) -> None:
+    outcome = await invoke("relay", *arguments)
+    assert outcome.code == 2
+    assert told in outcome.err
+
+
+async def test_a_demo_ends_by_itself_and_loses_nothing(invoke: Invocation) -> None:
+    outcome = await invoke("relay", "--demo", "--seconds", "3")
+    assert outcome.code == 0, outcome.err
+    assert "the broker is killed" in outcome.out
+    assert outcome.out.endswith("done: 600 events, none lost\n")
