@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rx_cometd.relay.configuration import relays_of
 from rx_cometd.relay.counts import Counts
-from rx_cometd.relay.demo import demo
 from rx_cometd.relay.destinations import sink_for
 from rx_cometd.relay.errors import (
     BrokerError,
@@ -27,6 +26,7 @@ from rx_cometd.relay.sink import Lease, Sink
 from rx_cometd.relay.stdout_sink import StdoutSink
 
 if TYPE_CHECKING:
+    from rx_cometd.relay.demo import demo
     from rx_cometd.relay.kafka_consumer import from_kafka
     from rx_cometd.relay.kafka_sink import KafkaSink
     from rx_cometd.relay.nats_consumer import from_nats
@@ -59,8 +59,9 @@ __all__ = [
     "sink_for",
 ]
 
-#: What needs an extra, and so is imported when it is first asked for.
+#: What needs an extra, or is seldom wanted, and so is imported when it is first asked for.
 _HOMES: Final = {
+    "demo": "demo",
     "KafkaSink": "kafka_sink",
     "NatsSink": "nats_sink",
     "RedisSink": "redis_sink",

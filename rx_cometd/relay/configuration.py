@@ -105,7 +105,7 @@ def _expanded(value: Any, environment: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
         items = cast("dict[str, Any]", value).items()
         return {name: _expanded(inner, environment) for name, inner in items}
-    if isinstance(value, list):
-        values: list[Any] = value
-        return [_expanded(inner, environment) for inner in values]
-    return value
+    if not isinstance(value, list):
+        return value
+    values: list[Any] = [*value]  # pyright: ignore[reportUnknownVariableType] - JSON's
+    return [_expanded(inner, environment) for inner in values]

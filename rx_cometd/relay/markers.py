@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rx_cometd.extensions import MemoryStore
+from rx_cometd.extensions.replay_store import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
