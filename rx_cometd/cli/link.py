@@ -12,7 +12,7 @@ from rich.text import Text
 from rx_cometd import ClientState, StateChange, TransportConnectionClosed, TransportTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from rx_cometd import Client, ConnectionType
     from rx_cometd.cli.connection import Connection
@@ -63,21 +63,33 @@ async def opened(client: Client, connection: Connection) -> AsyncGenerator[Clien
 
 
 class LinkReport:
-    """Tells standard error what becomes of the connection, as it happens.
+    """Tells what becomes of a connection, as it happens.
 
-    Attempts that fail as the one before did are not told again.
+    During an outage each cause is told once, however many attempts fail by it.
+
+    Args:
+        tell: Takes a text, and its style.
     """
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._told: str | None = None
+    def __init__(self, tell: Callable[[str, str], object]) -> None:
+        self._tell = tell
+        self._told: set[str] = set()
+
+    @classmethod
+    def on_stderr(cls) -> LinkReport:
+        """Make one that writes lines on standard error."""
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        return cls(lambda text, style: console.print(Text(text, style=style)))
 
     def __call__(self, change: StateChange) -> None:
         """Take in a change of the state."""
         told = describe_change(change)
-        if told is not None and told[0] != self._told:
-            self._told = told[0]
-            self._console.print(Text(told[0], style=told[1]))
+        if told is None or told[0] in self._told:
+            return
+        if change.state is ClientState.CONNECTED:
+            self._told.clear()
+        self._told.add(told[0])
+        self._tell(*told)
 
 
 def describe_change(change: StateChange) -> tuple[str, str] | None:

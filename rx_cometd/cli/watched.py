@@ -18,7 +18,7 @@ from rx_cometd import (
     TransportTimeoutError,
 )
 from rx_cometd.cli.activity import Activity
-from rx_cometd.cli.link import describe_change
+from rx_cometd.cli.link import LinkReport
 from rx_cometd.cli.prometheus import samples
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class WatchedClient(_Log):
         self._client = client
         self._subscriptions: list[abc.DisposableBase] = []
         self._change: StateChange | None = None
+        self._report = LinkReport(lambda text, _style: self.note(text))
         self._resumed = False
         self._session: str | None = None
         self._session_began = self._connecting_since = 0.0
@@ -133,9 +134,7 @@ class WatchedClient(_Log):
             if known is not None and known.state is ClientState.CONNECTING:
                 self._round_trip = now - self._connecting_since
         self._change = change
-        told = describe_change(change)
-        if told is not None and (not self.log or not self.log[-1].endswith(told[0])):
-            self.note(told[0])
+        self._report(change)
 
     async def refresh(self) -> None:
         """Measure."""
