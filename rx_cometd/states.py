@@ -77,7 +77,10 @@ class StateChange(NamedTuple):
         connection_type: The transport in use, ``None`` before the first is tried.
         resumed: On ``CONNECTED``: whether it is the session of before, so that the server may
             have kept messages. ``False`` on a new session, and in every other state.
-        error: What brought the client there, ``None`` where nothing went wrong.
+        error: What brought the client there, ``None`` where nothing went wrong. A change to the
+            state that was before, with an error, tells of a refusal that is tried again.
+        attempt: Which attempt in a row comes next, the first is 1; 0 where none is to be made.
+        delay: Seconds until that attempt.
     """
 
     state: ClientState
@@ -85,3 +88,5 @@ class StateChange(NamedTuple):
     connection_type: ConnectionType | None = None
     resumed: bool = False
     error: Exception | None = None
+    attempt: int = 0
+    delay: float = 0.0

@@ -55,14 +55,18 @@ class Backoff:
     def __init__(self, delays: Callable[[], Iterator[float]] = exponential) -> None:
         self._make = delays
         self._delays: Iterator[float] | None = None
-        self._last = 0.0
+        #: How many delays were given in this run, and the last of them.
+        self.count = 0
+        self.last = 0.0
 
     def next_delay(self) -> float:
         """Give the next delay, in seconds."""
         if self._delays is None:
             self._delays = iter(self._make())
-        self._last = max(0.0, next(self._delays, self._last))
-        return self._last
+            self.count = 0
+        self.count += 1
+        self.last = max(0.0, next(self._delays, self.last))
+        return self.last
 
     def reset(self) -> None:
         """Forget the failures: an attempt succeeded."""
@@ -141,15 +145,29 @@ class UnproductiveConnects:
         return 0.05 * 2.0**excess if excess > 0 else 0.0
 
 
+#: The part of `connection_timeout` that is kept for the last attempt, and seconds at most.
+_LAST_ATTEMPT: Final = 0.1
+_LAST_ATTEMPT_AT_MOST: Final = 0.5
+#: The part of the server's ``maxInterval`` after which a session is resumed at the latest.
+_WITHIN_MAX_INTERVAL: Final = 0.8
+
+
 class Pace:
     """Gives the delays of the cycle, in seconds.
 
     Args:
         backoff: Delays between failed attempts.
+        connection_timeout: Seconds that the link may be down, ``None`` for ever: no delay is
+            longer than what is left of it, and one attempt is made just before its end.
     """
 
-    def __init__(self, backoff: Backoff) -> None:
+    def __init__(self, backoff: Backoff, connection_timeout: float | None = None) -> None:
         self._backoff = backoff
+        self._connection_timeout = connection_timeout
+        #: When the outage began that `connection_timeout` is about, ``None`` while there is none.
+        self._outage_since: float | None = None
+        #: How many attempts in a row have failed, or were made due.
+        self.attempt = 0
         self._unproductive_connects = UnproductiveConnects()
         self._unproductive_handshakes = 0
         self._down_since: float | None = None
@@ -168,9 +186,29 @@ class Pace:
         if self.first_event_at is None:
             self.first_event_at = now
 
+    def begin_outage(self, now: float) -> None:
+        """Note that there is no link, or not yet; an outage that lasts goes on.
+
+        Args:
+            now: The time, in seconds.
+        """
+        if self._outage_since is None:
+            self._outage_since = now
+
     def link_up(self) -> None:
         """Note that the server answered."""
         self._down_since = None
+
+    def begin_anew(self, now: float) -> None:
+        """Forget the failures: the network, or the time, is another than it was."""
+        self._backoff.reset()
+        if self._outage_since is not None:
+            self._outage_since = now
+
+    def connected(self) -> None:
+        """Note that a connect succeeded: the outage is over."""
+        self._outage_since = None
+        self.attempt = 0
 
     def after_connect(self, advice: Advice, now: float) -> float:
         """Give the delay after a connect that succeeded, and led nowhere else."""
@@ -180,25 +218,46 @@ class Pace:
         events = self.first_event_at is not None
         return max(advice.interval, self._unproductive_connects.answered(now, events=events))
 
-    def after_failure(self, advice: Advice) -> float:
+    def after_failure(self, advice: Advice, now: float) -> float:
         """Give the delay after an attempt that failed."""
-        return advice.interval + self._backoff.next_delay()
+        delay = advice.interval + self._backoff.next_delay()
+        return self._within_outage(delay, advice, now)
+
+    def _within_outage(self, delay: float, advice: Advice, now: float) -> float:
+        """Cap a delay, so that a last attempt is made just before the link is given up.
+
+        What the server advised to wait is waited in any case.
+        """
+        self.begin_outage(now)
+        if self._connection_timeout is None or self._outage_since is None:
+            return delay
+        spared = min(self._connection_timeout * _LAST_ATTEMPT, _LAST_ATTEMPT_AT_MOST)
+        left = self._outage_since + self._connection_timeout - spared - now
+        return max(advice.interval, min(delay, left)) if left > 0 else delay
 
     def before_resuming(self, advice: Advice, now: float) -> float | None:
         """Give the delay before a connect that resumes the session after a failure.
 
-        ``None`` where the server must have forgotten the session by then: ``advice.maxInterval``
-        says when that is (BayeuxClient.java, nextConnectExceedsMaxInterval).
+        ``None`` where the server must have forgotten the session by now: ``advice.maxInterval``
+        says when that is (BayeuxClient.java, nextConnectExceedsMaxInterval). Until then no delay
+        is longer than what is left of it.
         """
-        delay = self.after_failure(advice)
+        delay = self.after_failure(advice, now)
         if self._down_since is None:
             self._down_since = now
         if advice.max_interval is None:
             return delay
+        down = now - self._down_since
+        if down + delay <= advice.max_interval * _WITHIN_MAX_INTERVAL:
+            return delay
+        # The server began to count when it noticed; at the latest when it would have answered.
         lifetime = advice.timeout + advice.interval + advice.max_interval
-        return delay if now - self._down_since + delay <= lifetime else None
+        for end in (advice.max_interval * _WITHIN_MAX_INTERVAL, lifetime):
+            if down < end:
+                return max(advice.interval, min(delay, end - down))
+        return None
 
-    def before_new_session(self, advice: Advice) -> float:
+    def before_new_session(self, advice: Advice, now: float) -> float:
         """Give the delay before a handshake that the server wants, or that is the way out.
 
         A server that advises a handshake on every reply (Faye does for a 301) must not make
@@ -209,4 +268,4 @@ class Pace:
         if self._unproductive_handshakes:
             delay = max(delay, self._backoff.next_delay())
         self._unproductive_handshakes += 1
-        return delay
+        return self._within_outage(delay, advice, now)

@@ -14,8 +14,9 @@ from rx_cometd import messages as m
 from rx_cometd._protocol.advice import Advice, Reconnect, reconnect_of
 from rx_cometd._protocol.backoff import Pace
 from rx_cometd._protocol.negotiation import Negotiation
-from rx_cometd._protocol.outcomes import Changed, Due, Outcome, Step
+from rx_cometd._protocol.outcomes import Changed, Due, Outcome, Step, Told
 from rx_cometd._protocol.refusals import (
+    Policy,
     as_authentication_error,
     authentication_failed,
     is_final,
@@ -62,6 +63,8 @@ class ConnectionCycle:
         resume_timeout: Seconds that a connect which resumes a session may take.
         credentials: Asked for, where a failure is for want of them.
         outcomes: Where what happened is put.
+        connection_timeout: Seconds that the link may be down, ``None`` for ever.
+        policy: Decides which refusals are tried again.
 
     Attributes:
         state: The state.
@@ -85,8 +88,11 @@ class ConnectionCycle:
         resume_timeout: float,
         credentials: Credentials,
         outcomes: list[Outcome],
+        connection_timeout: float | None = None,
+        policy: Policy | None = None,
     ) -> None:
         self._outcomes = outcomes
+        self._policy = policy or Policy()
         self.state = ClientState.DISCONNECTED
         self.client_id: str | None = None
         self.acknowledges = False
@@ -97,7 +103,7 @@ class ConnectionCycle:
         self._awaited_messages = 0
         self.advice = Advice()
         self._negotiation = Negotiation(preferences)
-        self._pace = Pace(backoff)
+        self._pace = Pace(backoff, connection_timeout)
         self._max_network_delay = max_network_delay
         self._resume_timeout = min(resume_timeout, max_network_delay)
         self._credentials = credentials
@@ -133,9 +139,29 @@ class ConnectionCycle:
             if self.state is not ClientState.DISCONNECTED:
                 self._become(ClientState.DISCONNECTED, error)
 
+    def tell(self, error: ServerError, attempt: int, delay: float) -> None:
+        """Tell of a refusal that is tried again after a delay; the state stays as it is."""
+        change = StateChange(
+            self.state, self.client_id, self.connection_type, error=error, attempt=attempt
+        )
+        self._outcomes.append(Told(change._replace(delay=delay)))
+
     def _due(self, step: Step, delay: float) -> None:
         self.due = step
         self._outcomes.append(Due(step, delay))
+
+    def _attempt(
+        self, state: ClientState, step: Step, delay: float, error: Exception | None = None
+    ) -> None:
+        """Come to a state, or stay in it, that a step is to lead out of after a delay."""
+        self._pace.attempt += 1
+        self.state = follow(self.state, state)
+        kind = self.connection_type
+        change = StateChange(
+            state, self.client_id, kind, error=error, attempt=self._pace.attempt, delay=delay
+        )
+        self._outcomes.append(Changed(change))
+        self._due(step, delay)
 
     def _become(
         self, state: ClientState, error: Exception | None = None, *, resumed: bool = False
@@ -148,16 +174,19 @@ class ConnectionCycle:
 
     # -- requests --------------------------------------------------------------------------
 
-    def open(self) -> None:
+    def open(self, now: float) -> None:
         """Begin: a handshake is due.
+
+        Args:
+            now: The time, in seconds.
 
         Raises:
             ClientInvalidOperation: It was begun before.
         """
         if self.over or self.state is not ClientState.DISCONNECTED:
             raise ClientInvalidOperation("a session is opened once")
-        self._become(ClientState.HANDSHAKING)
-        self._due(Step.HANDSHAKE, 0.0)
+        self._pace.begin_outage(now)
+        self._attempt(ClientState.HANDSHAKING, Step.HANDSHAKE, 0.0)
 
     def handshake(self, fields: Mapping[str, Any]) -> Message:
         """Make a handshake, with the user's fields below the protocol's own.
@@ -216,11 +245,11 @@ class ConnectionCycle:
 
     # -- what came of them -----------------------------------------------------------------
 
-    def handshaken(self, reply: Message) -> bool:
+    def handshaken(self, reply: Message, now: float) -> bool:
         """Take a successful handshake reply. Tells whether there is a session now."""
         client_id: object = reply.get("clientId")
         if not isinstance(client_id, str) or not client_id:
-            self.handshake_failed(ProtocolError("a handshake reply without a clientId"))
+            self.handshake_failed(ProtocolError("a handshake reply without a clientId"), now)
             return False
         self._listed = reply.get("supportedConnectionTypes")
         if not self._negotiation.choose(self._listed):
@@ -229,7 +258,11 @@ class ConnectionCycle:
         self.client_id = client_id
         self.advice = self.advice.merge(reply.get("advice"))
         if reconnect_of(reply.get("advice")) is Reconnect.NONE:
-            self.end(ServerError("the server advised against connecting", reply))
+            error = ServerError("the server advised against connecting", reply)
+            if self._policy.transient(error, default=False):
+                self._handshake_again(error, now)
+            else:
+                self.end(error)
             return False
         self._pace.link_up()
         self.acknowledges = self._acks_asked and _acknowledges(reply)
@@ -275,11 +308,12 @@ class ConnectionCycle:
             if self._awaited_messages <= 0:
                 self._due(Step.CONNECT, self.advice.interval)
 
-    def handshake_failed(self, error: Exception, *, outdated: bool = False) -> None:
+    def handshake_failed(self, error: Exception, now: float, *, outdated: bool = False) -> None:
         """Take a handshake that was refused, or lost, or could not even be made.
 
         Args:
             error: What happened.
+            now: The time, in seconds.
             outdated: Whether it went out before the credentials were last renewed.
         """
         if self.over:
@@ -289,23 +323,23 @@ class ConnectionCycle:
         if self._authenticate(error, Step.HANDSHAKE, outdated=outdated):
             return
         if isinstance(error, ServerError):
-            self._handshake_refused(error)
+            self._handshake_refused(error, now)
         elif authentication_failed(error):
             self.end(as_authentication_error(error))
         else:
-            self._handshake_lost(error)
+            self._handshake_lost(error, now)
 
-    def _handshake_refused(self, error: ServerError) -> None:
+    def _handshake_refused(self, error: ServerError, now: float) -> None:
         self.advice = self.advice.merge(error.advice)
         advised = reconnect_of(error.advice)
         # Without advice, and without new credentials, it is no use to try again.
-        if advised is Reconnect.NONE or (advised is None and authentication_failed(error)):
-            self.end(error)
+        final = advised is Reconnect.NONE or (advised is None and authentication_failed(error))
+        if self._policy.transient(error, default=not final):
+            self._handshake_again(error, now)
         else:
-            self._become(ClientState.REHANDSHAKING, error)
-            self._due(Step.HANDSHAKE, self._pace.after_failure(self.advice))
+            self.end(error)
 
-    def _handshake_lost(self, error: Exception) -> None:
+    def _handshake_lost(self, error: Exception, now: float) -> None:
         if is_final(error) and not self._negotiation.proven:
             self.end(error)
             return
@@ -314,10 +348,14 @@ class ConnectionCycle:
         upcoming = self._negotiation.upcoming()
         if upcoming is None:
             self.end(self._negotiation.nothing_left(error))
-            return
-        fallback = self._negotiation.falls_back(upcoming)
-        self._become(ClientState.REHANDSHAKING, error)
-        self._due(Step.HANDSHAKE, 0.0 if fallback else self._pace.after_failure(self.advice))
+        elif self._negotiation.falls_back(upcoming):
+            self._attempt(ClientState.REHANDSHAKING, Step.HANDSHAKE, 0.0, error)
+        else:
+            self._handshake_again(error, now)
+
+    def _handshake_again(self, error: Exception, now: float) -> None:
+        delay = self._pace.after_failure(self.advice, now)
+        self._attempt(ClientState.REHANDSHAKING, Step.HANDSHAKE, delay, error)
 
     def connected(self, reply: Message, now: float) -> None:
         """Take a successful connect reply; its advice is obeyed all the same (spec, "Advice")."""
@@ -326,6 +364,7 @@ class ConnectionCycle:
         self.advice = self.advice.merge(reply.get("advice"))
         self._negotiation.worked()
         self._pace.link_up()
+        self._pace.connected()
         self._auth_tried = False
         self._extension_failures = _PROVEN
         resumed = self._resumable
@@ -333,9 +372,9 @@ class ConnectionCycle:
         self._become(ClientState.CONNECTED, resumed=resumed)
         reconnect = reconnect_of(reply.get("advice"))
         if reconnect is Reconnect.NONE:
-            self.end(ServerError("the server ended the session", reply))
+            self._end_or_rehandshake(ServerError("the server ended the session", reply), now)
         elif reconnect is Reconnect.HANDSHAKE:
-            self._rehandshake(None)
+            self._rehandshake(None, now)
         else:
             self._due(Step.CONNECT, self._pace.after_connect(self.advice, now))
 
@@ -369,10 +408,10 @@ class ConnectionCycle:
             advised = Reconnect.NONE
         elif advised is None:
             advised = Reconnect.HANDSHAKE if unknown_client(error) else known
-        if advised is Reconnect.NONE:
+        if not self._policy.transient(error, default=advised is not Reconnect.NONE):
             self.end(error)
-        elif advised is Reconnect.HANDSHAKE:
-            self._rehandshake(error)
+        elif advised in (Reconnect.HANDSHAKE, Reconnect.NONE):
+            self._rehandshake(error, now)
         else:
             self._retry_connect(error, now)
 
@@ -382,12 +421,45 @@ class ConnectionCycle:
             # The handshake came through: a 404 now is a passing trouble (a redeployment).
             self._negotiation.failed(unsupported=False)
             self._negotiation.choose(self._listed)
-        if resuming and isinstance(error, TransportTimeoutError):
+        if resuming and isinstance(error, TransportTimeoutError) and not self.acknowledges:
             # A live server answers a resuming connect at once. Faye does not while it still
-            # holds the one of the dead link; a new session is the way out.
-            self._rehandshake(error)
+            # holds the one of the dead link; a new session is the way out. Where messages are
+            # acknowledged, the session holds those that are missing: it is not thrown away.
+            self._rehandshake(error, now)
         else:
             self._retry_connect(error, now)
+
+    def disconnected(self, error: ServerError, now: float) -> None:
+        """Take a disconnect that the server sent.
+
+        It is transient where the advice allows to connect again: that of the disconnect, or what
+        was known before.
+        """
+        if self.state is ClientState.DISCONNECTING:
+            self.end(None)
+        elif self.due is not Step.HANDSHAKE and not self.awaits_credentials:
+            advised = reconnect_of(error.advice) or self.advice.reconnect
+            again = advised in (Reconnect.RETRY, Reconnect.HANDSHAKE)
+            self._end_or_rehandshake(error, now, default=again)
+
+    def session_unknown(self, error: ServerError, now: float) -> None:
+        """Take it that the server does not know the session, whatever it was asked."""
+        if self.state in _IN_SESSION and not self.awaits_credentials:
+            self._end_or_rehandshake(error, now, default=True)
+
+    def _end_or_rehandshake(
+        self, error: ServerError, now: float, *, default: bool = False
+    ) -> None:
+        if self._policy.transient(error, default=default):
+            self._rehandshake(error, now)
+        else:
+            self.end(error)
+
+    def reconnect_now(self, now: float) -> None:
+        """Take the step that is due at once, and begin the backoff anew."""
+        self._pace.begin_anew(now)
+        if self.due is not None and self.state not in _LEAVING and self._awaited_messages == 0:
+            self._due(self.due, 0.0)
 
     def authenticated(self) -> None:
         """Go on with new credentials, if it was the want of them that stopped the cycle."""
@@ -395,16 +467,16 @@ class ConnectionCycle:
             return
         self.awaits_credentials = False
         if self.state is ClientState.UNCONNECTED and self._step_after_auth is Step.HANDSHAKE:
-            self._become(ClientState.REHANDSHAKING)
-        self._due(self._step_after_auth, 0.0)
+            self._attempt(ClientState.REHANDSHAKING, Step.HANDSHAKE, 0.0)
+        else:
+            self._due(self._step_after_auth, 0.0)
 
     def renew_session(self) -> None:
         """Seek a new session: the server says that only that makes new credentials count."""
         if self.awaits_credentials:
             self._step_after_auth = Step.HANDSHAKE
         elif self.state in _IN_SESSION:
-            self._become(ClientState.REHANDSHAKING)
-            self._due(Step.HANDSHAKE, 0.0)
+            self._attempt(ClientState.REHANDSHAKING, Step.HANDSHAKE, 0.0)
 
     # -- decisions -------------------------------------------------------------------------
 
@@ -440,21 +512,19 @@ class ConnectionCycle:
         self.end(error)
         return True
 
-    def _rehandshake(self, error: Exception | None) -> None:
+    def _rehandshake(self, error: Exception | None, now: float) -> None:
         """Seek a new session."""
-        if not isinstance(error, TransportError):
-            self._negotiation.renew()
-        self._become(ClientState.REHANDSHAKING, error)
-        self._due(Step.HANDSHAKE, self._pace.before_new_session(self.advice))
+        self._negotiation.renew(proven_only=isinstance(error, TransportError))
+        delay = self._pace.before_new_session(self.advice, now)
+        self._attempt(ClientState.REHANDSHAKING, Step.HANDSHAKE, delay, error)
 
     def _retry_connect(self, error: Exception, now: float) -> None:
-        """Try to resume the session, unless the server must have forgotten it by then."""
+        """Try to resume the session, unless the server must have forgotten it by now."""
         delay = self._pace.before_resuming(self.advice, now)
         if delay is None:
-            self._rehandshake(error)
+            self._rehandshake(error, now)
         else:
-            self._become(ClientState.UNCONNECTED, error)
-            self._due(Step.CONNECT, delay)
+            self._attempt(ClientState.UNCONNECTED, Step.CONNECT, delay, error)
 
 
 def _acknowledges(reply: Message) -> bool:

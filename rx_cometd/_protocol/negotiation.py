@@ -5,12 +5,14 @@ server without it gets the next one. The handshake reply then decides: the first
 that the server lists. And a network error never disables a transport: only an answer to a
 handshake that shows that the server does not speak it does, and only if it never worked
 (``stickyReconnect`` of the reference clients). One that is silent or cut off is doubted: others
-are tried before it, until all are doubted, or the server asks for a new session.
+are tried before it, until all are doubted, or the server asks for a new session. One that did work
+is doubted where the server, or a proxy, answers that it is not spoken here, twice in a row: then
+it is no trouble of the network. It is tried again at the next new session.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from rx_cometd._protocol.refusals import cause_text
 from rx_cometd.exceptions import ClientError
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from rx_cometd.connection_types import ConnectionType
 
 __all__ = ["Negotiation"]
+
+#: How many answers in a row make a proven type doubtful: one may be a server that is starting.
+_REFUSALS: Final = 2
 
 
 class Negotiation:
@@ -45,6 +50,8 @@ class Negotiation:
         self._unsupported: set[ConnectionType] = set()
         self._doubtful: set[ConnectionType] = set()
         self._proven: set[ConnectionType] = set()
+        #: How often in a row a proven type was refused by an answer.
+        self._refusals: dict[ConnectionType, int] = {}
 
     def begin(self) -> bool:
         """Take the type for the next handshake as current. Tells whether there is one."""
@@ -129,6 +136,7 @@ class Negotiation:
         if self.current is not None:
             self._proven.add(self.current)
             self._doubtful.discard(self.current)
+            self._refusals.pop(self.current, None)
 
     def failed(self, *, unsupported: bool) -> None:
         """Note that the server, or something on the way to it, does not let the type through.
@@ -136,9 +144,21 @@ class Negotiation:
         Args:
             unsupported: Whether the failure says that the server does not speak it at all.
         """
-        if self.current is not None and self.current not in self._proven:
-            (self._unsupported if unsupported else self._doubtful).add(self.current)
+        current = self.current
+        if current is None:
+            return
+        if current not in self._proven:
+            (self._unsupported if unsupported else self._doubtful).add(current)
+        elif unsupported:
+            self._refusals[current] = self._refusals.get(current, 0) + 1
+            if self._refusals[current] >= _REFUSALS and len(self.preferences) > 1:
+                self._doubtful.add(current)
 
-    def renew(self) -> None:
-        """Give the doubted types another chance: a new session is wanted by the server."""
-        self._doubtful.clear()
+    def renew(self, *, proven_only: bool = False) -> None:
+        """Give the doubted types another chance: a new session is sought.
+
+        Args:
+            proven_only: Whether only to those that worked once; the others, where it is the
+                server that wants the new session.
+        """
+        self._doubtful -= self._proven if proven_only else self._doubtful.copy()

@@ -21,6 +21,7 @@ __all__ = [
     "Step",
     "Subscribed",
     "SubscriptionFailed",
+    "Told",
     "Unauthorized",
     "Unsubscribed",
 ]
@@ -81,6 +82,12 @@ class Changed(NamedTuple):
     change: StateChange
 
 
+class Told(NamedTuple):
+    """The server refused something that is tried again; the state stays as it is."""
+
+    change: StateChange
+
+
 class Settled(NamedTuple):
     """A publish or call has its reply, or its error."""
 
@@ -125,6 +132,7 @@ Outcome: TypeAlias = (
     Due
     | ResendDue
     | Changed
+    | Told
     | Settled
     | Subscribed
     | SubscriptionFailed

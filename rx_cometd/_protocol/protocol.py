@@ -28,6 +28,7 @@ from rx_cometd._protocol.connection_cycle import ConnectionCycle
 from rx_cometd._protocol.credentials import Credentials
 from rx_cometd._protocol.outbox import Outbox
 from rx_cometd._protocol.outcomes import Ended, Lane, Outcome, Outgoing, Settled, Step
+from rx_cometd._protocol.refusals import Policy
 from rx_cometd._protocol.replies import Replies
 from rx_cometd._protocol.requests import Kind, Request, Requests
 from rx_cometd._protocol.subscriptions import Reconciliation
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from rx_cometd._protocol.advice import Advice
     from rx_cometd._protocol.subscriptions import Fields
     from rx_cometd.connection_types import ConnectionType
+    from rx_cometd.exceptions import ServerError
     from rx_cometd.messages import Message
 
 __all__ = ["Protocol"]
@@ -59,6 +61,8 @@ class Protocol:
         max_network_delay: Seconds that a reply may be late.
         resume_timeout: Seconds that a connect which resumes a session may take.
         authenticates: Whether new credentials can be had after an authentication failure.
+        connection_timeout: Seconds that the link may be down, ``None`` for ever.
+        is_transient: The user's word on which refusals are tried again; see `Policy`.
     """
 
     def __init__(
@@ -69,7 +73,10 @@ class Protocol:
         max_network_delay: float = 10.0,
         resume_timeout: float = 5.0,
         authenticates: bool = False,
+        connection_timeout: float | None = None,
+        is_transient: Callable[[ServerError], bool | None] | None = None,
     ) -> None:
+        policy = Policy(is_transient)
         self._outcomes: list[Outcome] = []
         self._credentials = Credentials(self._outcomes, renewable=authenticates)
         self._cycle = ConnectionCycle(
@@ -79,6 +86,8 @@ class Protocol:
             resume_timeout=resume_timeout,
             credentials=self._credentials,
             outcomes=self._outcomes,
+            connection_timeout=connection_timeout,
+            policy=policy,
         )
         self._requests = Requests()
         self._reconciliation = Reconciliation(
@@ -98,6 +107,7 @@ class Protocol:
             outbox=self._outbox,
             credentials=self._credentials,
             outcomes=self._outcomes,
+            policy=policy,
         )
         self._ended = False
 
@@ -207,9 +217,13 @@ class Protocol:
 
     # -- the cycle -----------------------------------------------------------------------------
 
-    def open(self) -> None:
+    def open(self, now: float) -> None:
         """Begin a session: a handshake is due."""
-        self._cycle.open()
+        self._cycle.open(now)
+
+    def reconnect_now(self, now: float) -> None:
+        """Do not wait for what is due: it is due at once."""
+        self._cycle.reconnect_now(now)
 
     def handshake(self, fields: Mapping[str, Any]) -> None:
         """Take the step `Step.HANDSHAKE`; where that is not due (any more), do nothing.
@@ -222,10 +236,10 @@ class Protocol:
             request = self._requests.add(Kind.HANDSHAKE, self._cycle.handshake(fields))
             self._outbox.put(Lane.HANDSHAKE, [request], self._cycle.handshake_timeout)
 
-    def handshake_unready(self, error: Exception) -> None:
+    def handshake_unready(self, error: Exception, now: float) -> None:
         """Take the failure to make up a handshake: the user's fields could not be had."""
         if self._cycle.begin(Step.HANDSHAKE):
-            self._cycle.handshake_failed(error)
+            self._cycle.handshake_failed(error, now)
 
     def connect(self, now: float) -> None:
         """Take the step `Step.CONNECT`; where that is not due (any more), do nothing.

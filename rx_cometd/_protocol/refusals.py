@@ -7,6 +7,7 @@ only where there is no advice to follow, and to tell authentication failures.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, cast
 
 from rx_cometd._protocol.requests import Kind
@@ -20,21 +21,27 @@ from rx_cometd.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rx_cometd._protocol.requests import Request
     from rx_cometd.messages import Message
 
 __all__ = [
+    "Policy",
     "as_authentication_error",
     "authentication_failed",
     "cause_text",
     "is_final",
     "is_lost",
+    "is_passing",
     "reached_server",
     "refusal",
     "session_ended_meanwhile",
     "unknown_client",
     "unsupported",
 ]
+
+_log = logging.getLogger("rx_cometd.protocol")
 
 _TEXTS = {
     Kind.HANDSHAKE: "the handshake was refused",
@@ -54,6 +61,38 @@ def refusal(request: Request, reply: Message) -> ServerError:
     )
     error = ServerError(text, reply)
     return AuthenticationError(text, reply) if _unauthenticated(request.kind, error) else error
+
+
+class Policy:
+    """Decides which refusals, and which disconnects by the server, are transient.
+
+    Args:
+        is_transient: The user's function. It gives whether an error is transient, ``None`` for
+            what it leaves to the default; what it raises is logged, and the default counts.
+    """
+
+    def __init__(self, is_transient: Callable[[ServerError], bool | None] | None = None) -> None:
+        self._is_transient = is_transient
+
+    def transient(self, error: ServerError, *, default: bool) -> bool:
+        """Tell whether an error passes, so that it is tried again."""
+        if self._is_transient is None:
+            return default
+        try:
+            told = self._is_transient(error)
+        except Exception:  # the user's function
+            _log.exception("`is_transient` failed; the default counts")
+            return default
+        return default if told is None else bool(told)
+
+
+def is_passing(error: ServerError) -> bool:
+    """Tell whether the code of a refusal is known to pass, such as "503: the server is too busy".
+
+    Salesforce hides it as a ``failureReason`` behind a 403.
+    """
+    passing = {str(code) for code in _BUSY}
+    return error.error_code in _BUSY or any(r[:3] in passing for r in _failure_reasons(error))
 
 
 def unknown_client(error: ServerError) -> bool:
@@ -123,8 +162,10 @@ def unsupported(error: Exception) -> bool:
     )
 
 
+#: Codes that say "not now".
+_BUSY = frozenset({408, 425, 429, 502, 503, 504})
 #: Statuses that say "not now" or "not you" rather than "not this way".
-_PASSING = frozenset({401, 403, 407, 408, 425, 429, 500, 502, 503, 504})
+_PASSING = _BUSY | {401, 403, 407, 500}
 
 
 def _unauthenticated(kind: Kind, error: ServerError) -> bool:

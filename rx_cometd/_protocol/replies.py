@@ -7,15 +7,16 @@ exactly one of: an outcome, a place among what is sent again, or a turn of the c
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rx_cometd import messages as m
 from rx_cometd._protocol.advice import Reconnect, reconnect_of
-from rx_cometd._protocol.outcomes import Outcome, Settled
+from rx_cometd._protocol.outcomes import Outcome, Settled, Step
 from rx_cometd._protocol.refusals import (
     as_authentication_error,
     authentication_failed,
     is_lost,
+    is_passing,
     refusal,
     session_ended_meanwhile,
     unknown_client,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from rx_cometd._protocol.connection_cycle import ConnectionCycle
     from rx_cometd._protocol.credentials import Credentials
     from rx_cometd._protocol.outbox import Outbox
+    from rx_cometd._protocol.refusals import Policy
     from rx_cometd._protocol.subscriptions import Reconciliation
     from rx_cometd.messages import Message
 
@@ -37,6 +39,8 @@ __all__ = ["Replies"]
 
 _log = logging.getLogger("rx_cometd.protocol")
 
+#: How often in a row a session must be unknown to be given up, where no advice says so.
+_UNKNOWN: Final = 2
 _CYCLE = (Kind.HANDSHAKE, Kind.CONNECT, Kind.DISCONNECT)
 
 
@@ -50,6 +54,7 @@ class Replies:
         outbox: Takes what is to be sent again.
         credentials: Asked for, where a failure is for want of them.
         outcomes: Where what happened is put.
+        policy: Decides which refusals are tried again.
     """
 
     def __init__(
@@ -61,7 +66,9 @@ class Replies:
         outbox: Outbox,
         credentials: Credentials,
         outcomes: list[Outcome],
+        policy: Policy,
     ) -> None:
+        self._policy = policy
         self._cycle = cycle
         self._requests = requests
         self._reconciliation = reconciliation
@@ -69,6 +76,8 @@ class Replies:
         self._credentials = credentials
         self._outcomes = outcomes
         self._server_disconnect: ServerError | None = None
+        #: How often in a row the server did not know the session, asked for something else.
+        self._unknown = 0
         #: Whether a refusal said that new credentials want a new session.
         self._new_session_needed = False
 
@@ -110,7 +119,7 @@ class Replies:
             self._reply(reply, now, exchange, retries)
         self._cycle.await_fewer_messages(len(events))
         if self._server_disconnect is not None:
-            self._disconnected_by_server()
+            self._disconnected_by_server(now)
         return events
 
     def fail(self, request_ids: Iterable[str], error: Exception, now: float) -> None:
@@ -151,10 +160,8 @@ class Replies:
                 self._outbox.resend(request)
         if self._new_session_needed:
             self._new_session_needed = False
-            # The connect that is held belongs to the old session; nobody waits for it any more.
-            for request in self._requests.of(Kind.CONNECT):
-                self._requests.settle(request)
             self._cycle.renew_session()
+            self._forget_cycle_requests()
         self._cycle.authenticated()
 
     def authentication_failed(self, error: Exception) -> None:
@@ -220,14 +227,22 @@ class Replies:
         """Take what answers no request: a disconnect by the server, or a stale or foreign reply."""
         if reply.get("channel") == m.DISCONNECT:
             # Acted upon after the rest of the payload: Salesforce says why in what follows.
-            self._server_disconnect = ServerError("the server ended the session", reply)
+            if reply.get("clientId", self._cycle.client_id) == self._cycle.client_id:
+                self._server_disconnect = ServerError("the server ended the session", reply)
         else:
             _log.debug("dropped a reply to no request of ours on %s", reply.get("channel"))
 
-    def _disconnected_by_server(self) -> None:
+    def _disconnected_by_server(self, now: float) -> None:
         error, self._server_disconnect = self._server_disconnect, None
-        if not self._cycle.awaits_credentials:
-            self._cycle.end(error)
+        if error is not None:
+            self._cycle.disconnected(error, now)
+            self._forget_cycle_requests()
+
+    def _forget_cycle_requests(self) -> None:
+        """Expect no reply to what is under way of a session that is given up."""
+        if self._cycle.due is Step.HANDSHAKE:
+            for request in self._requests.of(Kind.CONNECT, Kind.HANDSHAKE):
+                self._requests.settle(request)
 
     def _succeeded(self, request: Request, reply: Message, now: float) -> None:
         if request.kind is Kind.CALL:
@@ -236,15 +251,21 @@ class Replies:
         self._requests.settle(request)
         if request.kind in _CYCLE:
             self._cycle_succeeded(request.kind, reply, now)
-        elif request.kind is Kind.PUBLISH:
+            return
+        self._unknown = 0
+        if request.kind is Kind.PUBLISH:
             self._outcomes.append(Settled(request.id, reply))
         else:
             self._reconciliation.succeeded(request)
 
     def _cycle_succeeded(self, kind: Kind, reply: Message, now: float) -> None:
         if kind is Kind.HANDSHAKE:
-            if self._cycle.handshaken(reply):
+            if self._cycle.handshaken(reply, now):
                 self._outbox.put_resubscribe()
+        elif kind is Kind.CONNECT and self._server_disconnect is not None:
+            # A server of CometD ends the held connect with "reconnect: none" when it disconnects:
+            # that is of the session that is over, and says nothing of a new one.
+            return
         elif kind is Kind.CONNECT:
             was_up = self._cycle.state is ClientState.CONNECTED
             self._cycle.connected(reply, now)
@@ -263,11 +284,38 @@ class Replies:
             return
         elif not request.retried and (request.id in retries or session_ended_meanwhile(error)):
             self._outbox.resend(request)
-        elif request.kind is Kind.SUBSCRIBE and unknown_client(error):
-            # Not the channel is refused but the session, which is about to be renewed.
-            self._lose(request)
+        else:
+            self._ordinary_refused(request, error)
+            if unknown_client(error):
+                self._session_refused(request, error, now)
+
+    def _ordinary_refused(self, request: Request, error: ServerError) -> None:
+        """Fail a request, or have it made anew where what is in its way passes.
+
+        A publish is its caller's to repeat. An unsubscribe has nothing more to do in a session
+        that is unknown, but the server may be one of two, and the other know it.
+        """
+        passing = unknown_client(error)
+        if request.kind is Kind.SUBSCRIBE:
+            passing = self._policy.transient(error, default=passing or is_passing(error))
+        if passing and request.kind in (Kind.SUBSCRIBE, Kind.UNSUBSCRIBE):
+            self._cycle.tell(error, *self._lose(request))
         else:
             self._settle_failed(request, error)
+
+    def _session_refused(self, request: Request, error: ServerError, now: float) -> None:
+        """Seek a new session where the server does not know this one.
+
+        It says so by its advice, or again: of two servers behind one balancer, one may know it.
+        """
+        if request.message.get("clientId") != self._cycle.client_id:
+            return
+        self._unknown += 1
+        advised = reconnect_of(error.advice) is Reconnect.HANDSHAKE
+        if advised or self._unknown >= _UNKNOWN:
+            self._unknown = 0
+            self._cycle.session_unknown(error, now)
+            self._forget_cycle_requests()
 
     # -- failures ------------------------------------------------------------------------------
 
@@ -289,13 +337,14 @@ class Replies:
         if request.kind is Kind.DISCONNECT:
             self._cycle.end(None)
         elif request.kind is Kind.HANDSHAKE:
-            self._cycle.handshake_failed(error, outdated=outdated)
+            self._cycle.handshake_failed(error, now, outdated=outdated)
         else:
             self._cycle.connect_failed(error, now, outdated=outdated)
 
-    def _lose(self, request: Request) -> None:
+    def _lose(self, request: Request) -> tuple[int, float]:
+        """Have a request made anew; gives which attempt that is, and in how many seconds."""
         self._requests.settle(request)
-        self._reconciliation.lost(request)
+        return self._reconciliation.lost(request)
 
     def _settle_failed(self, request: Request, error: Exception) -> None:
         self._requests.settle(request)

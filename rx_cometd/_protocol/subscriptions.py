@@ -244,13 +244,17 @@ class Reconciliation:
             failed = SubscriptionFailed if request.kind is Kind.SUBSCRIBE else Unsubscribed
             self._outcomes.append(failed(channel, error))
 
-    def lost(self, request: Request) -> None:
-        """Take it that no reply will come: the request is made anew, a bit later."""
+    def lost(self, request: Request) -> tuple[int, float]:
+        """Take it that no reply will come: the request is made anew, a bit later.
+
+        Gives which attempt in a row that is, and in how many seconds it is made.
+        """
         channel = _channel_of(request)
         if self.subscriptions.lost(channel, request.id):
             if not self._lost:
                 self._outcomes.append(ResendDue(self._backoff.next_delay()))
             self._lost.append(channel)
+        return self._backoff.count, self._backoff.last
 
     def take_lost(self) -> list[str]:
         """Take and clear the channels whose requests were lost."""

@@ -40,6 +40,6 @@ def test_every_state_is_left_and_reached() -> None:
 
 
 def test_a_change_tells_little_by_default() -> None:
-    assert StateChange(S.HANDSHAKING) == (S.HANDSHAKING, None, None, False, None)
+    assert StateChange(S.HANDSHAKING) == (S.HANDSHAKING, None, None, False, None, 0, 0.0)
     change = StateChange(S.CONNECTED, "id", ConnectionType.WEBSOCKET, resumed=True)
     assert change.resumed

@@ -84,7 +84,7 @@ class Driver:
             self._due = None
 
     def open(self) -> None:
-        self.do(self.protocol.open)
+        self.do(lambda: self.protocol.open(self.now))
 
     def take_step(self, **fields: Any) -> dict[str, Any]:
         """Let the delay go by and take the step that is due. Gives the message sent for it."""

@@ -141,15 +141,15 @@ def pace(*delays: float) -> Pace:
 def test_a_failure_waits_for_the_interval_and_the_backoff() -> None:
     it = pace()
     advice = Advice(interval=0.5)
-    assert [it.after_failure(advice) for _ in range(3)] == [1.5, 2.5, 4.5]
+    assert [it.after_failure(advice, 0.0) for _ in range(3)] == [1.5, 2.5, 4.5]
 
 
 def test_a_connect_that_succeeds_ends_the_run_of_failures() -> None:
     it = pace()
-    it.after_failure(Advice())
+    it.after_failure(Advice(), 0.0)
     it.sent(0.0, held=True)
     assert it.after_connect(Advice(interval=0.25), 10.0) == 0.25
-    assert it.after_failure(Advice()) == 1.0
+    assert it.after_failure(Advice(), 0.0) == 1.0
 
 
 def test_a_session_is_resumed_only_while_the_server_may_know_it() -> None:
@@ -157,9 +157,41 @@ def test_a_session_is_resumed_only_while_the_server_may_know_it() -> None:
     advice = Advice(timeout=5.0, interval=0.0, max_interval=5.0)
     assert it.before_resuming(advice, 100.0) == 3.0
     assert it.before_resuming(advice, 107.0) == 3.0  # down for 10 s by then
-    assert it.before_resuming(advice, 107.1) is None
+    assert it.before_resuming(advice, 109.0) == 1.0  # its last chance
+    assert it.before_resuming(advice, 110.0) is None
     it.link_up()
-    assert it.before_resuming(advice, 107.1) == 3.0
+    assert it.before_resuming(advice, 110.1) == 3.0
+
+
+def test_no_delay_outlives_the_shortest_life_of_the_session() -> None:
+    it = pace(1.0, 20.0)
+    advice = Advice(timeout=30.0, interval=0.5, max_interval=10.0)
+    assert it.before_resuming(advice, 0.0) == 1.5
+    assert it.before_resuming(advice, 1.5) == 6.5  # a fifth is kept for the connect to arrive
+    assert it.before_resuming(advice, 8.0) == 20.5
+
+
+def test_no_delay_outlives_the_connection_timeout() -> None:
+    """A jittered delay would outlive it: with a last attempt just before, nobody is given up."""
+    it = Pace(Backoff(lambda: iter([1.0, 20.0])), connection_timeout=10.0)
+    it.begin_outage(100.0)
+    assert it.after_failure(Advice(), 100.0) == 1.0
+    assert it.after_failure(Advice(), 101.0) == 8.5
+    assert it.after_failure(Advice(), 109.5) == 20.0  # that was the last
+    it.connected()
+    assert it.after_failure(Advice(), 200.0) == 9.5
+
+
+def test_what_the_server_advises_to_wait_is_waited_whatever_the_connection_timeout() -> None:
+    it = Pace(Backoff(lambda: iter([1.0])), connection_timeout=1.0)
+    assert it.after_failure(Advice(interval=5.0), 0.0) == 5.0
+
+
+def test_beginning_anew_forgets_the_failures() -> None:
+    it = Pace(Backoff(lambda: iter([1.0, 8.0])), connection_timeout=10.0)
+    it.after_failure(Advice(), 0.0)
+    it.begin_anew(9.0)
+    assert [it.after_failure(Advice(), 9.0) for _ in range(2)] == [1.0, 8.0]
 
 
 def test_a_session_is_resumed_for_ever_where_the_server_does_not_tell_its_lifetime() -> None:
@@ -170,8 +202,8 @@ def test_a_session_is_resumed_for_ever_where_the_server_does_not_tell_its_lifeti
 
 def test_a_first_new_session_is_sought_at_once_and_more_of_them_with_the_backoff() -> None:
     it = pace()
-    assert [it.before_new_session(Advice()) for _ in range(3)] == [0.0, 1.0, 2.0]
-    assert it.before_new_session(Advice(interval=9.0)) == 9.0
+    assert [it.before_new_session(Advice(), 0.0) for _ in range(3)] == [0.0, 1.0, 2.0]
+    assert it.before_new_session(Advice(interval=9.0), 0.0) == 9.0
 
 
 @pytest.mark.parametrize(("held", "delay"), [(True, 0.0), (False, 1.0)])
@@ -179,10 +211,10 @@ def test_only_a_connect_that_was_held_proves_a_handshake_of_use(
     delay: float, *, held: bool
 ) -> None:
     it = pace()
-    it.before_new_session(Advice())
+    it.before_new_session(Advice(), 0.0)
     it.sent(0.0, held=held)
     it.after_connect(Advice(), 10.0)
-    assert it.before_new_session(Advice()) == delay
+    assert it.before_new_session(Advice(), 0.0) == delay
 
 
 def test_messages_of_an_earlier_connect_do_not_count_for_the_next() -> None:

@@ -56,10 +56,10 @@ def test_a_session_is_opened_once() -> None:
     driver = Driver()
     driver.open()
     with pytest.raises(ClientInvalidOperation):
-        driver.protocol.open()
+        driver.protocol.open(driver.now)
     driver.do(lambda: driver.protocol.end(None))
     with pytest.raises(ClientInvalidOperation):
-        driver.protocol.open()
+        driver.protocol.open(driver.now)
 
 
 def test_a_handshake_says_what_the_client_speaks() -> None:
@@ -187,10 +187,10 @@ def test_an_opening_that_an_extension_fails_twice_ends_with_its_error() -> None:
 def test_a_handshake_that_could_not_be_made_is_tried_again() -> None:
     driver = Driver()
     driver.open()
-    driver.do(lambda: driver.protocol.handshake_unready(LookupError("no fields")))
+    driver.do(lambda: driver.protocol.handshake_unready(LookupError("no fields"), 0.0))
     driver.assert_due(Step.HANDSHAKE, 1.0)
     driver.take_step()
-    driver.do(lambda: driver.protocol.handshake_unready(LookupError("too late")))
+    driver.do(lambda: driver.protocol.handshake_unready(LookupError("too late"), 0.0))
     assert driver.happened == []
 
 
@@ -511,16 +511,19 @@ def test_a_change_tells_what_brought_it_about() -> None:
     driver = Driver().connected()
     error = TransportConnectionClosed("cut off")
     driver.fail(driver.take_step(), error=error)
-    assert driver.of(Changed) == [Changed(StateChange(S.UNCONNECTED, "client-1", WS, error=error))]
+    assert driver.of(Changed) == [
+        Changed(StateChange(S.UNCONNECTED, "client-1", WS, error=error, attempt=1, delay=1.0))
+    ]
 
 
 def test_a_session_that_the_server_must_have_forgotten_is_not_resumed() -> None:
     advice = {"timeout": 3000, "interval": 1000, "maxInterval": 4000}
     driver = Driver().connected(advice=advice)
-    # Down at 1; lifetime 3 + 1 + 4 = 8; retries with 1 + 1, 1 + 2 and 1 + 4 seconds.
-    for delay in (2.0, 3.0):
+    # Lifetime 3 + 1 + 4 = 8, at least four fifths of 4; retries with 1 + 1, 1 + 2, 1 + 4 seconds.
+    for delay in (2.0, pytest.approx(1.2), pytest.approx(4.8)):
         driver.fail(driver.take_step())
-        driver.assert_due(Step.CONNECT, delay)
+        (due,) = driver.of(Due)
+        assert due == (Step.CONNECT, delay)
     driver.fail(driver.take_step())
     driver.assert_states(S.REHANDSHAKING)
     driver.assert_due(Step.HANDSHAKE, 1.0)
@@ -533,8 +536,9 @@ def test_the_time_of_being_down_begins_anew_after_a_success() -> None:
             driver.fail(driver.take_step())
             driver.assert_due(Step.CONNECT, 1.0)
         driver.answer(driver.take_step())
-    for _ in range(2):
+    for _ in range(3):
         driver.fail(driver.take_step())
+    driver.assert_due(Step.CONNECT, 0.5)
     driver.fail(driver.take_step())
     driver.assert_due(Step.HANDSHAKE, 0.0)
 

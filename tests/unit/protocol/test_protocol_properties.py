@@ -113,7 +113,7 @@ class ProtocolLife(RuleBasedStateMachine):
         self.wanted_reply: set[str] = set()
         self.endings = 0
         self.asked = 0
-        self.do(self.protocol.open)
+        self.do(lambda: self.protocol.open(0.0))
 
     def do(self, action: Callable[[], object]) -> None:
         """Act, then look at all that came of it."""
