@@ -30,7 +30,7 @@ from rx_cometd._session.settings import (
     connection_preferences,
 )
 from rx_cometd._session.shared_session import SharedSession
-from rx_cometd._transports import TransportOptions
+from rx_cometd._transports import TransportOptions, timeout_after
 from rx_cometd.channel import Channel, Feed
 from rx_cometd.exceptions import (
     ClientInvalidOperation,
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
     from rx_cometd._flow.flow import Overflow
     from rx_cometd.connection_types import ConnectionType
+    from rx_cometd.exceptions import ServerError
     from rx_cometd.extension import AuthExtension, Extension
     from rx_cometd.states import ClientState, StateChange
     from rx_cometd.statistics import ChannelStatistics, Statistics
@@ -101,6 +102,13 @@ class Client:
         heartbeat: Seconds between WebSocket pings, ``None`` for none.
         compress: Whether to offer the compression of WebSocket messages (permessage-deflate).
             Where the network is fast it costs more time than it saves.
+        is_transient: Decides which refusals and disconnects by the server are tried again, and told
+            in `state_changes`, rather than to the observers: called with the `ServerError`, it
+            gives ``True``, ``False``, or ``None`` for the default. By default transient is what
+            the advice allows to try again, and codes that are known to pass ("503: too busy").
+            ``error.response["channel"]`` tells what was refused.
+        max_outbox: How many publishes and calls may wait to be sent, or answered; one more is
+            refused with `BufferOverflowError`. ``<= 0`` is unbounded.
         max_suspension: Seconds for which ``SUSPEND`` may hold back a connect where the server
             does not tell its ``maxInterval``; below the server's, or the session expires.
 
@@ -140,6 +148,8 @@ class Client:
         heartbeat: float | None = None,
         compress: bool = False,
         max_suspension: float = 8.0,
+        is_transient: Callable[[ServerError], bool | None] | None = None,
+        max_outbox: int = 10_000,
     ) -> None:
         check_buffering(max_pending_count, overflow)
         check_limits(
@@ -179,6 +189,8 @@ class Client:
                 heartbeat=heartbeat,
                 compress=compress,
             ),
+            is_transient=is_transient,
+            max_outbox=max_outbox,
         )
         self._shared = SharedSession(settings, max_pending_count, overflow)
         self._extensions = settings.extensions
@@ -204,6 +216,19 @@ class Client:
             AuthenticationError: It refused the credentials.
         """
         await self._shared.open()
+
+    def reconnect_now(self) -> None:
+        """Make the link anew at once: after a laptop's sleep, or a change of the network.
+
+        While the link is down nothing more is waited for: an attempt that is under way is given up,
+        and the backoff and ``connection_timeout`` begin anew. A link that is up is checked as well,
+        for it may be dead without anybody having noticed: a WebSocket is opened anew, and requests
+        that wait for replies on it fail with `TransportError`. The session is resumed.
+
+        Raises:
+            ClientInvalidOperation: The client is not open.
+        """
+        self._shared.open_session().reconnect_now()
 
     async def close(self) -> None:
         """Close the session in order; a second and a half at most, even if the server is dead.
@@ -300,6 +325,7 @@ class Client:
             ClientInvalidOperation: The client is not open.
             ServerError: The server refused.
             TransportError: The message, or its reply, is lost.
+            BufferOverflowError: ``max_outbox`` requests wait already.
             ExtensionError: An extension failed, or dropped the message.
         """
         _validate_target(channel)
@@ -335,7 +361,7 @@ class Client:
         with self._accompanied.within(request) if self._accompanied else nullcontext():
             session = self._shared.open_session()
             try:
-                async with asyncio.timeout(timeout):
+                async with timeout_after(timeout):
                     return await session.publish(channel, data, request.fields, call=True)
             except TimeoutError:
                 text = f"no answer on {channel} within {timeout} s"

@@ -77,15 +77,24 @@ class InvalidChannelError(ClientError, ValueError):
 class BufferOverflowError(ClientError):
     """A bounded buffer with the policy ``ERROR`` was full when one more message came.
 
+    Or the outbox was, when one more was to be published.
+
     Attributes:
         max_pending_count: The bound of the buffer, in messages.
+        outbox: Whether it is about messages to be sent.
     """
 
-    def __init__(self, max_pending_count: int) -> None:
+    def __init__(self, max_pending_count: int, *, outbox: bool = False) -> None:
         super().__init__(max_pending_count)
         self.max_pending_count = max_pending_count
+        self.outbox = outbox
 
     def __str__(self) -> str:
+        if self.outbox:
+            return (
+                f"max_outbox, {self.max_pending_count} requests, wait to be sent or answered: wait "
+                "for replies before you publish more"
+            )
         return f"the consumer is too slow: more than {self.max_pending_count} messages were pending"
 
 

@@ -168,6 +168,7 @@ class Pace:
         self._outage_since: float | None = None
         #: How many attempts in a row have failed, or were made due.
         self.attempt = 0
+        self._at_once = False
         self._unproductive_connects = UnproductiveConnects()
         self._unproductive_handshakes = 0
         self._down_since: float | None = None
@@ -199,15 +200,22 @@ class Pace:
         """Note that the server answered."""
         self._down_since = None
 
-    def begin_anew(self, now: float) -> None:
-        """Forget the failures: the network, or the time, is another than it was."""
+    def begin_anew(self, now: float, *, at_once: bool = False) -> None:
+        """Forget the failures: the network, or the time, is another than it was.
+
+        Args:
+            now: The time, in seconds.
+            at_once: Whether the next attempt waits for nothing.
+        """
         self._backoff.reset()
+        self._at_once = at_once
         if self._outage_since is not None:
             self._outage_since = now
 
     def connected(self) -> None:
         """Note that a connect succeeded: the outage is over."""
         self._outage_since = None
+        self._at_once = False
         self.attempt = 0
 
     def after_connect(self, advice: Advice, now: float) -> float:
@@ -220,6 +228,9 @@ class Pace:
 
     def after_failure(self, advice: Advice, now: float) -> float:
         """Give the delay after an attempt that failed."""
+        if self._at_once:
+            self._at_once = False
+            return 0.0
         delay = advice.interval + self._backoff.next_delay()
         return self._within_outage(delay, advice, now)
 

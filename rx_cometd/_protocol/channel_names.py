@@ -28,8 +28,9 @@ from rx_cometd.exceptions import InvalidChannelError
 __all__ = ["globs", "is_glob", "is_meta", "is_service", "matches", "validate_channel"]
 
 #   channel          = 1*( "/" segment ) / *( "/" segment ) "/" wild_card
-#   segment          = 1*<any character but "/", "*" and controls>
-_CHANNEL = re.compile(r"(?:/[^/*\x00-\x1f\x7f]+)*(?:/[^/*\x00-\x1f\x7f]+|/\*\*?)")
+#   segment          = 1*<any character but "/", "*", controls and lone surrogates>
+_SEGMENT = r"/[^/*\x00-\x1f\x7f\ud800-\udfff]+"
+_CHANNEL = re.compile(rf"(?:{_SEGMENT})*(?:{_SEGMENT}|/\*\*?)")
 
 
 def validate_channel(channel: str) -> None:
@@ -56,7 +57,7 @@ def _fault(channel: str) -> str:
         return "'*' and '**' may only stand alone, as the last segment"
     if channel.endswith("/") or "//" in channel:
         return "it has an empty segment"
-    return "it has a control character"
+    return "it has a control character, or a lone surrogate, which has no UTF-8"
 
 
 def is_meta(channel: str) -> bool:

@@ -344,7 +344,8 @@ class ConnectionCycle:
             self.end(error)
             return
         if reached_server(error):
-            self._negotiation.failed(unsupported=unsupported(error))
+            refused = unsupported(error)
+            self._negotiation.failed(unsupported=refused, refused=refused)
         upcoming = self._negotiation.upcoming()
         if upcoming is None:
             self.end(self._negotiation.nothing_left(error))
@@ -418,8 +419,8 @@ class ConnectionCycle:
     def _connect_lost(self, error: Exception, now: float) -> None:
         resuming = self.state is ClientState.UNCONNECTED
         if reached_server(error):
-            # The handshake came through: a 404 now is a passing trouble (a redeployment).
-            self._negotiation.failed(unsupported=False)
+            # The handshake came through: a 404 now may be a passing trouble (a redeployment).
+            self._negotiation.failed(unsupported=False, refused=unsupported(error))
             self._negotiation.choose(self._listed)
         if resuming and isinstance(error, TransportTimeoutError) and not self.acknowledges:
             # A live server answers a resuming connect at once. Faye does not while it still
@@ -447,18 +448,20 @@ class ConnectionCycle:
         if self.state in _IN_SESSION and not self.awaits_credentials:
             self._end_or_rehandshake(error, now, default=True)
 
-    def _end_or_rehandshake(
-        self, error: ServerError, now: float, *, default: bool = False
-    ) -> None:
+    def _end_or_rehandshake(self, error: ServerError, now: float, *, default: bool = False) -> None:
         if self._policy.transient(error, default=default):
             self._rehandshake(error, now)
         else:
             self.end(error)
 
+    def begin_anew(self, now: float) -> None:
+        """Forget the failures, and count the outage from now on."""
+        self._pace.begin_anew(now)
+
     def reconnect_now(self, now: float) -> None:
         """Take the step that is due at once, and begin the backoff anew."""
-        self._pace.begin_anew(now)
-        if self.due is not None and self.state not in _LEAVING and self._awaited_messages == 0:
+        self._pace.begin_anew(now, at_once=self.due is None)
+        if self.due is not None and self._awaited_messages == 0:
             self._due(self.due, 0.0)
 
     def authenticated(self) -> None:

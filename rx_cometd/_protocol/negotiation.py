@@ -138,18 +138,19 @@ class Negotiation:
             self._doubtful.discard(self.current)
             self._refusals.pop(self.current, None)
 
-    def failed(self, *, unsupported: bool) -> None:
+    def failed(self, *, unsupported: bool, refused: bool = False) -> None:
         """Note that the server, or something on the way to it, does not let the type through.
 
         Args:
             unsupported: Whether the failure says that the server does not speak it at all.
+            refused: Whether it was an answer that refused it, and not silence or a cut.
         """
         current = self.current
         if current is None:
             return
         if current not in self._proven:
             (self._unsupported if unsupported else self._doubtful).add(current)
-        elif unsupported:
+        elif refused:
             self._refusals[current] = self._refusals.get(current, 0) + 1
             if self._refusals[current] >= _REFUSALS and len(self.preferences) > 1:
                 self._doubtful.add(current)

@@ -170,6 +170,11 @@ class Protocol:
             for request in self._requests.sent()
         )
 
+    @property
+    def waiting_count(self) -> int:
+        """How many publishes and calls were not answered yet, sent or not."""
+        return self._requests.user_count
+
     def requests(self) -> list[Request]:
         """Give the requests that were not answered yet, sent or not, in order."""
         return self._requests.all()
@@ -220,6 +225,10 @@ class Protocol:
     def open(self, now: float) -> None:
         """Begin a session: a handshake is due."""
         self._cycle.open(now)
+
+    def begin_anew(self, now: float) -> None:
+        """Forget the failures, and count the outage from now on."""
+        self._cycle.begin_anew(now)
 
     def reconnect_now(self, now: float) -> None:
         """Do not wait for what is due: it is due at once."""

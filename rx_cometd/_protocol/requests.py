@@ -35,6 +35,9 @@ class Kind(Enum):
     CALL = "call"
 
 
+_USER = (Kind.PUBLISH, Kind.CALL)
+
+
 @dataclass(slots=True, eq=False)
 class Request:
     """One message that waits for its reply.
@@ -68,6 +71,8 @@ class Requests:
         self._waiting: dict[str, Request] = {}
         #: Calls among them: looked up for event messages, and nearly always empty.
         self.calls: dict[str, Request] = {}
+        #: How many publishes and calls wait.
+        self.user_count = 0
 
     def __contains__(self, request_id: object) -> bool:
         return request_id in self._waiting
@@ -80,6 +85,7 @@ class Requests:
         message["id"] = request_id = str(next(self._numbers))
         request = Request(kind, message, request_id, message.get("channel", ""))
         self._waiting[request.id] = request
+        self.user_count += kind in _USER
         if kind is Kind.CALL:
             self.calls[request.id] = request
         return request
@@ -90,13 +96,15 @@ class Requests:
 
     def settle(self, request: Request) -> None:
         """Forget a request: it was answered, or never will be."""
-        self._waiting.pop(request.id, None)
+        if self._waiting.pop(request.id, None) is not None:
+            self.user_count -= request.kind in _USER
         self.calls.pop(request.id, None)
 
     def take_all(self) -> list[Request]:
         """Forget every request, and give them."""
         requests = list(self._waiting.values())
         self._waiting.clear()
+        self.user_count = 0
         self.calls.clear()
         return requests
 

@@ -7,6 +7,8 @@ import heapq
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
+from rx_cometd._session.timer import Timer
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -46,7 +48,7 @@ class Deadlines:
         self._expired = expired
         self._heap: list[Deadline] = []
         self._numbers = count()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
 
     def add(
         self,
@@ -57,12 +59,11 @@ class Deadlines:
         arrived: tuple[int, int] = (0, 0),
     ) -> None:
         """Expect replies within a timeout, in seconds from now."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = asyncio.get_running_loop().time()
         deadline = Deadline(now + timeout, next(self._numbers), request_ids, extended, arrived)
         heapq.heappush(self._heap, deadline)
         if self._heap[0] is deadline:
-            self._arm(loop)
+            self._arm()
 
     def clear(self) -> None:
         """Expect nothing any more."""
@@ -71,16 +72,15 @@ class Deadlines:
             self._timer.cancel()
             self._timer = None
 
-    def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = loop.call_at(self._heap[0].at, self._pass) if self._heap else None
+        self._timer = Timer(self._heap[0].at, self._pass) if self._heap else None
 
     def _pass(self) -> None:
         self._timer = None
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = asyncio.get_running_loop().time()
         while self._heap and self._heap[0].at <= now:
             self._expired(heapq.heappop(self._heap))
         if self._heap and self._timer is None:
-            self._arm(loop)
+            self._arm()

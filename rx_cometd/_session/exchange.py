@@ -14,6 +14,7 @@ from rx_cometd._session.wire import Wire, is_too_large
 from rx_cometd._transports import LEAST_PROGRESS
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.exceptions import TransportConnectionClosed, TransportTimeoutError
+from rx_cometd.states import ClientState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from rx_cometd._protocol.protocol import Protocol
     from rx_cometd._session.listeners import Exchange
     from rx_cometd._session.settings import Settings
+    from rx_cometd.exceptions import TransportError
     from rx_cometd.extension import Payload
     from rx_cometd.messages import Event, Message
     from rx_cometd.statistics import Counters
@@ -136,6 +138,24 @@ class Exchanges:
     def drop_websocket(self) -> None:
         """Drop the WebSocket: another transport is used from now on."""
         self._wire.drop()
+
+    def begin_anew(self, error: TransportError) -> None:
+        """Give up what is under way of handshakes and connects, and the WebSocket.
+
+        Args:
+            error: What those fail with who wait for it.
+        """
+        now = self._loop.time()
+        if self._protocol.state not in (ClientState.CONNECTING, ClientState.CONNECTED):
+            self.lanes.abandon_attempt()
+        if self._protocol.connection_type is ConnectionType.WEBSOCKET:
+            self._wire.drop()
+            self._protocol.lose(error, now)
+        else:
+            # The response to a connect that is held brings its messages all the same.
+            waiting = self._protocol.requests()
+            attempts = [r.id for r in waiting if r.kind in (Kind.HANDSHAKE, Kind.CONNECT)]
+            self._protocol.fail(attempts, error, now)
 
     async def renew_upgrade(self) -> None:
         """Have the WebSocket opened anew where its upgrade carried the old credentials.

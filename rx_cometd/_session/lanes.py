@@ -35,16 +35,18 @@ class Lanes:
         self._queue: deque[Outgoing] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._resubscribing: asyncio.Task[None] | None = None
+        #: The handshake or connect that is under way.
+        self._attempt: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def put(self, outgoing: Outgoing) -> None:
         """Send a payload, in its turn."""
         if outgoing.lane is Lane.HANDSHAKE:
-            self.spawn(self._one(outgoing), "handshake")
+            self._attempt = self.spawn(self._one(outgoing), "handshake")
         elif outgoing.lane is Lane.RESUBSCRIBE:
             self._resubscribing = self.spawn(self._one(outgoing), "resubscribe")
         elif outgoing.lane is Lane.CONNECT:
-            self.spawn(self._after(self._resubscribing, outgoing), "connect")
+            self._attempt = self.spawn(self._after(self._resubscribing, outgoing), "connect")
         elif outgoing.lane is Lane.DISCONNECT:
             self.spawn(self._after(self._worker, outgoing), "disconnect")
         else:
@@ -57,6 +59,12 @@ class Lanes:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def abandon_attempt(self) -> None:
+        """Cancel the handshake or connect that is under way, without a word to anybody."""
+        if self._attempt is not None:
+            self._attempt.cancel()
+            self._attempt = None
 
     async def close(self) -> None:
         """Cancel what is under way."""

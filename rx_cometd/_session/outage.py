@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from rx_cometd._protocol.refusals import cause_text
+from rx_cometd._session.timer import Timer
 from rx_cometd.exceptions import TransportTimeoutError
 from rx_cometd.states import ClientState, StateChange
 
@@ -21,12 +22,16 @@ class Outage:
     """Watches the link, and gives the session up when it was down for too long.
 
     The link is up from a successful connect to the first failure, and down before, between and
-    after. ``connection_timeout`` runs anew with each outage; the first opening is one.
+    after. ``connection_timeout`` runs anew with each outage; the first opening is one. It runs anew
+    as well where the event loop stood still, so that nobody gives up before it was tried again;
+    and a handshake that succeeded just before the end has its connect answered, or not, first.
 
     Args:
         connection_timeout: Seconds that the link may be down, ``None`` for ever.
         counters: Where regained links are counted.
         give_up: Called with the error when the link was down for too long.
+        stood_still: Called when the loop stood still during an outage: it is time to try.
+        grace: Seconds that the connect may take after a handshake just before the end.
     """
 
     def __init__(
@@ -34,16 +39,23 @@ class Outage:
         connection_timeout: float | None,
         counters: Counters,
         give_up: Callable[[TransportTimeoutError], None],
+        stood_still: Callable[[], None],
+        grace: float,
     ) -> None:
+        self._stood_still = stood_still
+        self._grace = grace
+        self._state = ClientState.DISCONNECTED
+        self._waited_for_connect = False
         self._connection_timeout = connection_timeout
         self._counters = counters
         self._give_up = give_up
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._was_up = False
         self._cause: Exception | None = None
 
     def changed(self, change: StateChange) -> None:
         """Take a change of the state."""
+        self._state = change.state
         if change.error is not None:
             self._cause = change.error
         if change.state is ClientState.CONNECTED:
@@ -57,11 +69,19 @@ class Outage:
             self._timer.cancel()
             self._timer = None
 
+    def begin_anew(self) -> None:
+        """Count an outage that is under way from now on."""
+        if self._timer is not None:
+            self.cancel()
+            self._begin()
+
     def _begin(self) -> None:
-        timeout = self._connection_timeout
-        if self._timer is None and timeout is not None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(timeout, self._pass, timeout)
+        if self._timer is None and self._connection_timeout is not None:
+            self._waited_for_connect = False
+            self._start(self._connection_timeout)
+
+    def _start(self, seconds: float) -> None:
+        self._timer = Timer(asyncio.get_running_loop().time() + seconds, self._pass)
 
     def _end(self, change: StateChange) -> None:
         self.cancel()
@@ -70,9 +90,21 @@ class Outage:
         self._counters.resumed += self._was_up and change.resumed
         self._was_up = True
 
-    def _pass(self, timeout: float) -> None:
+    def _pass(self) -> None:
+        late = self._timer is not None and self._timer.late
         self._timer = None
+        if late:
+            self._begin()
+            self._stood_still()
+        elif self._state is ClientState.CONNECTING and not self._waited_for_connect:
+            self._waited_for_connect = True
+            self._start(self._grace)
+        else:
+            self._give_up(self._error())
+
+    def _error(self) -> TransportTimeoutError:
+        timeout = self._connection_timeout
         last = "" if self._cause is None else f"; last: {cause_text(self._cause)}"
         error = TransportTimeoutError(f"no link for {timeout} s{last}")
         error.__cause__ = self._cause
-        self._give_up(error)
+        return error

@@ -21,6 +21,7 @@ from rx_cometd._protocol.outcomes import (
     Settled,
     Subscribed,
     SubscriptionFailed,
+    Told,
     Unauthorized,
     Unsubscribed,
 )
@@ -31,8 +32,10 @@ from rx_cometd._session.steps import Steps
 from rx_cometd._session.waiters import Waiters
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.exceptions import (
+    BufferOverflowError,
     ClientInvalidOperation,
     TransportConnectionClosed,
+    TransportError,
 )
 from rx_cometd.states import ClientState, StateChange
 
@@ -98,10 +101,25 @@ class Session:
             max_network_delay=settings.max_network_delay,
             resume_timeout=settings.resume_timeout,
             authenticates=settings.auth is not None,
+            connection_timeout=settings.connection_timeout,
+            is_transient=settings.is_transient,
         )
         self._exchanges = Exchanges(settings, self._protocol, self.dispatch, counters, self._act)
-        self._steps = Steps(settings, self._protocol, flow, self._exchanges, self._act)
-        self._outage = Outage(settings.connection_timeout, counters, self.end)
+        self._steps = Steps(
+            settings,
+            self._protocol,
+            flow,
+            self._exchanges,
+            act=self._act,
+            stood_still=self._stood_still,
+        )
+        self._outage = Outage(
+            settings.connection_timeout,
+            counters,
+            self.end,
+            self._try_now,
+            settings.resume_timeout,
+        )
         self._replies: Waiters[Message] = Waiters()
         self._confirmations: Waiters[None] = Waiters()
         self._flush_handle: asyncio.Handle | None = None
@@ -138,7 +156,7 @@ class Session:
 
     def open(self) -> None:
         """Begin to seek a session."""
-        self._protocol.open()
+        self._protocol.open(self._loop.time())
         self._act()
 
     async def opened(self) -> None:
@@ -178,6 +196,25 @@ class Session:
         self._protocol.end(error)
         self._act()
 
+    def reconnect_now(self) -> None:
+        """Do not wait: give up what is under way, and take the next step at once."""
+        if self.ended or self.state is ClientState.DISCONNECTING:
+            return
+        self._outage.begin_anew()
+        self._protocol.reconnect_now(self._loop.time())
+        self._exchanges.begin_anew(TransportError("the link is made anew, by reconnect_now()"))
+        self._act()
+
+    def _stood_still(self) -> None:
+        """Count an outage anew: the loop stood still, so nothing was tried."""
+        self._outage.begin_anew()
+        self._protocol.begin_anew(self._loop.time())
+
+    def _try_now(self) -> None:
+        """Try at once: the time for it went by while the loop stood still."""
+        self._protocol.reconnect_now(self._loop.time())
+        self._act()
+
     # -- the user's requests -------------------------------------------------------------------
 
     async def publish(
@@ -190,9 +227,13 @@ class Session:
             TransportError: It was not sent, or the reply is lost.
             ExtensionError: An extension failed, or dropped the message.
             ClientError: The data cannot be encoded.
+            BufferOverflowError: ``max_outbox`` requests wait already.
         """
         if self.ended:
             raise self.error or ClientInvalidOperation("the client is closed")
+        limit = self._settings.max_outbox
+        if 0 < limit <= self._protocol.waiting_count:
+            raise BufferOverflowError(limit, outbox=True)
         request_id = self._protocol.publish(channel, data, fields, call=call)
         if call:
             self._steps.resume()
@@ -276,6 +317,8 @@ class Session:
                 self._steps.schedule(step, delay)
             case Changed(change):
                 self._changed(change)
+            case Told():
+                self._told(outcome)
             case ResendDue(delay):
                 self._resend_timer = self._loop.call_later(delay, self._resend)
             case Unauthorized():
@@ -284,6 +327,11 @@ class Session:
                 self._end(error)
             case Settled():
                 self._settle(outcome)
+            case _:
+                self._act_on_subscription(outcome)
+
+    def _act_on_subscription(self, outcome: Outcome) -> None:
+        match outcome:
             case Subscribed(channel):
                 self._confirmations.settle(channel, None)
             case SubscriptionFailed(channel, error):
@@ -291,6 +339,12 @@ class Session:
                 self._listener.subscription_failed(self, channel, error)
             case Unsubscribed(channel, error):
                 self._unsubscribed(channel, error)
+            case _:
+                raise TypeError(outcome)
+
+    def _told(self, told: Told) -> None:
+        _log.info("tried again in %.1f s: %s", told.change.delay, told.change.error)
+        self._listener.session_changed(self, told.change)
 
     def _settle(self, outcome: Settled) -> None:
         if outcome.reply is not None:

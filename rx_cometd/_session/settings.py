@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from rx_cometd._protocol.codec import Codec
     from rx_cometd._transports import TransportOptions
+    from rx_cometd.exceptions import ServerError
     from rx_cometd.extension import AuthExtension, Extension
 
 __all__ = [
@@ -55,6 +56,8 @@ class Settings:
     auth: AuthExtension | None
     http_session: aiohttp.ClientSession | None
     transport: TransportOptions
+    is_transient: Callable[[ServerError], bool | None] | None = None
+    max_outbox: int = 10_000
 
     @property
     def resume_timeout(self) -> float:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rx_cometd._protocol.outcomes import Step
 from rx_cometd._protocol.refusals import cause_text
 from rx_cometd._session.settings import Settings, provided
+from rx_cometd._session.timer import Timer
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.exceptions import AuthenticationError
 from rx_cometd.states import ClientState
@@ -35,6 +36,7 @@ class Steps:
         flow: Tells whether to hold back.
         exchanges: Runs what has to wait.
         act: Called when the protocol may have something to say.
+        stood_still: Called when the loop stood still while a step was waited for.
     """
 
     def __init__(
@@ -43,15 +45,18 @@ class Steps:
         protocol: Protocol,
         flow: FlowControl,
         exchanges: Exchanges,
+        *,
         act: Callable[[], None],
+        stood_still: Callable[[], None],
     ) -> None:
+        self._stood_still = stood_still
         self._loop = asyncio.get_running_loop()
         self._settings = settings
         self._protocol = protocol
         self._flow = flow
         self._exchanges = exchanges
         self._act = act
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._held_since: float | None = None
         self._authenticating = False
 
@@ -63,7 +68,7 @@ class Steps:
 
     def _start_timer(self, step: Step, delay: float) -> None:
         self.cancel()
-        self._timer = self._loop.call_later(delay, self._take, step)
+        self._timer = Timer(self._loop.time() + delay, lambda: self._take(step))
 
     def cancel(self) -> None:
         """Take no step."""
@@ -72,7 +77,10 @@ class Steps:
             self._timer = None
 
     def _take(self, step: Step) -> None:
+        late = self._timer is not None and self._timer.late
         self._timer = None
+        if late:
+            self._stood_still()
         if step is Step.HANDSHAKE:
             self._exchanges.lanes.spawn(self._handshake(), "handshake")
         elif not self._hold_connect():
@@ -85,7 +93,7 @@ class Steps:
                 self._settings.handshake_fields, self._settings.max_network_delay
             )
         except Exception as error:
-            self._protocol.handshake_unready(error)
+            self._protocol.handshake_unready(error, self._loop.time())
         else:
             self._protocol.handshake(fields)
         self._act()

@@ -2,6 +2,7 @@
 
 from rx_cometd._transports.base import LEAST_PROGRESS, Received, TransportOptions
 from rx_cometd._transports.long_polling import LongPollingTransport
+from rx_cometd._transports.timeout import timeout_after
 from rx_cometd._transports.websocket import Arriving, WebSocketTransport
 
 __all__ = [
@@ -11,4 +12,5 @@ __all__ = [
     "Received",
     "TransportOptions",
     "WebSocketTransport",
+    "timeout_after",
 ]

@@ -21,11 +21,11 @@ _BUSY: Final = 0.02
 
 
 @asynccontextmanager
-async def timeout_after(seconds: float) -> AsyncGenerator[Timeout]:
+async def timeout_after(seconds: float | None) -> AsyncGenerator[Timeout]:
     """Limit the time that a block takes.
 
     Args:
-        seconds: From now, and from each `Timeout.restart` on.
+        seconds: From now, and from each `Timeout.restart` on; ``None`` for ever.
 
     Raises:
         TimeoutError: The time is up.
@@ -41,28 +41,33 @@ async def timeout_after(seconds: float) -> AsyncGenerator[Timeout]:
 class Timeout:
     """The time that a block has."""
 
-    def __init__(self, scope: asyncio.Timeout, seconds: float) -> None:
+    def __init__(self, scope: asyncio.Timeout, seconds: float | None) -> None:
         self._loop = asyncio.get_running_loop()
         self._scope = scope
         self._seconds = seconds
         self._excused = False
-        self._timer = self._loop.call_later(seconds, self._pass)
+        self._timer: asyncio.TimerHandle | None = None
+        self.restart()
 
     def restart(self) -> None:
         """Give the whole time anew: there is progress."""
-        self._timer.cancel()
+        self.cancel()
         self._excused = False
-        self._timer = self._loop.call_later(self._seconds, self._pass)
+        if self._seconds is not None:
+            when = self._loop.time() + self._seconds
+            self._timer = self._loop.call_at(when, self._pass, when, self._seconds)
 
     def cancel(self) -> None:
         """Watch no longer."""
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
 
-    def _pass(self) -> None:
+    def _pass(self, when: float, most: float) -> None:
         now = self._loop.time()
-        late = now - self._timer.when()
+        late = now - when
         if late > _BUSY and not self._excused:
             self._excused = True
-            self._timer = self._loop.call_later(min(late, self._seconds), self._pass)
+            when = now + min(late, most)
+            self._timer = self._loop.call_at(when, self._pass, when, most)
         else:
             self._scope.reschedule(now)

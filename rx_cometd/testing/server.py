@@ -199,11 +199,15 @@ class BayeuxServer:
         message: Json = {"channel": channel, "data": data, **fields}
         self.sessions[client_id].deliver(Event(message, self._core.codec))
 
-    async def disconnect(self, client_id: str) -> None:
+    async def disconnect(self, client_id: str, *, advice: Json | None = None) -> None:
         """End a session from the server's side.
 
         The client is told by a ``/meta/disconnect`` without id: pushed over a WebSocket, with
         the held connect over long-polling, and not at all where none is held.
+
+        Args:
+            client_id: The session.
+            advice: What the disconnect advises, ``{"reconnect": "none"}`` for instance.
 
         Raises:
             KeyError: There is no such session.
@@ -211,6 +215,8 @@ class BayeuxServer:
         session = self.sessions[client_id]
         self._registry.remove(session)
         farewell: Json = {"channel": "/meta/disconnect", "successful": True}
+        if advice is not None:
+            farewell["advice"] = advice
         session.end(Event(farewell, self._core.codec))
 
     def service(self, channel: str) -> Callable[[Handler], Handler]:

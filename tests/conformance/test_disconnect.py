@@ -104,7 +104,7 @@ async def test_disconnected_by_server(
     Over long-polling the end is only told to a connect that is held; the next one would learn
     that the session is unknown.
     """
-    client = make_client(server)
+    client = make_client(server, is_transient=lambda _: False)
     await client.open()
     await client.subscribe(f"{channel}/pull")
     seen: Seen[Any] = Seen(client.channel(channel))
@@ -126,6 +126,30 @@ async def test_disconnected_by_server(
     # Nobody comes back by himself after being sent away.
     assert (await server.counters())["handshakes"] == 0
     await client.close()
+
+
+@pytest.mark.needs("disconnect")
+async def test_disconnected_by_server_and_back(
+    target: Target, server: Server, make_client: MakeClient, channel: str
+) -> None:
+    """By default a disconnect is transient where the server advised to connect again: observers
+    are not told of it but by what comes in the new session."""
+    async with make_client(server) as client:
+        seen: Seen[Any] = Seen(client.channel(channel))
+        states = States(client)
+        await confirmed(client, channel)
+        first = client.client_id
+        await server.control("reset_counters")
+        if not target.websocket:
+            await server.control("deliver", client_id=first, channel=channel, data="last")
+            await eventually(lambda: connected_again(server))
+        await server.control("disconnect", client_id=first)
+        await states.reach(ClientState.REHANDSHAKING)
+        await states.reach(ClientState.CONNECTED)
+        await confirmed(client, channel)
+        assert client.client_id != first
+        await client.publish(channel, "new")
+        await eventually(lambda: data_of(seen.items)[-1:] == ["new"])
 
 
 async def connected_again(server: Server) -> bool:

@@ -24,6 +24,8 @@ Json: TypeAlias = dict[str, Any]
 
 #: Runs a test over each transport.
 BOTH = pytest.mark.parametrize("kind", list(ConnectionType), ids=str)
+#: The advice of a server that ends a session for good.
+NO_MORE: Json = {"reconnect": "none"}
 WEBSOCKET = ConnectionType.WEBSOCKET
 LONG_POLLING = ConnectionType.LONG_POLLING
 

@@ -15,6 +15,7 @@ from rx_cometd.testing import BayeuxServer
 from tests.integration.client_driver import (
     BOTH,
     LONG_POLLING,
+    NO_MORE,
     Json,
     Recorder,
     client_of,
@@ -419,7 +420,7 @@ async def test_a_server_that_disconnects_ends_all_after_the_last_message(
         if kind is LONG_POLLING:  # both leave with the connect that is held
             server.sessions[client.client_id or ""].cork()
         await server.publish("/a", "last")
-        await server.disconnect(client.client_id or "")
+        await server.disconnect(client.client_id or "", advice=NO_MORE)
         error = await seen.fails()
         assert isinstance(error, ServerError)
         assert seen.data == ["last"]

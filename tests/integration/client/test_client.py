@@ -24,6 +24,7 @@ from rx_cometd.testing import BayeuxServer
 from tests.integration.client_driver import (
     BOTH,
     LONG_POLLING,
+    NO_MORE,
     WEBSOCKET,
     Recorder,
     client_of,
@@ -125,7 +126,7 @@ async def test_a_session_that_ended_can_be_opened_again_without_closing(
         await client.open()
         seen = Recorder(client.channel("/a"))
         await held(server)
-        await server.disconnect(client.client_id or "")
+        await server.disconnect(client.client_id or "", advice=NO_MORE)
         assert isinstance(await seen.fails(), ServerError)
         assert client.closed
         await client.open()
@@ -140,7 +141,7 @@ async def test_closing_right_after_the_session_ended_leaves_nothing(kind: Connec
         await client.open()
         seen = Recorder(client.channel("/a"))
         await held(server)
-        await server.disconnect(client.client_id or "")
+        await server.disconnect(client.client_id or "", advice=NO_MORE)
         await seen.fails()
         await client.close()
         assert not {t for t in asyncio.all_tasks() if "rx_cometd.session" in t.get_name()}

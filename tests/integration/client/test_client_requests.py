@@ -22,6 +22,7 @@ from rx_cometd.testing import BayeuxServer, ServiceRequest
 from tests.integration.client_driver import (
     BOTH,
     LONG_POLLING,
+    NO_MORE,
     Recorder,
     client_of,
     data_of,
@@ -316,7 +317,7 @@ async def test_a_call_when_the_session_ends(kind: ConnectionType) -> None:
         calling = asyncio.create_task(client.call("/service/nobody", 1, timeout=None))
         await server.until(lambda: requests(server, "/service/nobody"))
         await held(server)
-        await server.disconnect(client.client_id or "")
+        await server.disconnect(client.client_id or "", advice=NO_MORE)
         with pytest.raises(ServerError):
             await calling
         await client.close()

@@ -21,6 +21,7 @@ from rx_cometd.testing import BayeuxServer
 from tests.integration.client_driver import (
     BOTH,
     LONG_POLLING,
+    NO_MORE,
     WEBSOCKET,
     Recorder,
     client_of,
@@ -271,7 +272,7 @@ async def test_a_server_that_disconnects_is_told(kind: ConnectionType) -> None:
         await client.open()
         await client.subscribe("/a")
         await held(server)
-        await server.disconnect(client.client_id or "")
+        await server.disconnect(client.client_id or "", advice=NO_MORE)
         with pytest.raises(ServerError):
             await client.receive()
         with pytest.raises(ClientInvalidOperation):

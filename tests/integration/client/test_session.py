@@ -23,6 +23,7 @@ from rx_cometd.testing import BayeuxServer
 from tests.integration.client_driver import (
     BOTH,
     LONG_POLLING,
+    NO_MORE,
     WEBSOCKET,
     Json,
     Recorder,
@@ -444,7 +445,7 @@ async def test_a_server_side_disconnect_tells_why(kind: ConnectionType) -> None:
         await client.open()
         changes = Recorder(client.state_changes)
         await held(server)
-        await server.disconnect(client.client_id or "")
+        await server.disconnect(client.client_id or "", advice=NO_MORE)
         await changes.until(lambda: changes.items[-1].state is ClientState.DISCONNECTED)
         error = changes.items[-1].error
         assert isinstance(error, ServerError)

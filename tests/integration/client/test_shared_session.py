@@ -22,6 +22,7 @@ from rx_cometd.testing import BayeuxServer
 from tests.integration.client_driver import (
     BOTH,
     LONG_POLLING,
+    NO_MORE,
     WEBSOCKET,
     Recorder,
     client_of,
@@ -222,7 +223,7 @@ async def test_retry_reopens_after_a_server_error(kind: ConnectionType) -> None:
         await subscribed(server, "/a")
         await held(server)
         first = client.client_id
-        await server.disconnect(first or "")
+        await server.disconnect(first or "", advice=NO_MORE)
         await subscribed(server, "/a")
         assert client.client_id != first
         await server.publish("/a", 1)
@@ -236,7 +237,7 @@ async def test_retry_of_several_channels_shares_one_new_session() -> None:
         channels = [client.channel(f"/{i}").pipe(ops.retry()) for i in range(5)]
         seen = Recorder(rx.merge(*channels))
         await subscribed(server, "/4")
-        await server.disconnect(client.client_id or "")
+        await server.disconnect(client.client_id or "", advice=NO_MORE)
         await subscribed(server, "/4")
         assert len(server.sessions) == 1
         assert len(requests(server, "/meta/handshake")) == 2
@@ -263,7 +264,7 @@ async def test_a_held_client_whose_session_ended_is_not_reopened_by_itself() -> 
     async with BayeuxServer() as server:
         client = client_of(server)
         await client.open()
-        await server.disconnect(client.client_id or "")
+        await server.disconnect(client.client_id or "", advice=NO_MORE)
         changes = Recorder(client.state_changes)
         await changes.until(lambda: changes.items[-1].state is S.DISCONNECTED)
         assert client.closed
@@ -348,7 +349,7 @@ async def test_a_channel_may_be_observed_from_within_a_state_change() -> None:
         watching = client.state_changes.subscribe(reopen)
         later = Recorder(client.state_changes)
         await client.open()
-        await server.disconnect(client.client_id or "")
+        await server.disconnect(client.client_id or "", advice=NO_MORE)
         await subscribed(server, "/a")
         await server.publish("/a", 1)
         await found[0].count(1)

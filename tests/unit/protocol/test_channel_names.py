@@ -61,9 +61,10 @@ def test_names_in_use_are_valid(channel: str) -> None:
         ("/a/***", "'*' and '**' may only stand alone, as the last segment"),
         ("/*/a", "'*' and '**' may only stand alone, as the last segment"),
         ("/**/*", "'*' and '**' may only stand alone, as the last segment"),
-        ("/a\n", "it has a control character"),
-        ("/a\x00b", "it has a control character"),
-        ("/a\x7f", "it has a control character"),
+        ("/a\n", "it has a control character, or a lone surrogate, which has no UTF-8"),
+        ("/a\x00b", "it has a control character, or a lone surrogate, which has no UTF-8"),
+        ("/\ud800", "it has a control character, or a lone surrogate, which has no UTF-8"),
+        ("/a\x7f", "it has a control character, or a lone surrogate, which has no UTF-8"),
     ],
 )
 def test_impossible_names_are_refused_with_the_reason(channel: str, reason: str) -> None:

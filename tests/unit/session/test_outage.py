@@ -22,7 +22,11 @@ class Watch:
         self.counters = Counters()
         self.given_up: list[TransportTimeoutError] = []
         self._told = asyncio.Event()
-        self.outage = Outage(connection_timeout, self.counters, self._give_up)
+        self.tried = 0
+        self.outage = Outage(connection_timeout, self.counters, self._give_up, self._try, 0.05)
+
+    def _try(self) -> None:
+        self.tried += 1
 
     def _give_up(self, error: TransportTimeoutError) -> None:
         self.given_up.append(error)

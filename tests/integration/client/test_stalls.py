@@ -1,0 +1,98 @@
+"""The event loop stands still: what came meanwhile is read before anything is judged to be late."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rx_cometd import ClientState, TransportError
+from rx_cometd.testing import BayeuxServer
+from tests.integration.client_driver import (
+    BOTH,
+    LONG_POLLING,
+    Recorder,
+    client_of,
+    held,
+    requests,
+    subscribed,
+)
+from tests.integration.elsewhere import Elsewhere
+
+if TYPE_CHECKING:
+    from rx_cometd import ConnectionType
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+#: The times of the issue (3, 15 and 40 s, with a max_network_delay of 10 s), scaled.
+STALLS = pytest.mark.parametrize("seconds", [0.5, 2.0])
+
+
+def stand_still(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+@BOTH
+@STALLS
+async def test_replies_that_came_meanwhile_are_read(kind: ConnectionType, seconds: float) -> None:
+    with Elsewhere() as server:
+        server.server.faults.delay_replies(0.1, "/a")
+        client = client_of(server.url, kind, max_network_delay=0.25)
+        async with client:
+            publishing = [asyncio.create_task(client.publish("/a", n)) for n in range(5)]
+            await asyncio.sleep(0.02)  # they are on their way, and the replies are not
+            stand_still(seconds)
+            replies = await asyncio.gather(*publishing)
+        assert all(reply["successful"] for reply in replies)
+
+
+@BOTH
+@STALLS
+async def test_messages_that_came_meanwhile_are_read(kind: ConnectionType, seconds: float) -> None:
+    with Elsewhere(timeout=0.2) as server:
+        client = client_of(server.url, kind, max_network_delay=0.1)
+        async with client:
+            seen = Recorder(client.channel("/a"))
+            await server.subscribed("/a")
+            session = client.client_id
+            server.publish("/a", 3)
+            stand_still(seconds)
+            await seen.count(3)
+            assert seen.data == list(range(3))
+            assert client.client_id == session
+
+
+@BOTH
+async def test_nobody_gives_up_before_an_attempt_was_made(kind: ConnectionType) -> None:
+    async with BayeuxServer() as server:
+        client = client_of(server, kind, connection_timeout=0.3, backoff=lambda: iter([0.25]))
+        await client.open()
+        changes = Recorder(client.state_changes)
+        await held(server)
+        server.faults.respond_with(503)
+        server.faults.drop_link()
+        await changes.until(lambda: changes.items[-1].error)
+        stand_still(1.0)
+        await changes.until(lambda: changes.items[-1].state is ClientState.CONNECTED)
+        await client.close()
+
+
+async def test_who_is_gone_is_given_up_in_the_end() -> None:
+    server = BayeuxServer()
+    await server.start()
+    client = client_of(server, LONG_POLLING, connection_timeout=0.3)
+    await client.open()
+    seen = Recorder(client.channel("/a"))
+    await subscribed(server, "/a")
+    await server.stop()
+    with suppress(TransportError):
+        await client.publish("/a", 1)
+    stand_still(0.5)
+    began = time.monotonic()
+    assert isinstance(await seen.fails(), TransportError)
+    assert time.monotonic() - began < 2
+    await client.close()
+    assert requests(server, "/meta/connect")
