@@ -158,6 +158,7 @@ class Client:
             max_suspension=max_suspension,
             heartbeat=heartbeat,
             max_message_size=max_message_size,
+            max_outbox=max_outbox,
         )
         check_functions(
             backoff=backoff,
@@ -165,6 +166,7 @@ class Client:
             json_loads=json_loads,
             headers=headers,
             handshake_fields=handshake_fields,
+            is_transient=is_transient,
         )
         check_extensions(extensions, auth)
         address = checked_url(url)

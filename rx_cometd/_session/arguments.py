@@ -29,6 +29,7 @@ def check_limits(
     max_suspension: Any,
     heartbeat: Any,
     max_message_size: Any,
+    max_outbox: Any,
 ) -> None:
     """Check times, in seconds, and sizes.
 
@@ -42,13 +43,21 @@ def check_limits(
     _check_number("max_suspension", max_suspension, zero=True)
     if heartbeat is not None:
         _check_number("heartbeat", heartbeat)
+    if isinstance(max_outbox, bool) or not isinstance(max_outbox, int):
+        raise TypeError(f"max_outbox must be an int, not {max_outbox!r}")
     if not isinstance(max_message_size, int):
         raise TypeError(f"max_message_size must be an int, not {max_message_size!r}")
     _check_number("max_message_size", max_message_size)
 
 
 def check_functions(
-    *, backoff: Any, json_dumps: Any, json_loads: Any, headers: Any, handshake_fields: Any
+    *,
+    backoff: Any,
+    json_dumps: Any,
+    json_loads: Any,
+    headers: Any,
+    handshake_fields: Any,
+    is_transient: Any,
 ) -> None:
     """Check what is called, and what may be.
 
@@ -57,6 +66,8 @@ def check_functions(
     """
     if backoff is not None:
         check_plain_function("backoff", backoff)
+    if is_transient is not None:
+        check_plain_function("is_transient", is_transient)
     check_plain_function("json_dumps", json_dumps)
     check_plain_function("json_loads", json_loads)
     for name, given in (("headers", headers), ("handshake_fields", handshake_fields)):

@@ -18,6 +18,9 @@ async def _asynchronous(_: object) -> object:
     [
         ("max_pending_count", "3", TypeError),
         ("max_pending_count", None, TypeError),
+        ("max_outbox", None, TypeError),
+        ("max_outbox", 1.5, TypeError),
+        ("is_transient", True, TypeError),
         ("max_pending_count", True, TypeError),
         ("overflow", "drop_oldest", TypeError),
         ("connection_timeout", -1, ValueError),
