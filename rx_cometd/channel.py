@@ -20,11 +20,17 @@ if TYPE_CHECKING:
     from rx_cometd._flow.flow import Overflow
     from rx_cometd._protocol.subscriptions import Fields
     from rx_cometd._session.shared_session import SharedSession
-    from rx_cometd.messages import Message
+    from rx_cometd.messages import Event, Message
 
 __all__ = ["Channel", "Feed"]
 
-_T = TypeVar("_T")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as DefaultedTypeVar
+
+    # ``Channel`` by itself is ``Channel[Event]``.
+    _T = DefaultedTypeVar("_T", default=Event)
+else:
+    _T = TypeVar("_T")
 
 
 class Feed(LoopObservable[_T]):
