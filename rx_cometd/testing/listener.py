@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -40,6 +41,7 @@ class Listener:
         self._options = options
         self._handle = handle
         self._runner: web.AppRunner | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def running(self) -> bool:
@@ -77,6 +79,25 @@ class Listener:
             raise
         self.port = runner.addresses[0][1]
         self._runner = runner
+        self._loop = asyncio.get_running_loop()
+
+    def check_loop(self) -> None:
+        """Look whether anything can be answered.
+
+        Raises:
+            RuntimeError: Another event loop runs instead of the one that it was started on.
+        """
+        if self._runner is None or self._loop is None or self._loop.is_running():
+            return
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        raise RuntimeError(
+            "the server was started on another event loop, which is not running, so it would "
+            "answer nothing: give the fixture that starts it and the test the same loop "
+            "(pytest-asyncio: the same loop_scope for both)"
+        )
 
     async def refuse(self) -> None:
         """Take no more connections."""

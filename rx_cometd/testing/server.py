@@ -80,7 +80,7 @@ class BayeuxServer:
         self._websockets = WebSockets(self._core, links)
 
     def __repr__(self) -> str:
-        state = f"at {self.url}" if self.running else "stopped"
+        state = f"at {self._listener.url}" if self.running else "stopped"
         return f"<BayeuxServer {state}, {len(self.sessions)} sessions>"
 
     # Life
@@ -109,7 +109,13 @@ class BayeuxServer:
 
     @property
     def url(self) -> str:
-        """Where clients find it."""
+        """Where clients find it.
+
+        Raises:
+            RuntimeError: Another event loop runs than the one it was started on, so that every
+                client would wait in vain.
+        """
+        self._listener.check_loop()
         return self._listener.url
 
     async def start(self) -> None:
@@ -236,8 +242,10 @@ class BayeuxServer:
             timeout: Seconds until the wait is given up.
 
         Raises:
-            TimeoutError: It never came to that.
+            TimeoutError: It never came to that; the text tells the state that it was in.
+            RuntimeError: Another event loop runs than the one the server was started on.
         """
+        self._listener.check_loop()
         changed = asyncio.Event()
         self._watchers.add(changed)
         try:
@@ -245,6 +253,10 @@ class BayeuxServer:
                 while not condition():
                     changed.clear()
                     await changed.wait()
+        except TimeoutError:
+            raise TimeoutError(
+                f"the condition did not hold within {timeout} s; {self._described()}"
+            ) from None
         finally:
             self._watchers.discard(changed)
 
@@ -258,6 +270,21 @@ class BayeuxServer:
         elif request.method == "POST" and ConnectionType.LONG_POLLING in supported:
             return await self._long_polling.handle(request)
         return web.Response(status=400, text="Unknown Bayeux Transport")
+
+    def _described(self) -> str:
+        """Tell the state of the server, for whoever waits for another one."""
+        life = ("stalled" if self.faults.stalled else "running") if self.running else "stopped"
+        sessions = [
+            f"{session.client_id} ({session.connection_type.value}, "
+            f"{'holding a connect' if session.held else 'no connect held'}, "
+            f"subscribed to {', '.join(session.subscriptions) or 'nothing'})"
+            for session in self.sessions.values()
+        ]
+        payloads = len(self.received)
+        return (
+            f"the server is {life}, has received {payloads} payloads, "
+            f"and has these sessions: {'; '.join(sessions) or 'none'}"
+        )
 
     def _changed(self) -> None:
         for watcher in self._watchers:
