@@ -13,7 +13,6 @@ from rx_cometd import Client, ConnectionType
 from rx_cometd.extensions import bearer_auth
 from rx_cometd.testing import BayeuxServer, BearerAuthentication
 
-URL = ""  # your server's, as "https://example.com/cometd"; empty: the one embedded here
 LIFETIME = 0.5  # seconds; an hour, most often
 
 _SECRET = secrets.token_bytes()
@@ -63,7 +62,7 @@ async def main() -> None:
     kind = ConnectionType.LONG_POLLING
     async with (
         BayeuxServer(authentication=policy) as server,
-        Client(URL or server.url, kind, auth=bearer_auth(fetch_token)) as client,
+        Client(server.url, kind, auth=bearer_auth(fetch_token)) as client,
     ):
         begin = time.monotonic()
         while time.monotonic() - begin < 3 * LIFETIME:

@@ -8,7 +8,6 @@ from rx_cometd import Client, Event
 from rx_cometd import operators as cometd_ops
 from rx_cometd.testing import BayeuxServer, ServiceRequest
 
-URL = ""  # your server's, as "https://example.com/cometd"; empty: the one embedded here
 ROOM = "demo"
 
 
@@ -68,7 +67,7 @@ class Member:
 async def main() -> None:
     async with BayeuxServer() as server:
         serve_chat(server)
-        alice, bob = (Member(URL or server.url, name) for name in ("Alice", "Bob"))
+        alice, bob = (Member(server.url, name) for name in ("Alice", "Bob"))
         await alice.join()
         await bob.join()
         await alice.say("Hello!")

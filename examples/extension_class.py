@@ -6,8 +6,6 @@ from collections.abc import MutableMapping
 from rx_cometd import Client, Extension, Message
 from rx_cometd.testing import BayeuxServer
 
-URL = ""  # your server's, as "https://example.com/cometd"; empty: the one embedded here
-
 
 class Encryption(Extension):
     """Hides what is said (from children: it is ROT13)."""
@@ -39,8 +37,8 @@ class Encryption(Extension):
 async def main() -> None:
     async with (
         BayeuxServer() as server,
-        Client(URL or server.url, extensions=[Encryption()]) as friend,
-        Client(URL or server.url) as eavesdropper,
+        Client(server.url, extensions=[Encryption()]) as friend,
+        Client(server.url) as eavesdropper,
     ):
         await friend.subscribe("/chat")
         await eavesdropper.subscribe("/chat")

@@ -8,8 +8,6 @@ from reactivex import operators as ops
 from rx_cometd import Client, Extension, Payload
 from rx_cometd.testing import BayeuxServer
 
-URL = ""  # your server's, as "https://example.com/cometd"; empty: the one embedded here
-
 
 def sign(payload: Payload) -> None:
     """Say who we are, in every message and in the headers of the request."""
@@ -29,7 +27,7 @@ async def main() -> None:
     desk = Extension.of(inbound=ops.do_action(count), outbound=ops.do_action(sign))
 
     async with BayeuxServer() as server:
-        async with Client(URL or server.url, extensions=[desk]) as client:
+        async with Client(server.url, extensions=[desk]) as client:
             await client.subscribe("/orders")
             await client.publish("/orders", {"buy": 1})
             print("received", await client.receive())

@@ -11,8 +11,6 @@ from rx_cometd import operators as cometd_ops
 from rx_cometd.operators import Overflow
 from rx_cometd.testing import BayeuxServer
 
-URL = ""  # your server's, as "https://example.com/cometd"; empty: the one embedded here
-
 
 async def trade(server: BayeuxServer) -> None:
     """Publish quotes on the embedded server, a thousand per second."""
@@ -40,7 +38,7 @@ async def main() -> None:
         nonlocal replaced
         replaced = so_far
 
-    async with BayeuxServer() as server, Client(URL or server.url) as client:
+    async with BayeuxServer() as server, Client(server.url) as client:
         market = asyncio.create_task(trade(server))
         # Unbounded here means: as many as there are symbols. While one is drawn, quotes replace
         # each other by symbol; each symbol keeps its turn.

@@ -11,7 +11,6 @@ from rx_cometd.extensions import ack
 from rx_cometd.operators import Overflow
 from rx_cometd.testing import BayeuxServer
 
-URL = ""  # your server's, as "https://example.com/cometd"; empty: the one embedded here
 COUNT = 400
 BOUND = 50
 
@@ -58,7 +57,7 @@ async def consume(url: str, server: BayeuxServer, kind: ConnectionType) -> None:
 async def main() -> None:
     async with BayeuxServer(timeout=2.0) as server:
         for kind in ConnectionType:
-            await consume(URL or server.url, server, kind)
+            await consume(server.url, server, kind)
 
 
 if __name__ == "__main__":

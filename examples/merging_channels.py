@@ -11,8 +11,6 @@ from rx_cometd import Client, Event
 from rx_cometd import operators as cometd_ops
 from rx_cometd.testing import BayeuxServer
 
-URL = ""  # your server's, as "https://example.com/cometd"; empty: the one embedded here
-
 
 async def publish(server: BayeuxServer) -> None:
     """Publish prices and news on the embedded server."""
@@ -36,7 +34,7 @@ def difference_in_price(latest: tuple[Event, ...]) -> int:
 
 
 async def main() -> None:
-    async with BayeuxServer() as server, Client(URL or server.url) as client:
+    async with BayeuxServer() as server, Client(server.url) as client:
         publisher = asyncio.create_task(publish(server))
 
         # `*` stands for one segment, `**` for one or more. The three subscribe requests are

@@ -5,11 +5,9 @@ import asyncio
 from rx_cometd import Client, ServerError
 from rx_cometd.testing import BayeuxServer
 
-URL = ""  # your server's, as "https://example.com/cometd"; empty: the one embedded here
-
 
 async def main() -> None:
-    async with BayeuxServer() as server, Client(URL or server.url) as client:
+    async with BayeuxServer() as server, Client(server.url) as client:
         await client.subscribe("/chat/demo")
         await client.subscribe("/news/*")
         print("subscribed to", ", ".join(sorted(client.subscriptions)))

@@ -9,8 +9,6 @@ from rx_cometd import Client, Event
 from rx_cometd import operators as cometd_ops
 from rx_cometd.testing import BayeuxServer
 
-URL = ""  # your server's, as "https://example.com/cometd"; empty: the one embedded here
-
 
 async def trade(server: BayeuxServer) -> None:
     """Publish prices on the embedded server."""
@@ -25,7 +23,7 @@ def is_dear(message: Event) -> bool:
 
 
 async def main() -> None:
-    async with BayeuxServer() as server, Client(URL or server.url) as client:
+    async with BayeuxServer() as server, Client(server.url) as client:
         market = asyncio.create_task(trade(server))
 
         # Cold: nothing is sent yet. Any ReactiveX operator works on a channel.

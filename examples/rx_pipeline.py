@@ -11,7 +11,6 @@ from rx_cometd import Client
 from rx_cometd import operators as cometd_ops
 from rx_cometd.testing import BayeuxServer
 
-URL = ""  # your server's, as "https://example.com/cometd"; empty: the one embedded here
 WINDOW = 0.4  # seconds
 
 
@@ -65,7 +64,7 @@ def averages(quotes: Observable[Quote]) -> Observable[Average]:
 
 
 async def main() -> None:
-    async with BayeuxServer() as server, Client(URL or server.url) as client:
+    async with BayeuxServer() as server, Client(server.url) as client:
         market = asyncio.create_task(trade(server))
         quotes = client.channel("/stock/*").pipe(
             cometd_ops.data(), cometd_ops.decode(lambda data: Quote(**data))

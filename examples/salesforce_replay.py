@@ -10,7 +10,6 @@ from rx_cometd import operators as cometd_ops
 from rx_cometd.extensions import ReplayOption, SqliteStore, bearer_auth, replay
 from rx_cometd.testing import BayeuxServer, SalesforceAuthentication
 
-URL = ""  # as "https://MyDomain.my.salesforce.com/cometd/68.0"; empty: the server embedded here
 TOKEN = "00Dxx0000001gPL!..."  # noqa: S105 - OAuth's access token; this one is of no use
 CHANNEL = "/event/Order__e"
 
@@ -43,8 +42,8 @@ async def main() -> None:
             await server.publish(CHANNEL, order)
         with tempfile.TemporaryDirectory() as directory:
             markers = Path(directory) / "markers.sqlite"
-            print("processed:      ", await process(URL or server.url, markers, until="O-4"))
-            print("after the crash:", await process(URL or server.url, markers, until="O-6"))
+            print("processed:      ", await process(server.url, markers, until="O-4"))
+            print("after the crash:", await process(server.url, markers, until="O-6"))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from rx_cometd import Client, Event
 from rx_cometd import operators as cometd_ops
 from rx_cometd.testing import BayeuxServer
 
-URL = ""  # your server's, as "https://example.com/cometd"; empty: the one embedded here
 COUNT = 1000
 
 
@@ -56,7 +55,7 @@ async def main() -> None:
         tempfile.TemporaryDirectory() as directory,
         closing(Archive(Path(directory) / "messages.sqlite")) as archive,
     ):
-        async with BayeuxServer() as server, Client(URL or server.url) as client:
+        async with BayeuxServer() as server, Client(server.url) as client:
             # One transaction at a time, of what has come in a tenth of a second. Batches that
             # come meanwhile wait: 100 at most, beyond which it would be an error.
             batches: Observable[list[Event]] = client.channel("/sensor/*").pipe(
