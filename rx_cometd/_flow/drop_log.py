@@ -40,4 +40,10 @@ class DropLog:
             count,
             self._max_pending_count,
             self._policy,
+            extra={
+                "event": "buffer_dropped",
+                "drops": count,
+                "max_pending_count": self._max_pending_count,
+                "policy": self._policy.lower(),
+            },
         )

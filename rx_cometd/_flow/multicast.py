@@ -67,7 +67,9 @@ def report_unhandled(error: BaseException) -> None:
     """Tell of an error that no observer took."""
     loop = current_loop()
     if loop is None:
-        _log.error("unhandled exception of an observer", exc_info=error)
+        _log.error(
+            "unhandled exception of an observer", exc_info=error, extra={"event": "observer_failed"}
+        )
     else:
         loop.call_exception_handler(
             {"message": "unhandled exception of an observer", "exception": error}

@@ -97,4 +97,9 @@ class Work(Generic[_T, _R]):
         if self._tell is not None:
             self._tell(DeadLetter(item, error))
         else:
-            _log.warning("dropped an item whose work failed: %s: %s", type(error).__name__, error)
+            _log.warning(
+                "dropped an item whose work failed: %s: %s",
+                type(error).__name__,
+                error,
+                extra={"event": "item_dropped", "error_type": type(error).__name__},
+            )

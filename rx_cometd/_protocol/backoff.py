@@ -85,7 +85,10 @@ def fail_safe(delays: Callable[[], Iterator[float]]) -> Callable[[], Iterator[fl
             for delay in delays():
                 yield _seconds(delay)
         except Exception:  # the user's function
-            _log.exception("`backoff` gave no delay; the default delays are used instead")
+            _log.exception(
+                "`backoff` gave no delay; the default delays are used instead",
+                extra={"event": "backoff_failed"},
+            )
         else:
             return
         yield from exponential()

@@ -120,7 +120,12 @@ def _objects(decoded: list[object]) -> list[Message]:
     if skipped:
         # One line a payload: garbage may have a million of them.
         text = "skipped %d elements of a payload that are no messages, the first: %.80r"
-        _log.warning(text, len(skipped), skipped[0])
+        _log.warning(
+            text,
+            len(skipped),
+            skipped[0],
+            extra={"event": "elements_skipped", "count": len(skipped)},
+        )
     if not messages:
         raise ProtocolError("the server sent a list that holds no message")
     return messages

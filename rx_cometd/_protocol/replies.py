@@ -219,7 +219,7 @@ class Replies:
         refuses = reply.get("successful") is False or "error" in reply
         requests = self._requests.waiting(exchange) if refuses else []
         if not requests:
-            _log.warning("skipped a message without channel")
+            _log.warning("skipped a message without channel", extra={"event": "message_skipped"})
         for request in requests:
             self._refused(request, reply, now, ())
 
@@ -230,7 +230,11 @@ class Replies:
             if reply.get("clientId", self._cycle.client_id) == self._cycle.client_id:
                 self._server_disconnect = ServerError("the server ended the session", reply)
         else:
-            _log.debug("dropped a reply to no request of ours on %s", reply.get("channel"))
+            _log.debug(
+                "dropped a reply to no request of ours on %s",
+                reply.get("channel"),
+                extra={"event": "reply_dropped", "channel": reply.get("channel")},
+            )
 
     def _disconnected_by_server(self, now: float) -> None:
         error, self._server_disconnect = self._server_disconnect, None

@@ -78,7 +78,7 @@ class Inbound:
         except Exception as error:
             # Only messages that an extension made, and that are no list of messages, get us here.
             failure = malformed(error)
-            _log.exception("%s", failure)
+            _log.exception("%s", failure, extra={"event": "payload_malformed"})
             self._listener.failed(exchange, failure)
 
     def failed(

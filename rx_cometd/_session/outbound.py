@@ -125,7 +125,11 @@ class Outbound:
     def emitted(self, owners: tuple[_Waiting, ...], payload: Payload, _: tuple[str, ...]) -> None:
         """Hand a payload to those who wait for it."""
         if not owners:
-            _log.warning("did not send %r: an extension made it, not the client", payload)
+            _log.warning(
+                "did not send %r: an extension made it, not the client",
+                payload,
+                extra={"event": "payload_unexpected", "direction": "out"},
+            )
         elif len(owners) == 1:
             owners[0].emit(payload)
         else:

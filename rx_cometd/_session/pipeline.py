@@ -223,7 +223,11 @@ class Pipeline(Generic[_Owner]):
     def _take(self, payload: Any) -> None:
         """Take what the last operator emitted."""
         if self._connecting:
-            _log.warning("dropped %r: an extension emitted it before any was received", payload)
+            _log.warning(
+                "dropped %r: an extension emitted it before any was received",
+                payload,
+                extra={"event": "payload_unexpected", "direction": "in"},
+            )
             return
         if not isinstance(payload, Payload):
             kind = type(payload).__name__
@@ -247,7 +251,11 @@ class Pipeline(Generic[_Owner]):
         if entry is not None:
             self._hand_on(entry, payload)
         elif late:
-            _log.warning("dropped %r: an extension emitted it too late", payload)
+            _log.warning(
+                "dropped %r: an extension emitted it too late",
+                payload,
+                extra={"event": "payload_late"},
+            )
         else:
             self._listener.emitted((), payload, ())
 
@@ -268,7 +276,12 @@ class Pipeline(Generic[_Owner]):
         if payload.failure is None:
             self._listener.emitted(owners, payload, missing)
         else:
-            _log.error("an extension failed with %r", payload, exc_info=payload.failure)
+            _log.error(
+                "an extension failed with %r",
+                payload,
+                exc_info=payload.failure,
+                extra={"event": "extension_failed"},
+            )
             self._listener.failed(owners, payload, replies, _failure(payload.failure))
 
     # -- not out -------------------------------------------------------------------------------
@@ -290,7 +303,7 @@ class Pipeline(Generic[_Owner]):
                 "an extension dropped the payload: an operator emitted nothing for it, and holds "
                 "neither the payload nor another one with its messages"
             )
-            _log.error("%s", error)
+            _log.error("%s", error, extra={"event": "payload_dropped"})
             self._abandoned.append(entry)
             self._listener.failed(entry.owners, None, entry.replies, error)
         entry.receipts.settle()
@@ -303,7 +316,7 @@ class Pipeline(Generic[_Owner]):
         failure = malformed(error)
         for entry in self._in_flight:
             if entry is known:
-                _log.error("%s", failure, exc_info=error)
+                _log.error("%s", failure, exc_info=error, extra={"event": "payload_malformed"})
                 del self._in_flight[entry]
                 self._listener.failed(entry.owners, None, entry.replies, failure)
                 return
@@ -313,7 +326,11 @@ class Pipeline(Generic[_Owner]):
         """Begin anew after a failure, and give back what was inside."""
         if self._disposed:
             return
-        _log.error("an extension failed; its pipeline is made anew", exc_info=error)
+        _log.error(
+            "an extension failed; its pipeline is made anew",
+            exc_info=error,
+            extra={"event": "extension_failed"},
+        )
         # Held from here on: what the operators lose by being disposed of was not dropped by them.
         inside = list(self._in_flight)
         held = [entry.payloads() for entry in inside]
@@ -331,13 +348,18 @@ class Pipeline(Generic[_Owner]):
             self._connect()
         except Exception:
             self._disconnect()
-            _log.exception("an extension cannot be made anew")
+            _log.exception(
+                "an extension cannot be made anew", extra={"event": "extension_not_renewed"}
+            )
 
     def _give_back(self, entry: InFlight[_Owner], error: ExtensionError) -> None:
         try:
             rest = entry.rest()
         except Exception:
-            _log.exception("an extension left a payload whose messages are no dictionaries")
+            _log.exception(
+                "an extension left a payload whose messages are no dictionaries",
+                extra={"event": "payload_malformed"},
+            )
             self._listener.failed(entry.owners, None, entry.replies, error)
         else:
             self._listener.failed(entry.owners, rest, entry.replies, error)
@@ -363,7 +385,7 @@ class Pipeline(Generic[_Owner]):
         if self._last_emission < entry.deadline - self._timeout / 2:
             self._fail_all(error)
             return
-        _log.error("%s", error)
+        _log.error("%s", error, extra={"event": "payload_held"})
         del self._in_flight[entry]
         self._abandoned.append(entry)
         self._give_back(entry, error)

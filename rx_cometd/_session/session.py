@@ -181,7 +181,11 @@ class Session:
                 async with asyncio.timeout(timeout):
                     await self._confirmations.wait(_ENDED)
             except TimeoutError:
-                _log.info("the server did not answer the disconnect within %s s", timeout)
+                _log.info(
+                    "the server did not answer the disconnect within %s s",
+                    timeout,
+                    extra={"event": "disconnect_unanswered", "seconds": timeout},
+                )
             finally:
                 self.end(None)
         await self.closed()
@@ -361,7 +365,16 @@ class Session:
                 gone = ClientInvalidOperation(f"{channel} was unsubscribed from meanwhile")
                 self._confirmations.fail(channel, gone)
             return
-        _log.info("the unsubscribe from %s failed: %s", channel, error)
+        _log.info(
+            "the unsubscribe from %s failed: %s",
+            channel,
+            error,
+            extra={
+                "event": "unsubscribe_failed",
+                "channel": channel,
+                "error_type": type(error).__name__,
+            },
+        )
         self._confirmations.fail(_without(channel), error)
 
     def _resend(self) -> None:
@@ -370,8 +383,7 @@ class Session:
         self.flush_soon()
 
     def _changed(self, change: StateChange) -> None:
-        if change.error is not None:
-            _log.info("%s: %s", change.state.value, change.error)
+        self._log_change(change)
         self._outage.changed(change)
         if change.state is ClientState.CONNECTING:
             self._counters.handshakes += 1
@@ -384,6 +396,32 @@ class Session:
         elif change.state is ClientState.CONNECTED:
             self._confirmations.settle(_OPENED, None)
         self._listener.session_changed(self, change)
+
+    def _log_change(self, change: StateChange) -> None:
+        # Without the client id: whoever has it can act for the client.
+        error, kind = change.error, change.connection_type
+        notes = [] if kind is None else [f"over {kind.value}"]
+        if change.state is ClientState.CONNECTED:
+            notes.append("session resumed" if change.resumed else "new session")
+        if error is not None:
+            notes.append(str(error))
+        url = self._settings.transport.url
+        _log.info(
+            "%s:%s %s (%s)",
+            url.host,
+            url.port,
+            change.state.value,
+            ", ".join(notes),
+            extra={
+                "event": "state_changed",
+                "state": change.state.value,
+                "connection_type": None if kind is None else kind.value,
+                "resumed": change.resumed,
+                "error_type": None if error is None else type(error).__name__,
+                "server_address": url.host,
+                "server_port": url.port,
+            },
+        )
 
     def report(self, error: BaseException) -> None:
         """Report an error that no observer took."""
@@ -419,7 +457,9 @@ class Session:
             try:
                 await extension.finish()
             except Exception:
-                _log.exception("an extension could not finish")
+                _log.exception(
+                    "an extension could not finish", extra={"event": "extension_not_finished"}
+                )
 
 
 _OPENED: Final = "opened"

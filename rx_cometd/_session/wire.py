@@ -161,7 +161,11 @@ class Wire:
                 return
             messages = self._codec.messages(decoded, data)
         except ProtocolError as error:
-            _log.warning("%s", error)
+            _log.warning(
+                "%s",
+                error,
+                extra={"event": "payload_unreadable", "error_type": type(error).__name__},
+            )
             self._listener.failed(exchange, error)
             return
         counters.messages_in += len(messages)

@@ -139,7 +139,7 @@ class Link:
             error = failure
         except Exception as failure:
             # A fault of this library must not leave the session deaf: the link is given up.
-            _log.exception("a payload could not be handled")
+            _log.exception("a payload could not be handled", extra={"event": "payload_failed"})
             error = TransportConnectionClosed(
                 f"the WebSocket was given up: a payload could not be handled ({failure!r})"
             )
@@ -160,7 +160,11 @@ async def _close(websocket: WebSocketTransport) -> None:
         async with asyncio.timeout(1.0):
             await websocket.close()
     except (TransportError, TimeoutError) as error:
-        _log.debug("the WebSocket did not close in order: %s", error)
+        _log.debug(
+            "the WebSocket did not close in order: %s",
+            error,
+            extra={"event": "websocket_close_failed", "error_type": type(error).__name__},
+        )
 
 
 if TYPE_CHECKING:

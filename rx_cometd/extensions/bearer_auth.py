@@ -110,7 +110,11 @@ class BearerAuth(AuthExtension):
         except Exception:
             if self._token is None or time.monotonic() >= self._expires_at:
                 raise
-            _logger.warning("the token was not renewed, the old one serves on", exc_info=True)
+            _logger.warning(
+                "the token was not renewed, the old one serves on",
+                exc_info=True,
+                extra={"event": "token_not_renewed"},
+            )
         self._sign(payload)
 
     def _sign(self, payload: Payload) -> None:

@@ -69,7 +69,12 @@ def _receive(payload: Payload) -> None:
             try:
                 _decode(message)
             except ValueError as error:
-                _logger.warning("binary data on %s: %s", message.get("channel"), error)
+                _logger.warning(
+                    "binary data on %s: %s",
+                    message.get("channel"),
+                    error,
+                    extra={"event": "binary_malformed", "channel": message.get("channel")},
+                )
 
 
 def _decode(message: Message) -> None:

@@ -58,9 +58,25 @@ def _log(logger: logging.Logger, level: int, direction: str) -> Callable[[Payloa
             return
         if payload.headers:
             headers = [(name, _visible(name, value)) for name, value in payload.headers.items()]
-            logger.log(level, "%s headers %s", direction, _json(headers))
+            logger.log(
+                level,
+                "%s headers %s",
+                direction,
+                _json(headers),
+                extra={"event": "payload_headers", "direction": direction},
+            )
         for message in payload.messages:
-            logger.log(level, "%s %s", direction, _json(_redacted(message)))
+            logger.log(
+                level,
+                "%s %s",
+                direction,
+                _json(_redacted(message)),
+                extra={
+                    "event": "payload_message",
+                    "direction": direction,
+                    "channel": message.get("channel"),
+                },
+            )
 
     return log
 

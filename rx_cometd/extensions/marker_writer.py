@@ -135,12 +135,21 @@ class MarkerWriter:
             self._unsaved[channel] = newest  # behind the other channels
         if self._failing:
             self._failing = False
-            _logger.info("replay markers are saved again")
+            _logger.info("replay markers are saved again", extra={"event": "markers_saved_again"})
 
     def _failed(self, channel: str, error: Exception) -> None:
         if not self._failing:  # once, not with every event
             self._failing = True
-            _logger.error("the replay marker of %s was not saved", channel, exc_info=error)
+            _logger.error(
+                "the replay marker of %s was not saved",
+                channel,
+                exc_info=error,
+                extra={
+                    "event": "marker_not_saved",
+                    "channel": channel,
+                    "error_type": type(error).__name__,
+                },
+            )
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
 from opentelemetry.metrics import Observation
@@ -55,9 +55,7 @@ class Telemetry(Extension):
     ) -> None:
         self._destinations = Destinations(templates)
         self._tracing = Tracing(self._destinations, tracer_provider)
-        #: The clients, and what has their channels counted for as long as they live.
-        self._clients: WeakKeyDictionary[Joined, AbstractContextManager[None]]
-        self._clients = WeakKeyDictionary()
+        self._clients: WeakKeyDictionary[Joined, _Known] = WeakKeyDictionary()
         #: Metrics may be collected by another thread than that of the clients.
         self._lock = threading.Lock()
         self._sent: dict[_Labels, int] = {}
@@ -77,13 +75,14 @@ class Telemetry(Extension):
         counting = client.counting_channels()
         counting.__enter__()  # for as long as the client lives
         with self._lock:
-            self._clients[client] = counting
+            self._clients[client] = _Known(_server(client), counting)
 
     @contextmanager
     def around_request(self, request: Request) -> Generator[None]:
         """Have a span around a publish or a call."""
         operation = _OPERATIONS[request.kind]
-        server = _server(request.client)
+        known = self._clients.get(request.client)
+        server = _server(request.client) if known is None else known.server
         labels = {
             **attributes_of(operation),
             **self._destinations.labels(request.channel),
@@ -123,8 +122,8 @@ class Telemetry(Extension):
 
     def _each(self) -> Iterator[tuple[Joined, dict[str, AttributeValue]]]:
         with self._lock:
-            clients = list(self._clients)
-        return ((client, _server(client)) for client in clients)
+            clients = list(self._clients.items())
+        return ((client, known.server) for client, known in clients)
 
     def _of_sent(self) -> _Observed:
         with self._lock:
@@ -177,6 +176,13 @@ class Telemetry(Extension):
             for channel, known in client.channel_statistics().items():
                 if known.marker_age is not None:
                     yield {**server, **self._destinations.labels(channel)}, known.marker_age
+
+
+class _Known(NamedTuple):
+    """What is known of a client: how it is told of, and what has its channels counted."""
+
+    server: dict[str, AttributeValue]
+    counting: AbstractContextManager[None]
 
 
 def _server(client: Joined) -> dict[str, AttributeValue]:

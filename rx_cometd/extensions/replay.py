@@ -230,7 +230,10 @@ class _Session:
         if reply.get("successful") is True:
             self._granted = get_ext(reply, "replay") is True
             if not self._granted:
-                _logger.warning("the server cannot replay: events may be missed or repeated")
+                _logger.warning(
+                    "the server cannot replay: events may be missed or repeated",
+                    extra={"event": "replay_not_granted"},
+                )
 
     def _arrived(self, payload: Payload, message: Message, channel: str) -> None:
         event = as_object(as_object(message.get("data")).get("event"))
@@ -257,7 +260,18 @@ class _Session:
             # is refused, nor to the initial one.
             self._writer.save(channel, fallback, reset=True)
             payload.retry(reply)
-            _logger.warning("%s: %s; subscribing again with %s", channel, error, fallback)
+            _logger.warning(
+                "%s: %s; subscribing again with %s",
+                channel,
+                error,
+                fallback,
+                extra={
+                    "event": "replay_fallback",
+                    "channel": channel,
+                    "refused": refused,
+                    "fallback": fallback,
+                },
+            )
             self._tell(channel, refused, error)
 
     def _tell(self, channel: str, refused: ReplayId, error: ServerError) -> None:
@@ -265,7 +279,10 @@ class _Session:
             try:
                 self._on_fallback(channel, refused, error)
             except Exception:
-                _logger.exception("on_fallback failed")
+                _logger.exception(
+                    "on_fallback failed",
+                    extra={"event": "callback_failed", "callback": "on_fallback"},
+                )
 
     def _channels(self, message: Message) -> list[str]:
         """Give the channels that take part, of those that a subscribe or its reply names."""

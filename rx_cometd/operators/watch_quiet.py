@@ -181,7 +181,11 @@ class _Watch(Generic[_T]):
                 self._watching = False
 
     def _begin_anew(self) -> None:
-        _log.warning("silent for %s s: subscribing anew", self._seconds)
+        _log.warning(
+            "silent for %s s: subscribing anew",
+            self._seconds,
+            extra={"event": "channel_quiet", "seconds": self._seconds},
+        )
         self._count()
         self._tried = True
         self._heard_at = self._now()

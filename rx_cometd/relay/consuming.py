@@ -126,7 +126,11 @@ class _Feed:
                     await self._deliver_some(consumer)
                     pause = _FIRST
             except BrokerUnavailableError as error:
-                _logger.warning("the broker is away: %s", error)
+                _logger.warning(
+                    "the broker is away: %s",
+                    error,
+                    extra={"event": "broker_away", "error_type": type(error).__name__},
+                )
             except Exception as error:
                 self._observer.on_error(error)
                 return
@@ -168,6 +172,8 @@ class _Feed:
         try:
             await consumer.settle()
         except BrokerUnavailableError as error:
-            _logger.debug("what was processed last comes again: %s", error)
+            _logger.debug(
+                "what was processed last comes again: %s", error, extra={"event": "record_repeated"}
+            )
         finally:
             await consumer.aclose()

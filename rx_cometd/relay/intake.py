@@ -87,7 +87,7 @@ class Intake:
             await _end_of(self._pipe())
             if not self._left:
                 return
-            _logger.info("%r: going on", self._channel)
+            _logger.info("%r: going on", self._channel, extra={"event": "source_resumed"})
 
     def look(self, now: float) -> None:
         """Leave the channel if it has been crowded for too long."""
@@ -100,6 +100,7 @@ class Intake:
                 "%r: left with %d events pending, until they are written",
                 self._channel,
                 self.pending_count,
+                extra={"event": "source_left", "pending": self.pending_count},
             )
             self._left = True
             self._counts.departures += 1

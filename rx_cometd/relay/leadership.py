@@ -46,10 +46,17 @@ class Leadership:
                     self._renewed = began
                     return
             except BrokerUnavailableError as error:
-                _logger.debug("no lease: %s", error)
+                _logger.debug(
+                    "no lease: %s",
+                    error,
+                    extra={"event": "lease_not_acquired", "error_type": type(error).__name__},
+                )
             if not told:
                 told = True
-                _logger.info("standing by: another relay has the lease, or the broker is away")
+                _logger.info(
+                    "standing by: another relay has the lease, or the broker is away",
+                    extra={"event": "relay_standing_by"},
+                )
             await asyncio.sleep(_ATTEMPTS)
 
     async def keep(self) -> None:
@@ -85,4 +92,8 @@ class Leadership:
                 async with asyncio.timeout(self._seconds):
                     await self._lease.release()
             except (BrokerUnavailableError, TimeoutError) as error:
-                _logger.debug("the lease is left to run out: %s", error)
+                _logger.debug(
+                    "the lease is left to run out: %s",
+                    error,
+                    extra={"event": "lease_not_released", "error_type": type(error).__name__},
+                )

@@ -154,7 +154,11 @@ class Relay:
                 the ack extension): use long-polling.
         """
         if not self._channels:
-            _logger.info("%s: no channel belongs to this shard", self.name)
+            _logger.info(
+                "%s: no channel belongs to this shard",
+                self.name,
+                extra={"event": "relay_idle", "relay": self.name},
+            )
             await self._stopping.wait()
         stopped = asyncio.create_task(self._stopping.wait())
         try:
@@ -170,11 +174,20 @@ class Relay:
         """Be at work until the lease is lost, then give it back."""
         self.leading = True
         self.counts.takeovers += 1
-        _logger.info("%s: at work", self.name)
+        _logger.info("%s: at work", self.name, extra={"event": "relay_leading", "relay": self.name})
         try:
             await _first(self._leadership.keep(), self._work())
         except LeaseLostError as error:
-            _logger.warning("%s: %s", self.name, error)
+            _logger.warning(
+                "%s: %s",
+                self.name,
+                error,
+                extra={
+                    "event": "relay_fenced",
+                    "relay": self.name,
+                    "error_type": type(error).__name__,
+                },
+            )
             await asyncio.sleep(_FENCED_PAUSE)
         finally:
             self.leading = False
@@ -207,7 +220,12 @@ class Relay:
             async with asyncio.timeout(self._drain):
                 await running
         except TimeoutError:
-            _logger.warning("%s: stopped with %d events unwritten", self.name, self.pending_count)
+            _logger.warning(
+                "%s: stopped with %d events unwritten",
+                self.name,
+                self.pending_count,
+                extra={"event": "relay_stopped", "relay": self.name, "pending": self.pending_count},
+            )
 
     async def _look(self) -> None:
         while True:

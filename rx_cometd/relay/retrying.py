@@ -33,11 +33,15 @@ async def until_available(ask: Callable[[], Awaitable[_T]], counts: Counts) -> _
             if not failed:
                 failed = True
                 counts.outages += 1
-                _logger.warning("the broker is away: %s", error)
+                _logger.warning(
+                    "the broker is away: %s",
+                    error,
+                    extra={"event": "broker_away", "error_type": type(error).__name__},
+                )
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST)
         else:
             counts.available = True
             if failed:
-                _logger.info("the broker is back")
+                _logger.info("the broker is back", extra={"event": "broker_back"})
             return answer

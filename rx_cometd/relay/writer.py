@@ -118,13 +118,23 @@ class Writer:
 
     async def _bury(self, record: Record, reason: RecordRefusedError) -> None:
         """Write a dead letter, so that the stream goes on."""
-        _logger.error("%s refused: %s", record.subject, reason)
+        _logger.error(
+            "%s refused: %s",
+            record.subject,
+            reason,
+            extra={"event": "record_refused", "subject": record.subject},
+        )
         self._counts.refused += 1
         markers = _markers([record])
         try:
             await self._confirmed([dead_letter(record, reason, self._dead_letter)], markers)
         except RecordRefusedError as error:
-            _logger.error("%s: the dead letter was refused as well: %s", record.subject, error)  # noqa: TRY400 - a traceback tells no more
+            _logger.error(  # noqa: TRY400 - a traceback tells no more
+                "%s: the dead letter was refused as well: %s",
+                record.subject,
+                error,
+                extra={"event": "dead_letter_refused", "subject": record.subject},
+            )
             await self._confirmed([], markers)
 
     async def _confirmed(self, records: Sequence[Record], markers: Mapping[str, ReplayId]) -> None:
