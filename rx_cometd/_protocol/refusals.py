@@ -81,7 +81,10 @@ class Policy:
         try:
             told = self._is_transient(error)
         except Exception:  # the user's function
-            _log.exception("`is_transient` failed; the default counts")
+            _log.exception(
+                "`is_transient` failed; the default counts",
+                extra={"event": "callback_failed", "callback": "is_transient"},
+            )
             return default
         return default if told is None else bool(told)
 

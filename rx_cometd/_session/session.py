@@ -347,8 +347,19 @@ class Session:
                 raise TypeError(outcome)
 
     def _told(self, told: Told) -> None:
-        _log.info("tried again in %.1f s: %s", told.change.delay, told.change.error)
-        self._listener.session_changed(self, told.change)
+        change = told.change
+        _log.info(
+            "tried again in %.1f s: %s",
+            change.delay,
+            change.error,
+            extra={
+                "event": "attempt_scheduled",
+                "attempt": change.attempt,
+                "delay": change.delay,
+                "error_type": type(change.error).__name__,
+            },
+        )
+        self._listener.session_changed(self, change)
 
     def _settle(self, outcome: Settled) -> None:
         if outcome.reply is not None:
