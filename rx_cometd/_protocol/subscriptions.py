@@ -60,6 +60,8 @@ class Subscription:
         desired: Whether anybody observes it.
         known: What the server knows of it.
         request_id: The request under way; replies to earlier ones no longer count.
+        doubted: Whether an earlier request was lost, or may be yet, so that the server may have
+            the channel though it refuses to subscribe to it now.
     """
 
     channel: str
@@ -67,6 +69,7 @@ class Subscription:
     desired: bool = True
     known: _Known = _Known.ABSENT
     request_id: str = ""
+    doubted: bool = False
 
 
 class Subscriptions:
@@ -110,6 +113,7 @@ class Subscriptions:
         """Note that the server knows nothing any more. Gives the channels no longer desired."""
         for subscription in self._by_channel.values():
             subscription.known = _Known.ABSENT
+            subscription.doubted = False
         undesired = [s.channel for s in self._by_channel.values() if not s.desired]
         for channel in undesired:
             del self._by_channel[channel]
@@ -130,6 +134,7 @@ class Subscriptions:
 
     def requested(self, subscription: Subscription, kind: Kind, request_id: str) -> None:
         """Note that a request is under way."""
+        subscription.doubted |= subscription.known in (_Known.UNCERTAIN, _Known.UNSUBSCRIBING)
         subscription.request_id = request_id
         subscription.known = _Known.SUBSCRIBING if kind is Kind.SUBSCRIBE else _Known.UNSUBSCRIBING
 
@@ -139,6 +144,7 @@ class Subscriptions:
         if subscription is None:
             return False
         subscription.known = _Known.SUBSCRIBED if kind is Kind.SUBSCRIBE else _Known.ABSENT
+        subscription.doubted = False
         self._forget_if_idle(subscription)
         return True
 
@@ -146,11 +152,15 @@ class Subscriptions:
         """Note a refusal. Tells whether it still counts.
 
         A refused subscribe is desired no longer; a refused unsubscribe leaves the server as it was.
+        Where the server may have the channel from before, it stays to be unsubscribed from.
         """
         subscription = self._current(channel, request_id)
         if subscription is None:
             return False
-        if kind is Kind.SUBSCRIBE:
+        if kind is Kind.SUBSCRIBE and subscription.doubted:
+            subscription.desired = False
+            subscription.known = _Known.UNCERTAIN
+        elif kind is Kind.SUBSCRIBE:
             del self._by_channel[channel]
         else:
             subscription.known = _Known.SUBSCRIBED
@@ -212,8 +222,7 @@ class Reconciliation:
             fields = fields_of(subscription.fields) if kind is Kind.SUBSCRIBE else {}
         except Exception as error:  # the user's function; its observers are told
             self.subscriptions.requested(subscription, kind, "")
-            self.subscriptions.refused(kind, channel, "")
-            self._outcomes.append(SubscriptionFailed(channel, error))
+            self._refused(kind, channel, "", error)
             return None
         meta = m.SUBSCRIBE if kind is Kind.SUBSCRIBE else m.UNSUBSCRIBE
         message: Any = {**fields, "channel": meta, "subscription": channel}
@@ -239,10 +248,15 @@ class Reconciliation:
 
     def failed(self, request: Request, error: Exception) -> None:
         """Take a refusal, or a failure that asking again would not mend."""
-        channel = _channel_of(request)
-        if self.subscriptions.refused(request.kind, channel, request.id):
-            failed = SubscriptionFailed if request.kind is Kind.SUBSCRIBE else Unsubscribed
-            self._outcomes.append(failed(channel, error))
+        self._refused(request.kind, _channel_of(request), request.id, error)
+
+    def _refused(self, kind: Kind, channel: str, request_id: str, error: Exception) -> None:
+        if not self.subscriptions.refused(kind, channel, request_id):
+            return
+        failed = SubscriptionFailed if kind is Kind.SUBSCRIBE else Unsubscribed
+        self._outcomes.append(failed(channel, error))
+        if kind is Kind.SUBSCRIBE and channel in self.subscriptions:
+            self._ask_later(channel)
 
     def lost(self, request: Request) -> tuple[int, float]:
         """Take it that no reply will come: the request is made anew, a bit later.
@@ -251,10 +265,13 @@ class Reconciliation:
         """
         channel = _channel_of(request)
         if self.subscriptions.lost(channel, request.id):
-            if not self._lost:
-                self._outcomes.append(ResendDue(self._backoff.next_delay()))
-            self._lost.append(channel)
+            self._ask_later(channel)
         return self._backoff.count, self._backoff.last
+
+    def _ask_later(self, channel: str) -> None:
+        if not self._lost:
+            self._outcomes.append(ResendDue(self._backoff.next_delay()))
+        self._lost.append(channel)
 
     def take_lost(self) -> list[str]:
         """Take and clear the channels whose requests were lost."""

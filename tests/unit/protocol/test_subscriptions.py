@@ -166,6 +166,22 @@ def test_after_a_lost_request_the_server_is_asked_for_what_is_wanted_by_then(
     assert asked.asked(SUB if wanted_again else UNSUB)
 
 
+@pytest.mark.parametrize("known_to_be_lost", [True, False])
+def test_what_is_refused_is_unsubscribed_where_the_server_may_have_it(
+    asked: Asked, *, known_to_be_lost: bool
+) -> None:
+    asked.subscribed()
+    asked.undesire()
+    lost = asked.asked(UNSUB)
+    if known_to_be_lost:
+        asked.subscriptions.lost("/a", lost)
+    asked.desire()
+    assert asked.subscriptions.refused(SUB, "/a", asked.asked(SUB))
+    assert asked.subscriptions.desired() == []
+    assert asked.subscriptions.succeeded(UNSUB, "/a", asked.asked(UNSUB))
+    assert "/a" not in asked.subscriptions
+
+
 def test_a_new_session_knows_of_nothing(asked: Asked) -> None:
     asked.subscribed()
     assert asked.subscriptions.new_session() == []
