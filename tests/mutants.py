@@ -34,7 +34,7 @@ FAULTS = [
     Fault(
         "a new observer is not heard of by the channels that were looked up before",
         DISPATCH,
-        "        self._resolved = {}\n        if observers is not None:",
+        "        self._resolved.clear()\n        if observers is not None:",
         "        if observers is not None:",
     ),
     Fault(
@@ -71,15 +71,17 @@ FAULTS = [
     Fault(
         "an observer that raises keeps a message from the next ones",
         DISPATCH,
-        "                    self._fail_observer(observer, error)\n\n    def _observers_of",
+        "                    self._fail_observer(observer, error)\n\n    def deliver_meta",
         "                    self._fail_observer(observer, error)\n                    break\n\n"
-        "    def _observers_of",
+        "    def deliver_meta",
     ),
     Fault(
         "who subscribes within a payload misses the rest of it",
         DISPATCH,
-        "if self._resolved is not resolved:",
-        "if self._resolved is None:",
+        "        for message in messages:\n            # Looked up anew each time: an observer may "
+        "subscribe or dispose.\n            try:\n                observers = self._resolved[",
+        "        found = dict(self._resolved)\n        for message in messages:\n            try:\n"
+        "                observers = found[",
     ),
     Fault(
         "one observer does not complete",
@@ -102,8 +104,8 @@ FAULTS = [
     Fault(
         "disposing does nothing but silence",
         SHARED,
-        "                self._remove(session, key, observer)\n            else:",
-        "                pass\n            else:",
+        "            self._shared.remove(session, self._key, self._observer)\n        else:",
+        "            pass\n        else:",
     ),
 ]
 

@@ -165,11 +165,12 @@ class Dispatch:
         Most payloads do, so this is asked first of one that was just decoded, whatever it turned
         out to be. The dictionary tells: only channels of event messages are remembered.
         """
-        if payload.__class__ is not list or not payload:
+        messages: Any = payload
+        if not isinstance(payload, list) or not payload:
             return False
         known = self._resolved
         try:
-            for message in payload:
+            for message in messages:
                 if "data" not in message or message["channel"] not in known:
                     return False
         except (KeyError, TypeError):

@@ -188,6 +188,7 @@ class Exchanges:
         """
         if not self._dispatch.knows(decoded) or self._stopped or self._protocol.heeds_events():
             return False
+        self._counters.events_came(decoded)
         self._dispatch.deliver(decoded)
         return True
 

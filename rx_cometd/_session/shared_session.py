@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from reactivex import abc
 from reactivex.disposable import Disposable
 
 from rx_cometd._flow.dispatch import (
@@ -31,8 +32,6 @@ from rx_cometd.statistics import Counters
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
-
-    from reactivex import abc
 
     from rx_cometd._flow.flow import Overflow
     from rx_cometd._protocol.subscriptions import Fields
@@ -236,20 +235,10 @@ class SharedSession:
         session = self._acquire()
         if session.dispatch.add(key, observer) and is_on_wire(key):
             session.subscribe(key, fields)
-        thread = threading.get_ident()
-        loop = running_loop()
+        return _Observation(self, session, key, observer)
 
-        def dispose() -> None:
-            if loop.is_closed():
-                session.dispatch.remove(key, observer)
-            elif threading.get_ident() == thread:
-                self._remove(session, key, observer)
-            else:
-                loop.call_soon_threadsafe(self._remove, session, key, observer)
-
-        return Disposable(dispose)
-
-    def _remove(self, session: Session, key: str, observer: abc.ObserverBase[Any]) -> None:
+    def remove(self, session: Session, key: str, observer: abc.ObserverBase[Any]) -> None:
+        """Remove an observer from a channel, on the loop of its session."""
         if session.dispatch.remove(key, observer):
             if is_on_wire(key):
                 session.unsubscribe(key)
@@ -313,3 +302,40 @@ class SharedSession:
             else:
                 notify_error(observer, error, session.report)
         self._release_soon(session)
+
+
+class _Observation(abc.DisposableBase):
+    """What removes an observer; may be disposed of from any thread, any number of times.
+
+    There is one for each subscription of each observer, hence no closure and no lock: that a
+    thread disposes of it while another does is for the loop to sort out.
+    """
+
+    __slots__ = ("_key", "_loop", "_observer", "_session", "_shared", "_thread")
+
+    def __init__(
+        self,
+        shared: SharedSession,
+        session: Session,
+        key: str,
+        observer: abc.ObserverBase[Any],
+    ) -> None:
+        self._shared = shared
+        self._session: Session | None = session
+        self._key = key
+        self._observer = observer
+        self._loop = running_loop()
+        self._thread = threading.get_ident()
+
+    def dispose(self) -> None:
+        """Remove the observer, once."""
+        session, self._session = self._session, None
+        if session is None:
+            return
+        if self._loop.is_closed():
+            session.dispatch.remove(self._key, self._observer)
+        elif threading.get_ident() == self._thread:
+            self._shared.remove(session, self._key, self._observer)
+        else:
+            remove = self._shared.remove
+            self._loop.call_soon_threadsafe(remove, session, self._key, self._observer)

@@ -149,15 +149,13 @@ class Wire:
         exchange: Exchange = (),
     ) -> None:
         counters = self._counters
-        heard = self.last_received = counters.last_heard = time.monotonic()
-        counters.bytes_in += len(data)
+        self.last_received = counters.last_heard = time.monotonic()
+        counters.payload_size = len(data)
+        counters.bytes_in += counters.payload_size
         try:
             decoded = self._codec.parse(data)
             if not exchange and self._inbound is None and self._listener.received_events(decoded):
                 counters.messages_in += len(decoded)
-                counters.last_event = heard
-                if counters.channels is not None:
-                    counters.channels.count(decoded, len(data) / len(decoded), heard)
                 return
             messages = self._codec.messages(decoded, data)
         except ProtocolError as error:
@@ -169,7 +167,6 @@ class Wire:
             self._listener.failed(exchange, error)
             return
         counters.messages_in += len(messages)
-        counters.payload_size = len(data)
         if self._inbound is None:
             self._listener.received(messages, exchange, None)
         else:
