@@ -55,7 +55,7 @@ class Calls:
 @pytest.mark.parametrize(
     ("per_frame", "extensions", "most"),
     [
-        pytest.param(1, 0, 18, id="one message a frame"),
+        pytest.param(1, 0, 20, id="one message a frame"),
         pytest.param(100, 0, 1.4, id="100 messages a frame"),
         pytest.param(1, 1, 65, id="one message a frame, one extension"),
         pytest.param(100, 1, 5, id="100 messages a frame, one extension"),
