@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
-import threading
 from typing import Any
+
+from rx_cometd.cli.daemon import on_daemon_thread
 
 __all__ = ["encodable", "to_json", "write_stdout"]
 
@@ -30,10 +30,8 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
 async def write_stdout(text: str) -> None:
     """Write text to standard output, and wait until it is written.
 
-    The writing is done on a thread of its own, so heartbeats go on while a pipe is full. It is
-    a daemon, and writes past the buffers of ``sys.stdout``: a reader that has stopped reading
-    (``less``, say) must not keep Ctrl-C from ending the process, which both the executor of
-    asyncio and the lock of that buffer would.
+    The writing is done on a thread, so heartbeats go on while a pipe is full, and past the
+    buffers of ``sys.stdout``, whose lock would keep Ctrl-C from ending the process.
 
     Args:
         text: Whole lines. What the encoding of the output cannot hold is escaped.
@@ -42,30 +40,13 @@ async def write_stdout(text: str) -> None:
         BrokenPipeError: The reader is gone.
         OSError: It cannot be written for another reason.
     """
-    loop = asyncio.get_running_loop()
-    written: asyncio.Future[None] = loop.create_future()
     sys.stdout.flush()
     descriptor = sys.stdout.fileno()
     encoded = text.encode(sys.stdout.encoding or "utf-8", "backslashreplace")
 
-    def settle(error: OSError | None) -> None:
-        if written.done():  # the waiter was cancelled
-            return
-        if error is None:
-            written.set_result(None)
-        else:
-            written.set_exception(error)
-
     def write() -> None:
-        error: OSError | None = None
         rest = memoryview(encoded)
-        try:
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-        except OSError as raised:
-            error = raised
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, error)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
 
-    threading.Thread(target=write, name="rx-cometd.stdout", daemon=True).start()
-    await written
+    await on_daemon_thread(write)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.app import App, ComposeResult
+from textual.app import App, ComposeResult, ScreenStackError
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.css.query import NoMatches
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Input, Static
 
@@ -81,13 +83,18 @@ class TopScreen(App[None]):
         """Begin to measure."""
         self.query_one(ChannelTable).focus()
         await self.tick()
-        self.set_interval(self._interval, self.tick)
+        self.set_interval(self._interval, self._on_timer)
 
     async def tick(self) -> None:
         """Measure, and draw it; held still, only measure."""
         await self._watched.refresh()
         if not self._paused:
             self._draw()
+
+    async def _on_timer(self) -> None:
+        # A timer may still fire while the screen is taken down, and find nothing to draw on.
+        with suppress(NoMatches, ScreenStackError):
+            await self.tick()
 
     def _draw(self) -> None:
         watched = self._watched
