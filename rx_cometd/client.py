@@ -240,6 +240,22 @@ class Client:
         """
         await self._shared.close()
 
+    async def drain(self, timeout: float | None = None) -> None:
+        """Stop taking new messages, have those that came processed, send what is to be sent, close.
+
+        In this order: all channels are unsubscribed from; observers complete, after what their
+        buffers hold (`bounded_buffer`, `map_async`, `to_async_iterable`, `receive`) was worked on;
+        publishes get their replies, those that the work makes as well; replay markers are
+        written; the session is closed. Leaving ``async with client`` closes at once.
+
+        Args:
+            timeout: Seconds that it may take, ``None`` for ever.
+
+        Raises:
+            TransportTimeoutError: It took longer. The client is closed all the same.
+        """
+        await self._shared.drain(timeout)
+
     async def __aenter__(self) -> Self:
         await self.open()
         return self

@@ -122,6 +122,7 @@ class Reception(Generic[_T]):
         self._arrivals: list[asyncio.Future[None]] = []
         self._subscription = SingleAssignmentDisposable()
         buffer.wake = self._wake
+        buffer.lingers = True
         self._subscription.disposable = subscribe_on_loop(
             source, buffer.offer, buffer.fail, buffer.complete, scheduler=scheduler
         )
@@ -145,6 +146,7 @@ class Reception(Generic[_T]):
     def end(self) -> Exception:
         """Give what to raise at the end: the error once, as a generator would."""
         error, self.buffer.error = self.buffer.error, None
+        self.buffer.close()
         return StopAsyncIteration() if error is None else error
 
     def close(self) -> None:

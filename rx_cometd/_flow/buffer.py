@@ -61,6 +61,8 @@ class MessageBuffer(Generic[_T]):
         terminated: Whether the stream has ended; what is pending is still to be taken.
         error: Why it ended, ``None`` if it completed.
         wake: The owner's callback, called when a message came and when the stream ends.
+        lingers: Whether the buffer stays with its client until `close`, though nothing is pending,
+            for its owner works on what it took.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class MessageBuffer(Generic[_T]):
         self.terminated = False
         self.error: Exception | None = None
         self.wake: Callable[[], object] | None = None
+        self.lingers = False
         self._overflow = overflow
         self._flow = flow
         self._key: Callable[[Any], Hashable] = _channel if key is None else key
@@ -180,7 +183,7 @@ class MessageBuffer(Generic[_T]):
             raise LookupError("no message is pending")
         if self._suspended and len(self._queue) <= self.max_pending_count // 2:
             self._resume()
-        if self.terminated and not self.pending_count:
+        if self.terminated and not self.pending_count and not self.lingers:
             self._detach()
         if type(entry) is _Tracked:
             self.taken = entry.held
@@ -330,7 +333,7 @@ class MessageBuffer(Generic[_T]):
         self.terminated = True
         self.error = error
         self._resume()  # nothing more comes in, so nothing has to be held back
-        if not self.pending_count:
+        if not self.pending_count and not self.lingers:
             self._detach()
         if self.wake is not None:
             self.wake()

@@ -187,6 +187,10 @@ class Protocol:
         """Give the channels that the server has confirmed."""
         return self._subscriptions.confirmed()
 
+    def desired(self) -> list[str]:
+        """Give the channels that are desired."""
+        return self._subscriptions.desired()
+
     def is_subscribed(self, channel: str) -> bool:
         """Tell whether the server has confirmed a channel."""
         return self._subscriptions.is_confirmed(channel)

@@ -51,6 +51,8 @@ class FlowControl:
         self._buffers: dict[Buffer, str | None] = {}
         self._suspending: dict[Buffer, None] = {}
         self._session: Negotiated | None = None
+        #: Set when the last buffer has ended, if that is waited for.
+        self._emptied: asyncio.Future[None] | None = None
         self._resumed: Callable[[], None] | None = None
         self._turn: object | None = None
         #: What delivers the client's messages, ``None`` before its first session.
@@ -145,6 +147,14 @@ class FlowControl:
         """Forget a buffer."""
         self._buffers.pop(buffer, None)
         self.resume(buffer)
+        if not self._buffers and self._emptied is not None and not self._emptied.done():
+            self._emptied.set_result(None)
+
+    async def emptied(self) -> None:
+        """Wait until every buffer has ended, with nothing pending and no work under way."""
+        while self._buffers:
+            self._emptied = asyncio.get_running_loop().create_future()
+            await self._emptied
 
     def suspend(self, buffer: Buffer) -> None:
         """Hold back the next connect."""

@@ -146,7 +146,7 @@ class PullView(LastingObserver):
         if buffer is not None and not buffer.terminated:
             return
         error = None if buffer is None else buffer.error
-        if buffer is not None and self._session is self._shared.current:
+        if buffer is not None and error is not None and self._session is self._shared.current:
             # Not the session ended but the buffer overflowed: this is said once, and the
             # subscriptions go on with an empty buffer.
             self._renew_buffer()

@@ -11,7 +11,7 @@ import logging
 import typing
 from typing import TYPE_CHECKING, Any, Final
 
-from rx_cometd._flow.dispatch import Dispatch
+from rx_cometd._flow.dispatch import Dispatch, notify_completed
 from rx_cometd._protocol.outcomes import (
     Changed,
     Due,
@@ -127,6 +127,9 @@ class Session:
         self._batches = 0
         self._acting = False
         self.ended = False
+        #: Whether nothing new is taken any more, and nothing more to send.
+        self.draining = False
+        self._flushing = False
         self.error: Exception | None = None
         self._teardown: asyncio.Task[None] | None = None
 
@@ -190,6 +193,28 @@ class Session:
                 self.end(None)
         await self.closed()
 
+    async def drain(self) -> None:
+        """Take nothing new, have what is pending processed, and send what is to be sent."""
+        self.draining = True
+        channels = self._protocol.desired()
+        waits = [asyncio.ensure_future(self.unsubscribed(channel)) for channel in channels]
+        # Waited for before it is asked for: what was never sent is settled at once.
+        await asyncio.sleep(0)
+        for channel in channels:
+            self.unsubscribe(channel)
+        if self.state is ClientState.CONNECTED:
+            # What the server sent before it confirms that is still delivered.
+            await asyncio.gather(*waits, return_exceptions=True)
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+        for observer in self.dispatch.take_all():
+            notify_completed(observer, self.report)
+        # The work on what is pending may publish; only then is nothing more taken for sending.
+        await self._flow.emptied()
+        self._flushing = True
+        await self._replies.all_settled()
+
     async def closed(self) -> None:
         """Wait until everything is released, after the session ended."""
         if self._teardown is not None:
@@ -235,6 +260,8 @@ class Session:
         """
         if self.ended:
             raise self.error or ClientInvalidOperation("the client is closed")
+        if self._flushing:
+            raise ClientInvalidOperation("the client is being drained: nothing more is sent")
         limit = self._settings.max_outbox
         if 0 < limit <= self._protocol.waiting_count:
             raise BufferOverflowError(limit, outbox=True)

@@ -26,7 +26,8 @@ from rx_cometd._flow.edge import running_loop
 from rx_cometd._flow.observable import LoopObservable
 from rx_cometd._session.flow_control import FlowControl
 from rx_cometd._session.session import Session
-from rx_cometd.exceptions import ClientInvalidOperation
+from rx_cometd._transports import timeout_after
+from rx_cometd.exceptions import ClientInvalidOperation, TransportTimeoutError
 from rx_cometd.states import ClientState, StateChange
 from rx_cometd.statistics import Counters
 
@@ -134,6 +135,22 @@ class SharedSession:
             done, _ = await asyncio.wait(self._closing)
             self._closing -= done
 
+    async def drain(self, timeout: float | None) -> None:
+        """Have everything processed that came, and everything sent, then close.
+
+        Raises:
+            TransportTimeoutError: It took longer.
+        """
+        try:
+            if self.current is not None:
+                async with timeout_after(timeout):
+                    await self.current.drain()
+        except TimeoutError:
+            text = f"not everything was processed and sent within {timeout} s; the client is closed"
+            raise TransportTimeoutError(text) from None
+        finally:
+            await self.close()
+
     def open_session(self) -> Session:
         """Give the session that is in use.
 
@@ -233,6 +250,8 @@ class SharedSession:
             What removes it; may be disposed of from any thread.
         """
         session = self._acquire()
+        if session.draining:
+            raise ClientInvalidOperation("the client is being drained: it takes nothing new")
         if session.dispatch.add(key, observer) and is_on_wire(key):
             session.subscribe(key, fields)
         return _Observation(self, session, key, observer)

@@ -157,6 +157,7 @@ class _Calls(Generic[_T, _R]):
         self._do = work
         self._observer = observer
         self._buffer = buffer
+        buffer.lingers = True
         self._room = max_concurrency  # for calls beside those under way
         self._ordered = ordered
         self._loop = running_loop()

@@ -1,0 +1,163 @@
+"""Draining: what came is processed, what is to be sent is sent, and then nothing more happens."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rx_cometd import (
+    ClientInvalidOperation,
+    ClientState,
+    ConnectionType,
+    Event,
+    TransportTimeoutError,
+)
+from rx_cometd import operators as cometd_ops
+from rx_cometd.extensions import MemoryStore, ReplayOption, replay
+from rx_cometd.testing import BayeuxServer, ReplayLog
+from tests.integration.client_driver import BOTH, Recorder, client_of, requests, subscribed
+
+if TYPE_CHECKING:
+    from rx_cometd import Client
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+EVENTS = 10_000 if os.environ.get("FULL_SIZE") else 60
+
+
+@BOTH
+async def test_all_that_is_pending_is_processed_and_the_markers_say_so(
+    kind: ConnectionType,
+) -> None:
+    """The measurement of issue 9; ``FULL_SIZE=1`` makes it one of 10,000 events."""
+    store, done = MemoryStore(), list[int]()
+
+    async def work(event: Event) -> int:
+        await asyncio.sleep(0.001)
+        done.append(event["data"]["payload"])
+        return done[-1]
+
+    async with BayeuxServer(replay=ReplayLog(gaps=(1,), max_events=EVENTS + 1)) as server:
+        extension = replay(store, initial=ReplayOption.ALL_EVENTS)
+        client = client_of(server, kind, extensions=[extension], max_pending_count=0)
+        await client.open()
+        seen = Recorder(client.channel("/a").pipe(cometd_ops.map_async(work, max_concurrency=4)))
+        arrived = Recorder(client.channel("/a"))
+        await subscribed(server, "/a")
+        for number in range(EVENTS):
+            await server.publish("/a", {"payload": number})
+        await arrived.until(lambda: len(arrived.items) >= EVENTS // 2, 60)
+        assert len(done) < len(arrived.items)
+        await client.drain()
+        assert done == sorted(done) == list(range(len(arrived.items)))
+        assert (seen.completed, arrived.completed) == (True, True)
+        assert store.load("/a") == len(done)  # ids begin at 1
+        await server.publish("/a", {"payload": EVENTS})
+        assert len(requests(server, "/meta/disconnect")) == 1
+        assert client.state is ClientState.DISCONNECTED
+        assert done[-1] == len(done) - 1
+
+
+@BOTH
+async def test_what_the_work_publishes_is_sent(kind: ConnectionType) -> None:
+    async with BayeuxServer() as server:
+        client = client_of(server, kind)
+        await client.open()
+
+        async def answer(event: Event) -> Any:
+            await asyncio.sleep(0.01)
+            return await client.publish("/out", event["data"])
+
+        seen = Recorder(client.channel("/in").pipe(cometd_ops.map_async(answer)))
+        await subscribed(server, "/in")
+        for number in range(5):
+            await server.publish("/in", number)
+        await server.until(lambda: len(requests(server, "/out")) >= 1)
+        await client.drain(10)
+        assert [m["data"] for m in requests(server, "/out")] == list(range(len(seen.items)))
+        assert seen.completed
+
+
+@BOTH
+async def test_a_publish_under_way_gets_its_reply(kind: ConnectionType) -> None:
+    async with BayeuxServer() as server:
+        client = client_of(server, kind)
+        await client.open()
+        server.faults.delay_replies(0.1, "/a")
+        publishing = asyncio.create_task(client.publish("/a", 1))
+        await asyncio.sleep(0)
+        await client.drain()
+        assert (await publishing)["successful"]
+
+
+async def _receive_slowly(client: Client) -> list[Any]:
+    received: list[Any] = []
+    async for event in client:
+        await asyncio.sleep(0.01)
+        received.append(event["data"])
+    return received
+
+
+@BOTH
+async def test_the_pull_view_and_iteration_are_drained(kind: ConnectionType) -> None:
+    async with BayeuxServer() as server:
+        client = client_of(server, kind)
+        await client.open()
+        await client.subscribe("/a")
+        iterated: list[Any] = []
+
+        async def iterate() -> None:
+            async for event in client.channel("/a").pipe(cometd_ops.to_async_iterable()):
+                await asyncio.sleep(0.01)
+                iterated.append(event["data"])
+
+        tasks = [asyncio.create_task(_receive_slowly(client)), asyncio.create_task(iterate())]
+        arrived = Recorder(client.channel("/a"))
+        for number in range(10):
+            await server.publish("/a", number)
+        await arrived.until(lambda: len(arrived.items) >= 10)
+        await client.drain(10)
+        assert await tasks[0] == list(range(10))
+        await tasks[1]
+        assert iterated == list(range(10))
+
+
+async def test_nothing_new_is_taken() -> None:
+    async with BayeuxServer() as server:
+        client = client_of(server)
+        await client.open()
+        server.faults.delay_replies(0.1, "/a")
+        publishing = asyncio.create_task(client.publish("/a", 1))
+        await asyncio.sleep(0)
+        draining = asyncio.create_task(client.drain())
+        await asyncio.sleep(0.02)
+        with pytest.raises(ClientInvalidOperation, match="drained"):
+            await client.publish("/a", 2)
+        with pytest.raises(ClientInvalidOperation, match="drained"):
+            await client.subscribe("/b")
+        await draining
+        await publishing
+        await client.drain()  # a closed client has nothing to drain
+
+
+async def test_a_consumer_that_takes_too_long_is_left() -> None:
+    async with BayeuxServer() as server:
+        client = client_of(server)
+        await client.open()
+
+        async def hang(_: Event) -> None:
+            await asyncio.sleep(3600)
+
+        seen = Recorder(client.channel("/a").pipe(cometd_ops.map_async(hang)))
+        await subscribed(server, "/a")
+        await server.publish("/a", 1)
+        began = time.monotonic()
+        with pytest.raises(TransportTimeoutError, match="within"):
+            await client.drain(0.1)
+        assert time.monotonic() - began < 3
+        assert client.closed
+        seen.subscription.dispose()
