@@ -19,7 +19,7 @@ from rx_cometd.cli.parameters import POSITIVE
 from rx_cometd.cli.running import run
 from rx_cometd.extensions import ReplayOption
 from rx_cometd.relay import Relay, Shard, operations, relays_of, sink_for
-from rx_cometd.relay import demo as run_demo
+from rx_cometd.relay.demo import demo as run_demo
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
