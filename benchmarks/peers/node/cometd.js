@@ -2,7 +2,7 @@
 
 import { adapt } from "cometd-nodejs-client";
 import { CometD } from "cometd";
-import { delay, inFlight, latencies, order, task, tell, warmThenMeasured } from "./task.js";
+import { inFlight, Receiver, task, tell, warmThenMeasured } from "./task.js";
 
 adapt();
 const cometd = new CometD();
@@ -13,46 +13,21 @@ for (const transport of cometd.getTransportTypes()) {
     }
 }
 
-let take = () => {};
-const subscribed = (channel) =>
-    new Promise((resolve) => cometd.subscribe(channel, (message) => take(message), resolve));
 const published = (channel, data) =>
     new Promise((resolve) => cometd.publish(channel, data, resolve));
-
-function pushed(messages) {
-    return new Promise((resolve) => {
-        let left = messages;
-        take = () => {
-            if (--left === 0) {
-                resolve();
-            }
-        };
-        cometd.publish("/push", order(messages));
-    });
-}
-
-function observed(messages) {
-    return new Promise((resolve) => {
-        const delays = [];
-        take = (message) => {
-            if (delays.push(delay(message)) === messages) {
-                resolve(latencies(delays));
-            }
-        };
-        cometd.publish("/push", order(messages));
-    });
-}
+const receiver = new Receiver((channel, data) => cometd.publish(channel, data));
 
 const KINDS = {
-    receive: () => warmThenMeasured(pushed),
+    receive: () => warmThenMeasured(receiver.pushed),
     publish: () => warmThenMeasured((messages) => inFlight(messages, published)),
-    latency: () => observed(task.messages),
+    latency: () => receiver.observed(task.messages),
 };
 
 cometd.handshake(async (reply) => {
     if (!reply.successful) {
         throw new Error(`handshake refused: ${JSON.stringify(reply)}`);
     }
-    await subscribed("/bench/0/x");
+    const take = (message) => receiver.take(message.data);
+    await new Promise((resolve) => cometd.subscribe("/bench/0/x", take, resolve));
     tell(await KINDS[task.kind]());
 });

@@ -1,7 +1,7 @@
 // Faye's client as a peer.
 
 import faye from "faye";
-import { delay, inFlight, latencies, order, task, tell, warmThenMeasured } from "./task.js";
+import { inFlight, Receiver, task, tell, warmThenMeasured } from "./task.js";
 
 const client = new faye.Client(task.url);
 // It shakes hands over long-polling in any case.
@@ -11,40 +11,14 @@ for (const transport of ["websocket", "eventsource"]) {
     }
 }
 
-let take = () => {};
-
-function pushed(messages) {
-    return new Promise((resolve) => {
-        let left = messages;
-        take = () => {
-            if (--left === 0) {
-                resolve();
-            }
-        };
-        client.publish("/push", order(messages));
-    });
-}
-
-function observed(messages) {
-    return new Promise((resolve) => {
-        const delays = [];
-        take = (data) => {
-            if (delays.push(delay({ data })) === messages) {
-                resolve(latencies(delays));
-            }
-        };
-        client.publish("/push", order(messages));
-    });
-}
+const published = (channel, data) => client.publish(channel, data);
+const receiver = new Receiver(published);
 
 const KINDS = {
-    receive: () => warmThenMeasured(pushed),
-    publish: () =>
-        warmThenMeasured((messages) =>
-            inFlight(messages, (channel, data) => client.publish(channel, data)),
-        ),
-    latency: () => observed(task.messages),
+    receive: () => warmThenMeasured(receiver.pushed),
+    publish: () => warmThenMeasured((messages) => inFlight(messages, published)),
+    latency: () => receiver.observed(task.messages),
 };
 
-await client.subscribe("/bench/0/x", (data) => take(data));
+await client.subscribe("/bench/0/x", (data) => receiver.take(data));
 tell(await KINDS[task.kind]());

@@ -2,7 +2,7 @@
 
 export const task = JSON.parse(process.argv[2]);
 
-export const order = (messages) => ({
+const order = (messages) => ({
     messages,
     per_frame: task.per_frame,
     channels: task.channels,
@@ -29,10 +29,43 @@ export async function warmThenMeasured(work) {
     return measured(task.messages, work);
 }
 
-/** Gives the microseconds between a send and now, by the clock that all processes share. */
-export const delay = (message) => Number(process.hrtime.bigint() - BigInt(message.data.sent)) / 1e3;
+/** Microseconds between a send and now, by the clock that all processes share. */
+const delay = (data) => Number(process.hrtime.bigint() - BigInt(data.sent)) / 1e3;
 
-export function latencies(delays) {
+/** Has messages sent, and takes their data. */
+export class Receiver {
+    take = () => {};
+
+    constructor(publish) {
+        this.publish = publish;
+    }
+
+    /** Has so many messages sent, and counts them. */
+    pushed = (messages) =>
+        new Promise((resolve) => {
+            let left = messages;
+            this.take = () => {
+                if (--left === 0) {
+                    resolve();
+                }
+            };
+            this.publish("/push", order(messages));
+        });
+
+    /** Has so many messages sent, and tells how long they took. */
+    observed = (messages) =>
+        new Promise((resolve) => {
+            const delays = [];
+            this.take = (data) => {
+                if (delays.push(delay(data)) === messages) {
+                    resolve(latencies(delays));
+                }
+            };
+            this.publish("/push", order(messages));
+        });
+}
+
+function latencies(delays) {
     delays.sort((a, b) => a - b);
     const at = (part) => delays[Math.round((delays.length - 1) * part)];
     return { p50: at(0.5), p99: at(0.99), "p99.9": at(0.999) };
