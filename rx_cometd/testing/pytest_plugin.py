@@ -52,7 +52,7 @@ async def _serve(request: pytest.FixtureRequest) -> AsyncGenerator[BayeuxServer]
     """Run a `BayeuxServer` for one test."""
     from rx_cometd.testing.server import BayeuxServer  # noqa: PLC0415 - see the module docstring
 
-    node = cast("pytest.Item", request.node)
+    node: pytest.Item = cast("Any", request).node  # has no type in pytest 8
     marker = node.get_closest_marker("bayeux_server")
     options = cast("ServerOptions", {} if marker is None else marker.kwargs)
     async with BayeuxServer(**options) as server:
