@@ -104,7 +104,11 @@ async def test_disconnected_by_server(
     Over long-polling the end is only told to a connect that is held; the next one would learn
     that the session is unknown.
     """
-    client = make_client(server, is_transient=lambda _: False)
+
+    def final(_: Exception) -> bool:
+        return False
+
+    client = make_client(server, is_transient=final)
     await client.open()
     await client.subscribe(f"{channel}/pull")
     seen: Seen[Any] = Seen(client.channel(channel))
