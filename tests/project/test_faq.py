@@ -43,4 +43,4 @@ def test_each_part_of_a_message_is_in_the_code(heading: str) -> None:
     missing = [f for f in fragments if f and not any(f in text for text in TEXTS)]
     assert not missing
     # A message of which only a scrap were in the code would be found in anything.
-    assert max(map(len, chain(fragments, [""]))) >= 12
+    assert max(map(len, chain(fragments, [""]))) >= 10
