@@ -190,6 +190,7 @@ class Client:
                 max_message_size=max_message_size,
                 heartbeat=heartbeat,
                 compress=compress,
+                origin=None if auth is None else lambda: auth.origin,
             ),
             is_transient=is_transient,
             max_outbox=max_outbox,

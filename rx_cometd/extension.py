@@ -203,6 +203,15 @@ class AuthExtension(Extension):
     client's ``max_network_delay``: that is a failure like any other.
     """
 
+    @property
+    def origin(self) -> URL | None:
+        """Where the server is, in place of scheme, host and port of the client's address.
+
+        Asked for each payload, after the outbound operators; ``None``, the default: at the
+        client's address. For servers that tell at login which host to talk to.
+        """
+        return None
+
     async def authenticate(self) -> None:
         """Get new credentials; does nothing by default, for credentials that are static.
 

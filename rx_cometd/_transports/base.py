@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import aiohttp
     from yarl import URL
@@ -32,6 +32,7 @@ class TransportOptions:
         max_message_size: Bytes that a payload received may have, after decompression.
         heartbeat: Seconds between WebSocket pings, ``None`` for none.
         compress: Whether to offer compression of WebSocket messages to the server.
+        origin: Gives scheme, host and port to use in place of the address's, ``None`` for those.
     """
 
     url: URL
@@ -40,6 +41,13 @@ class TransportOptions:
     max_message_size: int
     heartbeat: float | None
     compress: bool = False
+    origin: Callable[[], URL | None] | None = None
+
+    @property
+    def address(self) -> URL:
+        """Where to send the next payload, with the HTTP scheme."""
+        moved = None if self.origin is None else self.origin()
+        return as_http(self.url if moved is None else moved.join(self.url.relative()))
 
 
 class Received(NamedTuple):

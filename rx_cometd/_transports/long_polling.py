@@ -14,7 +14,6 @@ from rx_cometd._transports.base import (
     LEAST_PROGRESS,
     Received,
     TransportOptions,
-    as_http,
 )
 from rx_cometd._transports.errors import shown, status_error, transport_errors
 from rx_cometd._transports.redirects import MOST_REDIRECTS, redirect_target
@@ -41,7 +40,7 @@ class LongPollingTransport:
     def __init__(self, http: aiohttp.ClientSession, options: TransportOptions) -> None:
         self._http = http
         self._options = options
-        self._url = as_http(options.url)
+        self._url = options.address
 
     async def exchange(
         self, data: str | bytes, headers: Mapping[str, str], timeout: float

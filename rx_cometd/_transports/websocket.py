@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 import aiohttp
 from multidict import CIMultiDict
 
-from rx_cometd._transports.base import TransportOptions, as_http
 from rx_cometd._transports.errors import (
     NETWORK_ERRORS,
     as_transport_error,
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
     from aiohttp.http import WSMessageTextBytes
     from yarl import URL
+
+    from rx_cometd._transports.base import TransportOptions
 
 __all__ = ["Arriving", "WebSocketTransport"]
 
@@ -57,7 +58,7 @@ class WebSocketTransport:
     def __init__(self, http: aiohttp.ClientSession, options: TransportOptions) -> None:
         self._http = http
         self._options = options
-        self._url = as_http(options.url)
+        self._url = options.address
         self._socket: _Socket | None = None
         self._meter: Meter | None = None
         self._payloads = 0

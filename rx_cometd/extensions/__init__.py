@@ -15,7 +15,8 @@ made by          what it does
 ===============  ======================================================================
 
 `replay` keeps its markers in a store: `MemoryStore`, `SqliteStore`, `RedisStore` or
-`PostgresStore`. `traced_store` makes spans of its writes.
+`PostgresStore`. `salesforce_auth` logs in to Salesforce, and `salesforce` gives all the
+arguments of a client for it. `traced_store` makes spans of its writes.
 """
 
 from rx_cometd.extensions.ack import Ack, ack
@@ -32,6 +33,8 @@ from rx_cometd.extensions.replay_store import (
     ReplayOption,
     ReplayStore,
 )
+from rx_cometd.extensions.salesforce import SalesforceSettings, salesforce
+from rx_cometd.extensions.salesforce_auth import SalesforceAuth, salesforce_auth
 from rx_cometd.extensions.sqlite_store import SqliteStore
 from rx_cometd.extensions.telemetry import telemetry
 from rx_cometd.extensions.timestamp import timestamp
@@ -51,6 +54,8 @@ __all__ = [
     "ReplayId",
     "ReplayOption",
     "ReplayStore",
+    "SalesforceAuth",
+    "SalesforceSettings",
     "SqliteStore",
     "TimeSync",
     "TokenProvider",
@@ -59,6 +64,8 @@ __all__ = [
     "binary",
     "log_payloads",
     "replay",
+    "salesforce",
+    "salesforce_auth",
     "telemetry",
     "timestamp",
     "timesync",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rx_cometd.testing.options import Options, ServerOptions, Verdict
     from rx_cometd.testing.replay import ReplayLog
     from rx_cometd.testing.salesforce import SalesforceAuthentication
+    from rx_cometd.testing.salesforce_org import SalesforceOrg
     from rx_cometd.testing.server import BayeuxServer
     from rx_cometd.testing.server_extension import InFlight, ServerExtension
     from rx_cometd.testing.services import ServiceFailure, ServiceRequest
@@ -43,6 +44,7 @@ __all__ = [
     "Options",
     "ReplayLog",
     "SalesforceAuthentication",
+    "SalesforceOrg",
     "ServerExtension",
     "ServerOptions",
     "ServerSession",
@@ -59,6 +61,7 @@ _HOMES: Final = {
     "ServerExtension": "server_extension",
     "InFlight": "server_extension",
     "SalesforceAuthentication": "salesforce",
+    "SalesforceOrg": "salesforce_org",
     "ReplayLog": "replay",
     "TokenAuthentication": "authentication",
     "HttpRefusal": "authentication",

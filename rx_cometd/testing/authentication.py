@@ -60,6 +60,11 @@ class Tokens:
         self._expired: set[str] = set()
         self._validator = validator
 
+    @property
+    def good(self) -> frozenset[str]:
+        """The tokens that were granted and have not expired."""
+        return frozenset(self._good)
+
     async def accept(self, token: object) -> bool:
         """Tell whether a token is good."""
         if not isinstance(token, str) or token in self._expired:
