@@ -19,8 +19,9 @@ import statistics
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import redis.asyncio
 from nats.aio.client import Client
@@ -71,17 +72,46 @@ async def run_standby(broker: Broker, directory: Path) -> None:
 
 async def run_throughput(broker: Broker, _: Path) -> None:
     """Rounds side by side: the relay from a source that has everything, and the bare loop."""
-    count, ratios = 20_000, list[float]()
+    count, ratios = 20_000, list[tuple[float, float]]()
     for number in range(5):
         relayed = await _relayed(broker, f"r{number}", count)
         bare = await _LOOPS[type(broker).__name__](broker, f"bare{number}", count)
-        ratios.append(relayed / bare)
-        print(f"relay {relayed:6.0f}/s   bare loop {bare:6.0f}/s   ratio {relayed / bare:.2f}")
-    print(f"median ratio {statistics.median(ratios):.2f}")
+        ratio = bare.seconds / relayed.seconds, bare.cpu / relayed.cpu
+        ratios.append(ratio)
+        print(
+            f"relay {count / relayed.seconds:6.0f}/s   bare loop {count / bare.seconds:6.0f}/s",
+            end="",
+        )
+        print(f"   ratio {ratio[0]:.2f}, of CPU time {ratio[1]:.2f}")
+    wall, cpu = (statistics.median(values) for values in zip(*ratios, strict=True))
+    print(f"median ratio {wall:.2f}, of CPU time {cpu:.2f}")
 
 
-async def _relayed(broker: Broker, name: str, count: int) -> float:
-    """Relay what a server in another process has kept; gives events a second."""
+class Taken(NamedTuple):
+    """What a run took: seconds, from the first event on; CPU time of this process, in all."""
+
+    seconds: float
+    cpu: float
+
+
+class Watch:
+    """Measures a run."""
+
+    def __init__(self) -> None:
+        self._cpu = time.process_time()
+        self.begin()
+
+    def begin(self) -> None:
+        """Let the seconds begin now."""
+        self._began = time.perf_counter()
+
+    def taken(self) -> Taken:
+        """Give what it took until now."""
+        return Taken(time.perf_counter() - self._began, time.process_time() - self._cpu)
+
+
+async def _relayed(broker: Broker, name: str, count: int) -> Taken:
+    """Relay what a server in another process has kept."""
     server = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.relay", "serve", str(count)),
         stdin=asyncio.subprocess.PIPE,
@@ -89,17 +119,25 @@ async def _relayed(broker: Broker, name: str, count: int) -> float:
     )
     stdin = cast("asyncio.StreamWriter", server.stdin)
     url = (await cast("asyncio.StreamReader", server.stdout).readline()).decode().strip()
-    relay = Relay(url, CHANNELS, sink_for(broker.url, name), name=name, initial=-2)
+    relay = Relay(
+        *(url, CHANNELS, sink_for(broker.url, name)),
+        name=name,
+        initial=-2,
+        connection_types="long-polling",
+    )
+    watch = Watch()
     running = asyncio.create_task(relay.run())
-    began = time.perf_counter()
+    while not relay.counts.received:  # noqa: ASYNC110 - nothing tells when
+        await asyncio.sleep(0.001)
+    watch.begin()
     while relay.counts.written < count:  # noqa: ASYNC110 - nothing tells when
         await asyncio.sleep(0.01)
-    taken = time.perf_counter() - began
+    taken = watch.taken()
     relay.stop()
     await running
     stdin.close()
     await server.wait()
-    return count / taken
+    return taken
 
 
 async def serve(count: int) -> None:
@@ -116,46 +154,54 @@ def _data(number: int) -> dict[str, object]:
     return {"n": number, "pad": "x" * 100}
 
 
-def _chunks(count: int) -> Iterator[list[bytes]]:
-    """Give what the bare loops write: the same data, encoded on the way, 500 at a time."""
+def _chunks(name: str, count: int) -> Iterator[list[tuple[dict[str, str], bytes]]]:
+    """Give what the bare loops write, made on the way: what a relay writes, 500 at a time."""
     for first in range(0, count, CHUNK):
         numbers = range(first, min(count, first + CHUNK))
-        yield [json.dumps({**_data(n), "event": {"replayId": n}}).encode() for n in numbers]
+        yield [
+            (
+                {
+                    "cometd-channel": CHANNELS[n % 2],
+                    "cometd-received": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                    "cometd-replay-id": str(n),
+                    "Nats-Msg-Id": f"{name}:{n}",
+                },
+                json.dumps({**_data(n), "event": {"replayId": n}}).encode(),
+            )
+            for n in numbers
+        ]
 
 
-async def _nats_loop(broker: Broker, name: str, count: int) -> float:
+async def _nats_loop(broker: Broker, name: str, count: int) -> Taken:
     """Publishes with 500 acknowledgements outstanding."""
     client = Client()
     await client.connect(broker.url)
     stream = JetStreamContext(client, timeout=10)
-    began = time.perf_counter()
-    number = 0
-    for chunk in _chunks(count):
-        published: list[Coroutine[Any, Any, Any]] = []
-        for value in chunk:
-            number += 1
-            headers = {"cometd-channel": CHANNELS[0], "Nats-Msg-Id": f"{name}:{number}"}
-            published.append(stream.publish("cometd.bare", value, headers=headers))
+    watch = Watch()
+    for chunk in _chunks(name, count):
+        published: list[Coroutine[Any, Any, Any]] = [
+            stream.publish("cometd.bare", value, headers=headers) for headers, value in chunk
+        ]
         await asyncio.gather(*published)
-    taken = time.perf_counter() - began
+    taken = watch.taken()
     await client.close()
-    return count / taken
+    return taken
 
 
-async def _redis_loop(broker: Broker, name: str, count: int) -> float:
+async def _redis_loop(broker: Broker, name: str, count: int) -> Taken:
     """Transactions of 500 XADD."""
     untyped: Any = redis.asyncio.Redis
     async with untyped.from_url(broker.url) as client:
-        began = time.perf_counter()
-        for chunk in _chunks(count):
+        watch = Watch()
+        for chunk in _chunks(name, count):
             async with client.pipeline(transaction=True) as pipeline:
-                for value in chunk:
-                    pipeline.xadd(name, {"cometd-channel": CHANNELS[0], "data": value})
+                for headers, value in chunk:
+                    pipeline.xadd(name, {**headers, "data": value})
                 await pipeline.execute()
-        return count / (time.perf_counter() - began)
+        return watch.taken()
 
 
-async def _kafka_loop(broker: Broker, name: str, count: int) -> float:
+async def _kafka_loop(broker: Broker, name: str, count: int) -> Taken:
     """Transactions of 500 records."""
     producer = aiokafka.AIOKafkaProducer(
         bootstrap_servers=broker.url.removeprefix("kafka://"),
@@ -163,17 +209,22 @@ async def _kafka_loop(broker: Broker, name: str, count: int) -> float:
         max_batch_size=128 * 1024,
     )
     await producer.start()
-    began = time.perf_counter()
-    for chunk in _chunks(count):
+    watch = Watch()
+    for chunk in _chunks(name, count):
         async with producer.transaction():
-            headers = [("cometd-channel", CHANNELS[0].encode())]
             sent = [
-                await producer.send("bare", value, key=b"bare", headers=headers) for value in chunk
+                await producer.send(
+                    "bare",
+                    value,
+                    key=b"bare",
+                    headers=[(key, text.encode()) for key, text in headers.items()],
+                )
+                for headers, value in chunk
             ]
             await asyncio.gather(*sent)
-    taken = time.perf_counter() - began
+    taken = watch.taken()
     await producer.stop()
-    return count / taken
+    return taken
 
 
 _LOOPS: Final = {"Nats": _nats_loop, "Redis": _redis_loop, "Kafka": _kafka_loop}

@@ -27,6 +27,8 @@ _F = TypeVar("_F", bound="Callable[..., Any]")
 _SINCE = {"new": ReplayOption.NEW_EVENTS, "all": ReplayOption.ALL_EVENTS}
 #: Messages that wait in a command for a slow reader.
 _MAX_PENDING_COUNT = 10_000
+#: Bytes of a payload, as the client has it unless told otherwise.
+_MAX_MESSAGE_SIZE = 16 * 1024 * 1024
 
 
 class Connection(NamedTuple):
@@ -54,7 +56,13 @@ class Connection(NamedTuple):
         """Take what `connection_options` gave out of a command's keyword arguments."""
         return cls(*(options.pop(name) for name in cls._fields))
 
-    def client(self, url: str, extensions: Sequence[Extension] = ()) -> Client:
+    def client(
+        self,
+        url: str,
+        extensions: Sequence[Extension] = (),
+        *,
+        max_message_size: int = _MAX_MESSAGE_SIZE,
+    ) -> Client:
         """Make the client: it seeks a lost link for ever, unless it shall not at all.
 
         Raises:
@@ -69,6 +77,7 @@ class Connection(NamedTuple):
                 ssl=self._ssl(),
                 proxy=self.proxy,
                 max_pending_count=_MAX_PENDING_COUNT,
+                max_message_size=max_message_size,
                 headers=headers,
                 handshake_fields={} if self.ext is None else {"ext": self.ext},
                 extensions=[*self._extensions(), *extensions],

@@ -19,7 +19,8 @@ from rx_cometd.cli.parameters import POSITIVE
 from rx_cometd.cli.running import run
 from rx_cometd.extensions import ReplayOption
 from rx_cometd.relay import Relay, Shard, operations, relays_of, sink_for
-from rx_cometd.relay.demo import demo as run_demo
+from rx_cometd.relay import demo as run_demo
+from rx_cometd.relay.relay import MAX_MESSAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -97,7 +98,7 @@ def _relays(
         plain = plain._replace(transport=("long-polling",))
     return [
         Relay(
-            lambda extensions: plain.client(url, extensions),
+            lambda extensions: plain.client(url, extensions, max_message_size=MAX_MESSAGE_SIZE),
             channels,
             sink_for(options["to"], options["name"]),
             name=options["name"],

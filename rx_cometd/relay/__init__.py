@@ -26,7 +26,7 @@ from rx_cometd.relay.sink import Lease, Sink
 from rx_cometd.relay.stdout_sink import StdoutSink
 
 if TYPE_CHECKING:
-    from rx_cometd.relay.demo import demo
+    from rx_cometd.relay.demonstration import demo
     from rx_cometd.relay.kafka_consumer import from_kafka
     from rx_cometd.relay.kafka_sink import KafkaSink
     from rx_cometd.relay.nats_consumer import from_nats
@@ -61,7 +61,7 @@ __all__ = [
 
 #: What needs an extra, or is seldom wanted, and so is imported when it is first asked for.
 _HOMES: Final = {
-    "demo": "demo",
+    "demo": "demonstration",
     "KafkaSink": "kafka_sink",
     "NatsSink": "nats_sink",
     "RedisSink": "redis_sink",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +30,8 @@ ID = "cometd-id"
 REPLAY_ID = "cometd-replay-id"
 RECEIVED = "cometd-received"
 REASON = "cometd-reason"
+
+_encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 #: How much of a refused record's data a dead letter shows, in bytes.
 _HEAD = 1000
@@ -82,14 +84,14 @@ def record_of(event: Event, subject: str, relay: str) -> Record:
     if "id" in event:
         headers[ID] = str(event["id"])
     if replay_id is not None:
-        headers[REPLAY_ID] = json.dumps(replay_id)
+        headers[REPLAY_ID] = _encode(replay_id)
     return Record(
         subject,
         channel,
         replay_id,
         None if number is None else f"{relay}:{channel}:{number}",
         headers,
-        json.dumps(event.get("data"), separators=(",", ":"), ensure_ascii=False).encode(),
+        _encode(event.get("data")).encode(),
     )
 
 

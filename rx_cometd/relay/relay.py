@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rx_cometd import Client, ClientState
 from rx_cometd.extensions import ReplayOption, ack, replay
@@ -28,10 +28,13 @@ if TYPE_CHECKING:
     from rx_cometd.relay.shard import Shard
     from rx_cometd.relay.sink import Sink
 
-__all__ = ["Relay"]
+__all__ = ["MAX_MESSAGE_SIZE", "Relay"]
 
 _logger = logging.getLogger("rx_cometd.relay")
 
+#: Bytes of a payload. After an outage a source may send all that it kept in one, and one that was
+#: refused would come again and again.
+MAX_MESSAGE_SIZE: Final = 512 * 1024 * 1024
 #: How often is looked whether the broker keeps up, in seconds.
 _LOOK = 0.25
 #: Before a relay that was fenced off tries again.
@@ -263,7 +266,11 @@ class Relay:
         ]
         if callable(self._source):
             return self._source(extensions)
-        own: dict[str, Any] = {"connection_timeout": None, **self._client_options}
+        own: dict[str, Any] = {
+            "connection_timeout": None,
+            "max_message_size": MAX_MESSAGE_SIZE,
+            **self._client_options,
+        }
         extensions += own.pop("extensions", ())
         return Client(self._source, extensions=extensions, **own)
 

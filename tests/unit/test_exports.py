@@ -35,6 +35,8 @@ PROMISED = {
     "rx_cometd.extensions": "ack bearer_auth binary log_payloads replay telemetry timestamp "
     "timesync trace_context traced_store",
     "rx_cometd.testing": "BayeuxServer",
+    "rx_cometd.relay": "KafkaSink NatsSink RedisSink Relay Shard Sink StdoutSink demo from_kafka "
+    "from_nats from_redis operations relays_of sink_for",
 }
 
 

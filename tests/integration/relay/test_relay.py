@@ -190,3 +190,13 @@ def test_channels_are_checked() -> None:
         Relay("http://localhost", ["/a/*", "/a/b"], Notebook())
     with pytest.raises(InvalidChannelError):
         Relay("http://localhost", ["a"], Notebook())
+
+
+async def test_a_source_may_send_all_that_it_kept_in_one_payload() -> None:
+    notebook = Notebook()
+    async with BayeuxServer(salesforce=True) as server:
+        for number in range(20):
+            await server.publish(CHANNEL, {"n": number, "pad": "x" * 1_000_000})
+        async with relaying(server, notebook) as relay:
+            await until(lambda: relay.counts.written == 20)
+    assert numbers(notebook) == list(range(20))
