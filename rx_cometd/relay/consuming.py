@@ -119,10 +119,11 @@ class _Feed:
 
     async def run(self) -> None:
         pause = _FIRST
-        while True:
+        # Disposing cancels the task, but client libraries have been seen to swallow that.
+        while not self.disposed:
             consumer = self._make()
             try:
-                while True:
+                while not self.disposed:
                     await self._deliver_some(consumer)
                     pause = _FIRST
             except BrokerUnavailableError as error:
