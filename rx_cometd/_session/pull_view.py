@@ -44,7 +44,7 @@ class PullView(LastingObserver):
         self._buffer: MessageBuffer[Event] | None = None
         #: Channels that the server has not confirmed since they were subscribed to here, and
         #: how many callers wait for that.
-        self._confirming: dict[str, int] = {}
+        self._confirming: dict[str, _Confirming] = {}
         self._failures: list[Exception] = []
         #: The hold on the message received last: it was processed when the next one is wanted.
         self._processing: Hold | None = None
@@ -66,24 +66,27 @@ class PullView(LastingObserver):
         if channel not in self._channels:
             self._channels[channel] = self._shared.observe(channel, self, fields)
             if is_on_wire(channel):
-                self._confirming[channel] = 0
+                self._confirming[channel] = _Confirming()
         if is_on_wire(channel):
             await self._confirm(session, channel)
 
     async def _confirm(self, session: Session, channel: str) -> None:
-        if channel in self._confirming:
-            self._confirming[channel] += 1
+        # Whoever waits for an earlier subscribe, taken back since, has no say in this one.
+        confirming = self._confirming.get(channel)
+        if confirming is not None:
+            confirming.callers += 1
         try:
             await session.confirmed(channel)
         except BaseException:
             # Not confirmed, not subscribed: neither after a refusal nor for a caller who left,
             # unless another one waits for it too.
-            if channel in self._confirming:
-                self._confirming[channel] -= 1
-                if not self._confirming[channel]:
+            if confirming is not None:
+                confirming.callers -= 1
+                if not confirming.callers and self._confirming.get(channel) is confirming:
                     self._forget(channel)
             raise
-        self._confirming.pop(channel, None)
+        if self._confirming.get(channel) is confirming:
+            self._confirming.pop(channel, None)
 
     async def unsubscribe(self, channel: str) -> None:
         """Unsubscribe from a channel, and wait for the server if it has to be asked."""
@@ -217,6 +220,17 @@ class PullView(LastingObserver):
             self._buffer.close()
             self._buffer = None
         self._failures.clear()
+
+
+class _Confirming:
+    """A subscribe that the server has not confirmed.
+
+    Attributes:
+        callers: How many wait for that.
+    """
+
+    def __init__(self) -> None:
+        self.callers = 0
 
 
 class Received(AsyncIterator["Event"]):

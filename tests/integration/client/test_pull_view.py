@@ -537,3 +537,46 @@ async def test_pending_counts_every_buffer_of_the_client() -> None:
         await seen.count(1)
         assert client.pending_count == 1
         assert client.has_pending_messages
+
+
+@BOTH
+async def test_a_subscribe_that_was_taken_back_does_not_cancel_the_next_one(
+    kind: ConnectionType,
+) -> None:
+    async with BayeuxServer() as server, client_of(server, kind) as client:
+        server.faults.delay_replies(0.1, "/meta/subscribe")
+        old = asyncio.create_task(client.subscribe("/a"))
+        await asyncio.sleep(0.02)  # it is on its way
+        unsubscribing = asyncio.create_task(client.unsubscribe("/a"))
+        await asyncio.sleep(0)
+        new = asyncio.create_task(client.subscribe("/a"))
+        await asyncio.sleep(0)
+        old.cancel()
+        await new
+        assert client.subscriptions == {"/a"}
+        await asyncio.gather(old, unsubscribing, return_exceptions=True)
+
+
+@BOTH
+async def test_a_subscribe_that_was_taken_back_does_not_keep_the_next_one(
+    kind: ConnectionType,
+) -> None:
+    """Of two callers the first took its subscribe back, the second is cancelled as both are
+    confirmed: nobody wants the channel. Found by a thousand tasks; a channel stayed for ever."""
+    async with BayeuxServer() as server, client_of(server, kind) as client:
+        server.faults.delay_replies(0.1, "/meta/subscribe")
+
+        async def subscribe_and_cancel() -> None:
+            await client.subscribe("/a")
+            new.cancel()  # it was confirmed as well, and has not gone on yet
+
+        old = asyncio.create_task(subscribe_and_cancel())
+        await asyncio.sleep(0.02)  # it is on its way
+        unsubscribing = asyncio.create_task(client.unsubscribe("/a"))
+        await asyncio.sleep(0)
+        new = asyncio.create_task(client.subscribe("/a"))
+        await old
+        await asyncio.gather(new, unsubscribing, return_exceptions=True)
+        assert new.cancelled()
+        await subscribed(server, "/a", 0)
+        await server.until(lambda: not client.subscriptions)
