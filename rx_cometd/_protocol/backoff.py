@@ -148,9 +148,13 @@ class UnproductiveConnects:
         return 0.05 * 2.0**excess if excess > 0 else 0.0
 
 
-#: The part of `connection_timeout` that is kept for the last attempt, and seconds at most.
-_LAST_ATTEMPT: Final = 0.1
-_LAST_ATTEMPT_AT_MOST: Final = 0.5
+#: The part of `connection_timeout` that is kept for the last attempts, and seconds at most.
+_LAST_ATTEMPTS: Final = 0.1
+_LAST_ATTEMPTS_AT_MOST: Final = 1.0
+#: When they are made, in parts of that: one somewhere between two, so that the clients of a
+#: server do not come all at once, and one at the third.
+_LAST_BUT_ONE: Final = (1.0, 0.4)
+_LAST: Final = 0.2
 #: The part of the server's ``maxInterval`` after which a session is resumed at the latest.
 _WITHIN_MAX_INTERVAL: Final = 0.8
 
@@ -160,12 +164,20 @@ class Pace:
 
     Args:
         backoff: Delays between failed attempts.
+        draw: Draws between two numbers; tests give their own.
         connection_timeout: Seconds that the link may be down, ``None`` for ever: no delay is
             longer than what is left of it, and one attempt is made just before its end.
     """
 
-    def __init__(self, backoff: Backoff, connection_timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        backoff: Backoff,
+        connection_timeout: float | None = None,
+        *,
+        draw: Callable[[float, float], float] = random.uniform,
+    ) -> None:
         self._backoff = backoff
+        self._draw = draw
         self._connection_timeout = connection_timeout
         #: When the outage began that `connection_timeout` is about, ``None`` while there is none.
         self._outage_since: float | None = None
@@ -245,9 +257,13 @@ class Pace:
         self.begin_outage(now)
         if self._connection_timeout is None or self._outage_since is None:
             return delay
-        spared = min(self._connection_timeout * _LAST_ATTEMPT, _LAST_ATTEMPT_AT_MOST)
-        left = self._outage_since + self._connection_timeout - spared - now
-        return max(advice.interval, min(delay, left)) if left > 0 else delay
+        kept = min(self._connection_timeout * _LAST_ATTEMPTS, _LAST_ATTEMPTS_AT_MOST)
+        end = self._outage_since + self._connection_timeout
+        for part in (self._draw(*_LAST_BUT_ONE), _LAST):
+            left = end - part * kept - now
+            if left > 0:
+                return max(advice.interval, min(delay, left))
+        return delay
 
     def before_resuming(self, advice: Advice, now: float) -> float | None:
         """Give the delay before a connect that resumes the session after a failure.

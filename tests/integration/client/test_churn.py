@@ -1,4 +1,4 @@
-"""Many tasks that come and go, cancelled at random while the link is cut: what is left is wanted."""
+"""Many tasks that come and go, cancelled at random while links are cut: what is left is wanted."""
 
 from __future__ import annotations
 

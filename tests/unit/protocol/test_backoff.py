@@ -173,13 +173,24 @@ def test_no_delay_outlives_the_shortest_life_of_the_session() -> None:
 
 def test_no_delay_outlives_the_connection_timeout() -> None:
     """A jittered delay would outlive it: with a last attempt just before, nobody is given up."""
-    it = Pace(Backoff(lambda: iter([1.0, 20.0])), connection_timeout=10.0)
+    it = Pace(Backoff(lambda: iter([1.0, 20.0])), connection_timeout=10.0, draw=lambda a, _: a)
     it.begin_outage(100.0)
     assert it.after_failure(Advice(), 100.0) == 1.0
-    assert it.after_failure(Advice(), 101.0) == 8.5
-    assert it.after_failure(Advice(), 109.5) == 20.0  # that was the last
+    assert it.after_failure(Advice(), 101.0) == 8.0
+    assert round(it.after_failure(Advice(), 109.0), 9) == 0.8
+    assert it.after_failure(Advice(), 109.9) == 20.0  # that was the last
     it.connected()
-    assert it.after_failure(Advice(), 200.0) == 9.5
+    assert it.after_failure(Advice(), 200.0) == 9.0
+
+
+def test_the_last_attempts_of_many_are_spread() -> None:
+    delays: set[float] = set()
+    for _ in range(50):
+        it = Pace(Backoff(lambda: iter([20.0])), connection_timeout=10.0)
+        delays.add(it.after_failure(Advice(), 0.0))
+    assert len(delays) > 40
+    assert min(delays) >= 9.0
+    assert max(delays) <= 9.6
 
 
 def test_what_the_server_advises_to_wait_is_waited_whatever_the_connection_timeout() -> None:
