@@ -28,6 +28,7 @@ SHOWN = {
     "rx_pipeline": ["ACME:", "GLOB:", "WAYN:", "quotes"],
     "salesforce_replay": ["['O-1', 'O-2', 'O-3']", "after the crash: ['O-4', 'O-5']"],
     "store_to_sqlite": ["stored 1000\n", "in the file: 1000"],
+    "web_sse": ["fewer messages: True", "the CometD server has seen: 1\n"],
 }
 
 
