@@ -30,6 +30,7 @@ from tests.conformance.serving import make_server
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from rx_cometd.states import StateChange
     from rx_cometd.testing.direction import Direction
     from tests.conformance.differences import Name
     from tests.conformance.serving import Server
@@ -124,6 +125,12 @@ class Witness:
         self.out_of_order = 0
         self.latencies: list[float] = []
         self.errors: list[Exception] = []
+        self.sessions: set[str] = set()
+        self.client.state_changes.subscribe(self._note_session)
+
+    def _note_session(self, change: StateChange) -> None:
+        if change.client_id is not None:
+            self.sessions.add(change.client_id)
 
     def observe(self, channel: str) -> None:
         """Observe a channel."""
@@ -149,6 +156,7 @@ class Witness:
             "repeated": self.times.total() - len(self.times),
             "out_of_order": self.out_of_order,
             "errors": [repr(error) for error in self.errors],
+            "sessions": len(self.sessions),
             "reconnects": self.client.statistics().reconnects,
             "faults": weather.faults.total(),
             "p50_ms": round(cuts[49] * 1000, 1),

@@ -1,0 +1,41 @@
+"""Some seconds of fuzzing, and what is worth a name of its own."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rx_cometd._protocol.codec import Codec
+from rx_cometd.exceptions import ProtocolError
+from tests.fuzz.mutating import CORPUS, DEPTH
+from tests.fuzz.targets import TARGETS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.mark.parametrize("fuzz", [fuzz for fuzz, _ in TARGETS.values()], ids=TARGETS)
+def test_whatever_comes(fuzz: Callable[[int], None]) -> None:
+    """New cases each second, always in the same order."""
+    end, seed = time.monotonic() + 4.0, 0
+    while time.monotonic() < end:
+        fuzz(seed)
+        seed += 1
+    assert seed > 5
+
+
+@pytest.mark.parametrize("name", CORPUS)
+def test_the_corpus_as_it_is(name: str) -> None:
+    try:
+        messages = Codec().decode(CORPUS[name])
+    except ProtocolError:
+        messages = []
+    assert all(isinstance(message, dict) for message in messages)
+
+
+@pytest.mark.parametrize("data", ["[" * DEPTH, "[" * DEPTH + "]" * DEPTH, '{"a":' * DEPTH])
+def test_a_payload_that_is_too_deep_is_a_protocol_error(data: str) -> None:
+    with pytest.raises(ProtocolError):
+        Codec().decode(data)
