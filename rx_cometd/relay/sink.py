@@ -43,15 +43,15 @@ class Lease(Protocol):
 
 
 class Sink(Protocol):
-    """A broker as a relay sees it. Every method connects, if there is no connection.
-
-    Attributes:
-        prefix_template: The subject of a channel unless the user says otherwise; ``{channel}``
-            stands for the channel by the rules of `subject`.
-    """
+    """A broker as a relay sees it. Every method connects, if there is no connection."""
 
     def subject(self, template: str, channel: str) -> str:
-        """Give the subject, stream or topic of a channel, by the broker's naming rules."""
+        """Give the subject, stream or topic of a channel.
+
+        Args:
+            template: What ``{channel}`` stands in for the channel, by the broker's naming rules.
+            channel: The channel.
+        """
         ...
 
     async def markers(self) -> Mapping[str, ReplayId]:
