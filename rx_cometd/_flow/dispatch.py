@@ -35,7 +35,8 @@ __all__ = [
 #: The key under which observers of every event message are kept; no channel can be named so.
 EVERYTHING: Final = "*"
 
-#: Channel names remembered with their observers; servers may make them up without end.
+#: Channel names remembered with their observers, or twice as many as are observed; servers may
+#: make them up without end.
 _REMEMBERED: Final = 10_000
 
 
@@ -212,7 +213,7 @@ class Dispatch:
 
         An observer found under several keys (the pull view) is there once.
         """
-        if len(self._resolved) >= _REMEMBERED:
+        if len(self._resolved) >= max(_REMEMBERED, 2 * len(self._observers)):
             self._resolved.clear()
         keys = (channel, *globs(channel), EVERYTHING)
         found = dict.fromkeys(o for key in keys for o in self._observers.get(key, ()))

@@ -388,6 +388,16 @@ def test_names_without_end_are_not_remembered_without_end() -> None:
     assert len(vars(table)["_resolved"]) <= 10_000
 
 
+def test_all_channels_that_are_observed_are_remembered() -> None:
+    table = dispatch()
+    seen = Recorder()
+    messages = [message(f"/{i}") for i in range(20_000)]
+    for i in range(20_000):
+        table.add(f"/{i}", seen)
+    table.deliver(messages)
+    assert table.knows(messages)
+
+
 def test_meta_messages_go_to_those_who_observe_their_channel() -> None:
     table = dispatch()
     seen, glob = Recorder(), Recorder()
