@@ -86,7 +86,7 @@ async def _cut(server: BayeuxServer, seed: int) -> None:
 
 async def _at_rest(client: Client, server: BayeuxServer, wanted: set[str]) -> bool:
     there = {name for name in CHANNELS if server.subscribers(name)}
-    return client.subscriptions == wanted == there
+    return set(client.subscriptions) == wanted == there
 
 
 @BOTH
