@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -166,3 +167,26 @@ def test_the_link_to_the_operators_is_relative() -> None:
 def test_the_changelog_knows_the_version_or_is_unreleased() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert "## [Unreleased]" in changelog or f"## [{VERSION}]" in changelog
+
+
+def test_the_citation_has_the_version() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
+    assert f"version: {VERSION}" in citation
+
+
+def test_the_release_is_built_twice_with_the_same_result(tmp_path: Path) -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a clone: a release is of a commit")
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
+    outcome = subprocess.run(
+        ["bash", ".ci/release", str(tmp_path / "dist")],
+        cwd=clone,
+        env={**os.environ, "PYTHON": sys.executable, "ALLOW_UNRELEASED": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    assert "Nothing was uploaded." in outcome.stdout
+    assert {path.suffix for path in (tmp_path / "dist").iterdir()} >= {".whl", ".gz"}
