@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 FULL = bool(os.environ.get("RX_COMETD_LEAKS"))
 #: Sessions and cuts, each; ten times as many observers.
 COUNT = 1000 if FULL else 40
-#: Bytes that may be left of each round: less than any object of the client's takes.
-LEFT = 100
+#: Bytes that may be left of each round, deadlines among them: less than a session takes by far.
+LEFT = 500
 #: Bytes by which it may differ, whatever the number: Python keeps thousands of tuples for later.
 FIXED = 150_000
 #: How many of each there may be more, whatever the number: fewer than one for each round.
