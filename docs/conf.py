@@ -20,6 +20,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "marble",
+    "message_flow",
     "state_machine",
 ]
 source_suffix = {".md": "markdown"}

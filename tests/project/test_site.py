@@ -73,3 +73,8 @@ def test_links_within_the_site_lead_somewhere(site: Path) -> None:
 def test_diagrams_are_drawn(site: Path) -> None:
     operators = (site / "reference" / "operators.html").read_text("utf-8")
     assert operators.count('<svg class="marble"') >= 12
+    # Five policies, and the way of a message with its five steps.
+    policies = (site / "slow-consumers.html").read_text("utf-8")
+    assert policies.count('<svg class="marble"') >= 6
+    flow = policies.split("<title>One message, from socket to observer</title>")[1]
+    assert flow.split("</svg>")[0].count('class="state"') == 5
