@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from typing import Any
 
+import aiohttp
 import jwt
 import pytest
+from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -198,3 +201,33 @@ async def test_where_nobody_answers_the_error_says_so() -> None:
 def test_one_flow_has_to_be_chosen(given: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match="client_secret"):
         salesforce_auth("https://example.my.salesforce.com", "key", **given)
+
+
+async def test_a_token_is_never_sent_in_the_clear_after_a_safe_login() -> None:
+    class Answer(web.View):
+        async def post(self) -> web.Response:
+            told = {"access_token": "token", "instance_url": "http://example.com"}
+            return web.json_response(told)
+
+    trustme = pytest.importorskip("trustme", reason="in the extra bench")
+    authority = trustme.CA()
+    served, trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("localhost").configure_cert(served)
+    authority.configure_trust(trusted)
+    app = web.Application()
+    app.router.add_view("/services/oauth2/token", Answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=served).start()
+    connector = aiohttp.TCPConnector(ssl=trusted)
+    async with aiohttp.ClientSession(connector=connector) as http:
+        auth = salesforce_auth(
+            f"https://localhost:{runner.addresses[0][1]}",
+            "key",
+            client_secret=SECRET,
+            http_session=http,
+        )
+        with pytest.raises(TransportError, match="an instance without TLS"):
+            await auth.authenticate()
+    assert auth.origin is None
+    await runner.cleanup()
