@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rx_cometd import Client, ConnectionType
 
-pytestmark = pytest.mark.usefixtures("nothing_left")
+pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.timeout(900)]
 
 TASKS, SECONDS = (1000, 20.0) if os.environ.get("FULL_SIZE") else (150, 1.5)
 CHANNELS = [f"/churn/{number}" for number in range(12)]

@@ -24,7 +24,7 @@ from tests.integration.client_driver import BOTH, Recorder, client_of, requests,
 if TYPE_CHECKING:
     from rx_cometd import Client
 
-pytestmark = pytest.mark.usefixtures("nothing_left")
+pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.timeout(900)]
 
 EVENTS = 10_000 if os.environ.get("FULL_SIZE") else 60
 

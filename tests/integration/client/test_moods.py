@@ -26,7 +26,7 @@ from tests.integration.client_driver import (
 if TYPE_CHECKING:
     from rx_cometd import Client, ConnectionType
 
-pytestmark = pytest.mark.usefixtures("nothing_left")
+pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.timeout(900)]
 
 #: Events, disconnects, 503s and unknown clients: the size of issue 9 where FULL_SIZE is set.
 FULL_SIZE = bool(os.environ.get("FULL_SIZE"))

@@ -17,7 +17,7 @@ from tests.integration.client_driver import BOTH, WEBSOCKET, Recorder, client_of
 if TYPE_CHECKING:
     from rx_cometd import ConnectionType, StateChange
 
-pytestmark = pytest.mark.usefixtures("nothing_left")
+pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.timeout(900)]
 
 FULL_SIZE = bool(os.environ.get("FULL_SIZE"))
 #: Clients, seconds that the server is away, and the connection_timeout; scaled where not full.
