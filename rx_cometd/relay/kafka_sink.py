@@ -14,15 +14,15 @@ from rx_cometd.relay.errors import (
     LeaseLostError,
     RecordRefusedError,
 )
-from rx_cometd.relay.kafka_client import aiokafka, errors
+from rx_cometd.relay.kafka_client import aiokafka, errors, partitioner
 from rx_cometd.relay.kafka_lease import KafkaLease
 from rx_cometd.relay.kafka_log import ensure_compacted, last_value, servers_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 
     from rx_cometd.extensions import ReplayId
-    from rx_cometd.relay.record import Batch
+    from rx_cometd.relay.record import Batch, Record
 
 __all__ = ["KafkaSink"]
 
@@ -66,12 +66,16 @@ class KafkaSink:
         self._name = _legal(name)
         self._markers_topic = f"cometd-markers-{self._name}"
         self._replication_factor = replication_factor
-        self._producer_options = {
+        self._producer_options: dict[str, Any] = {
             "transactional_id": f"cometd-{self._name}",
             "transaction_timeout_ms": 30_000,
             "max_batch_size": 128 * 1024,
+            "max_request_size": 1024 * 1024,
+            "partitioner": partitioner.DefaultPartitioner(),
             **(producer or {}),
         }
+        self._partitioner = self._producer_options["partitioner"]
+        self._max_bytes: int = self._producer_options["max_request_size"]
         self._producer: Any = None
         self._token: str | None = None
         self._markers: dict[str, ReplayId] = {}
@@ -94,6 +98,8 @@ class KafkaSink:
         """Write the records and the markers in one transaction."""
         if batch.token == self._token:
             return
+        if any(len(record.value) > self._max_bytes for record in batch.records):
+            raise RecordRefusedError(f"it is larger than max_request_size, {self._max_bytes} bytes")
         async with self._working():
             if self._producer is None:
                 stored = await self._open()
@@ -112,17 +118,27 @@ class KafkaSink:
     async def _transact(self, batch: Batch, markers: bytes) -> None:
         producer = self._producer
         async with producer.transaction():
-            sent = [
-                await producer.send(
-                    record.subject,
-                    record.value,
-                    key=record.channel.encode(),
-                    headers=[(name, value.encode()) for name, value in record.headers.items()],
-                )
-                for record in batch.records
-            ]
+            sent: list[asyncio.Future[Any]] = []
+            for (topic, partition), records in (await self._by_partition(batch.records)).items():
+                for built in _built(producer, records):
+                    sent.append(await producer.send_batch(built, topic, partition=partition))
+                    sent[-1].add_done_callback(_look_at)
             sent.append(await producer.send(self._markers_topic, markers, key=b"markers"))
             await asyncio.gather(*sent)
+
+    async def _by_partition(
+        self, records: Sequence[Record]
+    ) -> Mapping[tuple[str, int], Sequence[Record]]:
+        """Put records that go to one partition together: it is looked up once a channel."""
+        by_channel: dict[tuple[str, str], list[Record]] = {}
+        for record in records:
+            by_channel.setdefault((record.subject, record.channel), []).append(record)
+        by_partition: dict[tuple[str, int], list[Record]] = {}
+        for (topic, channel), those in by_channel.items():
+            partitions = sorted(await self._producer.partitions_for(topic))
+            partition: int = self._partitioner(channel.encode(), partitions, partitions)
+            by_partition.setdefault((topic, partition), []).extend(those)
+        return by_partition
 
     async def _open(self) -> str | None:
         """Begin an epoch of the producer; give the token of the last batch that was committed."""
@@ -182,6 +198,30 @@ class KafkaSink:
     async def aclose(self) -> None:
         """Close the producer."""
         await self._discard()
+
+
+def _built(producer: Any, records: Sequence[Record]) -> Iterator[Any]:
+    """Give records as batches of aiokafka: far less work than a future for each of them."""
+    built = producer.create_batch()
+    for record in records:
+        entry = {
+            "timestamp": None,
+            "key": record.channel.encode(),
+            "value": record.value,
+            "headers": [(name, value.encode()) for name, value in record.headers.items()],
+        }
+        if built.append(**entry) is None:  # it is full; the first one is always taken
+            yield built
+            built = producer.create_batch()
+            built.append(**entry)
+    built.close()
+    yield built
+
+
+def _look_at(sent: asyncio.Future[Any]) -> None:
+    """Look at what became of a batch, though the transaction may have failed at another."""
+    if not sent.cancelled():
+        sent.exception()
 
 
 def _legal(name: str) -> str:

@@ -6,6 +6,8 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from rx_cometd.relay.intact_data import IntactData
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -29,7 +31,8 @@ CHANNEL = "cometd-channel"
 ID = "cometd-id"
 REPLAY_ID = "cometd-replay-id"
 RECEIVED = "cometd-received"
-REASON = "cometd-reason"
+#: The trace of the event, named as everywhere (W3C, "Trace Context").
+TRACE: Final = ("traceparent", "tracestate")
 
 _encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -46,8 +49,9 @@ class Record(NamedTuple):
         replay_id: Its replay id, ``None`` if the source has none.
         unique: Names the event among all that the relay ever writes, ``None`` if nothing does.
         headers: ``cometd-channel``, ``cometd-id``, ``cometd-replay-id`` (JSON), ``cometd-received``
-            (ISO 8601, UTC).
-        value: The event's ``data`` as JSON.
+            (ISO 8601, UTC), and ``traceparent`` and ``tracestate`` from the event's ``ext``.
+        value: The event's ``data`` as JSON: the bytes that the server sent, if the client of the
+            relay kept them (`intact_json_loads`), else encoded again.
     """
 
     subject: str
@@ -85,14 +89,33 @@ def record_of(event: Event, subject: str, relay: str) -> Record:
         headers[ID] = str(event["id"])
     if replay_id is not None:
         headers[REPLAY_ID] = _encode(replay_id)
+    if "ext" in event:
+        headers |= _trace_of(event["ext"])
     return Record(
         subject,
         channel,
         replay_id,
         None if number is None else f"{relay}:{channel}:{number}",
         headers,
-        _encode(event.get("data")).encode(),
+        _json_of(event.get("data")),
     )
+
+
+def _json_of(data: object) -> bytes:
+    if isinstance(data, IntactData):
+        return data.json
+    try:
+        return _encode(data).encode()
+    except UnicodeEncodeError:  # half a surrogate pair is in no UTF-8, only escaped
+        return json.dumps(data, separators=(",", ":")).encode()
+
+
+def _trace_of(ext: object) -> dict[str, str]:
+    """Give the trace that a message belongs to, as `trace_context` put it into its ``ext``."""
+    fields = cast("Mapping[str, object]", ext if isinstance(ext, dict) else {})
+    found = ((name, fields.get(name)) for name in TRACE)
+    # Nothing else is checked, but a line break could make a second header of it.
+    return {n: v for n, v in found if isinstance(v, str) and v.isascii() and v.isprintable()}
 
 
 def _about(event: Event) -> Mapping[str, Any]:
@@ -129,4 +152,6 @@ def event_of(headers: Mapping[str, str], value: bytes, *, channel: str) -> Event
     event: dict[str, Any] = {"channel": headers.get(CHANNEL, channel), "data": data}
     if ID in headers:
         event["id"] = headers[ID]
+    if trace := {name: headers[name] for name in TRACE if name in headers}:
+        event["ext"] = trace
     return cast("Event", event)

@@ -12,6 +12,7 @@ from rx_cometd.relay.channels import check_apart
 from rx_cometd.relay.counts import Counts
 from rx_cometd.relay.departures import Departures
 from rx_cometd.relay.errors import LeaseLostError
+from rx_cometd.relay.intact_data import AVAILABLE, intact_json_loads
 from rx_cometd.relay.intake import Intake
 from rx_cometd.relay.leadership import Leadership
 from rx_cometd.relay.markers import Markers
@@ -271,7 +272,10 @@ class Relay:
             "max_message_size": MAX_MESSAGE_SIZE,
             **self._client_options,
         }
-        extensions += own.pop("extensions", ())
+        users = own.pop("extensions", ())
+        if AVAILABLE and not users:  # which may look at all the data, and change them
+            own.setdefault("json_loads", intact_json_loads)
+        extensions += users
         return Client(self._source, extensions=extensions, **own)
 
 

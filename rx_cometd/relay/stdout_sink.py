@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rx_cometd.relay.errors import BrokerError
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rx_cometd.relay.sink import Lease
 
 __all__ = ["StdoutSink"]
+
+_ONE_LINE: Final = bytes.maketrans(b"\r\n", b"  ")
 
 
 class StdoutSink:
@@ -32,12 +34,10 @@ class StdoutSink:
     async def write(self, batch: Batch) -> None:
         """Print a batch; whoever reads is waited for."""
         for record in batch.records:
-            told = {
-                "subject": record.subject,
-                "headers": record.headers,
-                "data": json.loads(record.value),
-            }
-            sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
+            told = json.dumps({"subject": record.subject, "headers": record.headers})
+            # As they came; a line break is outside of the texts of JSON, which have `\\n` for it.
+            data = record.value.translate(_ONE_LINE).decode(errors="replace")
+            sys.stdout.write(f'{told[:-1]}, "data": {data}}}\n')
         sys.stdout.flush()
 
     def lease(self, seconds: float) -> Lease:  # noqa: ARG002 - as a `Sink` has it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
@@ -219,7 +220,7 @@ class Kafka(Broker):
             await consumer.start()
             partition = aiokafka.TopicPartition(subject, 0)
             consumer.assign([partition])
-            end = (await consumer.end_offsets([partition]))[partition]
+            end = await self._committed_end(consumer, partition)
             while await consumer.position(partition) < end:
                 records = (await consumer.getmany(timeout_ms=500)).get(partition, ())
                 for record in records:
@@ -228,6 +229,20 @@ class Kafka(Broker):
         finally:
             await consumer.stop()
         return found
+
+    async def _committed_end(self, consumer: Any, partition: Any) -> int:
+        """Wait for the marks of the last transactions: its commit is answered before they are."""
+        written = aiokafka.AIOKafkaConsumer(bootstrap_servers=self.url.removeprefix("kafka://"))
+        await written.start()
+        try:
+            end: int = (await written.end_offsets([partition]))[partition]
+        finally:
+            await written.stop()
+        async with asyncio.timeout(40):  # longer than a transaction that was left open
+            committed = -1
+            while committed < end:
+                committed = (await consumer.end_offsets([partition]))[partition]
+        return end
 
 
 BROKERS: dict[str, type[Broker]] = {"nats": Nats, "redis": Redis, "kafka": Kafka}

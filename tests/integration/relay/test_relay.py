@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from reactivex import operators as ops
 
-from rx_cometd import InvalidChannelError, ServerError
+from rx_cometd import Extension, InvalidChannelError, ServerError
 from rx_cometd.relay import Relay, Shard
 from rx_cometd.testing import BayeuxServer
 from tests.unit.relay.notebook import Notebook
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
+
+    from rx_cometd import Payload
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -69,6 +73,42 @@ async def test_events_arrive_with_their_markers() -> None:
     last = notebook.records[-1].replay_id
     assert notebook.kept == {CHANNEL: last}
     assert notebook.closed
+
+
+async def test_data_arrive_byte_for_byte() -> None:
+    text = '{"z": 1.10, "a": 1e3, "escaped": "\\u00fc", "plain": "ü"}'
+    notebook = Notebook()
+
+    def dumps(message: Any) -> str:
+        return json.dumps(message).replace('"AS IT IS"', text)
+
+    async with (
+        BayeuxServer(salesforce=True, json_dumps=dumps) as server,
+        relaying(server, notebook) as relay,
+    ):
+        await server.publish(CHANNEL, {"payload": "AS IT IS"})
+        await until(lambda: relay.counts.written == 1)
+    (record,) = notebook.records
+    begin = f'{{"payload": {text}, "event": {{'.encode()
+    assert record.value.startswith(begin)
+    assert notebook.kept == {CHANNEL: record.replay_id}
+
+
+async def test_an_extension_of_the_users_sees_the_data_and_may_change_them() -> None:
+    def changed(payload: Payload) -> None:
+        for message in payload.messages:
+            if message["channel"] == CHANNEL:
+                message["data"]["n"] += 1
+
+    notebook = Notebook()
+    extension = Extension.of(inbound=ops.do_action(changed))
+    async with (
+        BayeuxServer(salesforce=True) as server,
+        relaying(server, notebook, extensions=[extension]) as relay,
+    ):
+        await publish(server, 0, 1)
+        await until(lambda: relay.counts.written == 1)
+    assert numbers(notebook) == [1]
 
 
 async def test_the_next_one_goes_on_from_the_marker() -> None:

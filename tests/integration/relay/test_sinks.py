@@ -66,6 +66,15 @@ async def test_a_batch_that_comes_again_is_stored_once(broker: Broker, sink: Sin
     assert found[before:] == [11, 12, 13, 14]
 
 
+async def test_a_batch_of_a_megabyte_stays_in_order(broker: Broker, sink: Sink) -> None:
+    other = f"{CHANNEL}.other"
+    records = [record(sink, n, (CHANNEL, other)[n % 2], size=20_000) for n in range(100, 150)]
+    await sink.write(Batch(records, {CHANNEL: 148, other: 149}, "large"))
+    for channel, expected in ((CHANNEL, range(100, 150, 2)), (other, range(101, 150, 2))):
+        found = await ids(broker, sink.subject("cometd.{channel}", channel))
+        assert found[-25:] == list(expected)
+
+
 async def test_what_is_too_large_is_refused_and_the_next_one_is_not(
     broker: Broker, sink: Sink
 ) -> None:

@@ -73,6 +73,19 @@ def test_an_event_survives_the_broker() -> None:
     )
 
 
+def test_the_trace_of_an_event_survives_the_broker() -> None:
+    trace = {"traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01", "tracestate": "x=1"}
+    record = record_of(event({}, ext={**trace, "other": 1}), "s", "r")
+    assert trace.items() <= record.headers.items()
+    assert "other" not in record.headers
+    assert event_of(record.headers, record.value, channel="/other") == event({}, ext=trace)
+
+
+@pytest.mark.parametrize("ext", [None, 5, {}, {"traceparent": 1}, {"traceparent": "a\r\nb: c"}])
+def test_an_ext_without_a_trace(ext: Any) -> None:
+    assert "traceparent" not in record_of(event({}, ext=ext), "s", "r").headers
+
+
 def test_what_no_relay_wrote_gets_the_channel_of_its_subject() -> None:
     assert event_of({}, b"7", channel="/orders") == {"channel": "/orders", "data": 7}
 
