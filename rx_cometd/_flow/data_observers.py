@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from reactivex import abc
 
 from rx_cometd._flow.decoders import Decoder, path_of
+from rx_cometd._flow.edge import is_over
 from rx_cometd._protocol.raw_data import complete, raw_type
 from rx_cometd.exceptions import DecodeError
 from rx_cometd.messages import Event
@@ -28,6 +29,11 @@ class _StandIn(abc.ObserverBase[Event], Generic[_T]):
 
     def __init__(self, observer: abc.ObserverBase[_T]) -> None:
         self._observer = observer
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the observer takes nothing more."""
+        return is_over(self._observer)
 
     def on_error(self, error: Exception) -> None:
         """Hand on the error."""

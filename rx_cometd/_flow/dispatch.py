@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from reactivex import abc
 
 from rx_cometd._flow.delivery import Delivery
+from rx_cometd._flow.edge import is_over
 from rx_cometd._protocol.channel_names import globs, is_meta, is_service
 from rx_cometd.messages import Event, Message
 
@@ -234,13 +235,19 @@ def fail_observer(
 ) -> None:
     """Let an observer know what it raised itself; what is to end the program goes on.
 
+    One that is over already has no use for it: in ``map(f)`` without an ``on_error`` behind it,
+    what ``f`` raises ends the observer behind ``map`` first, whose default raises it again.
+
     Raises:
         KeyboardInterrupt: That is what it raised.
         SystemExit: Likewise.
     """
     if isinstance(error, KeyboardInterrupt | SystemExit):
         raise error
-    notify_error(observer, error, report)
+    if is_over(observer):
+        report(error)
+    else:
+        notify_error(observer, error, report)
 
 
 def notify_error(

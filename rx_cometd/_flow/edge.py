@@ -26,6 +26,7 @@ __all__ = [
     "deliver",
     "disposable_on",
     "drain_scheduler",
+    "is_over",
     "loop_scheduler",
     "report_failure",
     "run_on",
@@ -152,9 +153,16 @@ def deliver(observer: abc.ObserverBase[_T], value: _T, held: Hold | None) -> Non
         with held:
             observer.on_next(value)
     except Exception as error:
+        if is_over(observer):
+            raise  # what was behind it has ended it already, and had no use for the error
         observer.on_error(error)
     else:
         held()
+
+
+def is_over(observer: abc.ObserverBase[Any]) -> bool:
+    """Tell whether an observer takes nothing more, its own ``on_error`` included."""
+    return bool(getattr(observer, "is_stopped", False))
 
 
 def subscribe_on_loop(

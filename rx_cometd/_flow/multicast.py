@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from rx_cometd._flow.dispatch import notify_completed, notify_error
+from rx_cometd._flow.dispatch import fail_observer, notify_completed, notify_error
 from rx_cometd._flow.edge import current_loop
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Multicast(Generic[_T]):
             try:
                 observer.on_next(value)
             except Exception as error:
-                notify_error(observer, error, report_unhandled)
+                fail_observer(observer, error, report_unhandled)
 
     def on_error(self, error: Exception) -> None:
         """Tell all observers that the stream failed, and forget them."""

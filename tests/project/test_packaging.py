@@ -143,7 +143,7 @@ def test_the_metadata(built: Built) -> None:
     )
     required = metadata.get_all("Requires-Dist") or []
     assert [r for r in required if "extra ==" not in r] == [
-        "aiohttp<4,>=3.14",
+        "aiohttp<4,>=3.14.2",
         "reactivex<7,>=6.1",
     ]
     assert "Typing :: Typed" in (metadata.get_all("Classifier") or [])

@@ -174,6 +174,9 @@ class Life:
 
     async def lose_session(self) -> None:
         client_id = self.client.client_id
+        # Its reply is behind those to the requests before it, which would else be lost, and sent
+        # again: the server has no subscription any more before the client knows.
+        await self.client.publish("/behind", 0)
         for key in self.wanted():
             self.requests[key] += 1
         self.server.faults.forget()

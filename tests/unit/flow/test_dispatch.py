@@ -9,6 +9,7 @@ import pytest
 from reactivex import operators as ops
 from reactivex.observer import AutoDetachObserver
 
+from rx_cometd import operators as cometd_ops
 from rx_cometd._flow.dispatch import EVERYTHING, Dispatch
 from rx_cometd.testing import BayeuxServer
 from tests.integration.client_driver import (
@@ -33,6 +34,23 @@ def fault(_: object) -> None:
 
 
 # Through a client
+
+
+@BOTH
+async def test_what_an_operator_raises_is_told_though_nobody_asked(kind: ConnectionType) -> None:
+    told: list[dict[str, Any]] = []
+    async with BayeuxServer() as server, client_of(server, kind) as client:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        client.channel("/a").pipe(ops.map(fault)).subscribe(told.append)
+        buffered = client.channel("/a").pipe(cometd_ops.bounded_buffer(), ops.map(fault))
+        buffered.subscribe(told.append)
+        others = Recorder(client.channel("/a"))
+        await subscribed(server, "/a")
+        await server.publish("/a", 1)
+        await server.publish("/a", 2)
+        await others.count(2)
+        await asyncio.sleep(0)  # a turn, for what is buffered
+    assert [str(context["exception"]) for context in told] == ["mine", "mine"]
 
 
 @BOTH
