@@ -80,8 +80,7 @@ class KafkaLease:
             session_timeout_ms=self._milliseconds,
             rebalance_timeout_ms=self._milliseconds,
             heartbeat_interval_ms=self._milliseconds // _HEARTBEATS,
-            # Who has the partition keeps it when another one joins.
-            partition_assignment_strategy=(sticky.StickyPartitionAssignor,),
+            partition_assignment_strategy=(_assignor(),),
         )
         await self._consumer.start()
         self._consumer.pause(*self._consumer.assignment())
@@ -92,3 +91,12 @@ class KafkaLease:
             with suppress(Exception):  # the broker may be away, which ends the membership too
                 async with asyncio.timeout(2.0):
                     await consumer.stop()
+
+
+def _assignor() -> type[Any]:
+    """Make the assignor of one member: who has the partition keeps it when another one joins.
+
+    A class of its own, for aiokafka keeps what a member has been given in the class: two members
+    in one process would both say that they had the partition.
+    """
+    return type("LeaseAssignor", (sticky.StickyPartitionAssignor,), {})
