@@ -170,6 +170,11 @@ class _Feed:
                 raise
 
     async def _close(self, consumer: Consumer) -> None:
+        if self.disposed:
+            # Disposed of within `on_next`, the cancellation is still to come: here, not half-way
+            # through the closing, which would leave a connection open.
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
         try:
             await consumer.settle()
         except BrokerUnavailableError as error:
