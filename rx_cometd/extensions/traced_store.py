@@ -84,7 +84,10 @@ class _Traced:
 
     def __init__(self, store: Any, replaced: dict[str, Any]) -> None:
         self._store = store
-        self.__dict__.update(replaced)
+        # Its methods are attributes of this object, for that is how `isinstance` tells whether it is
+        # a `LockableStore`: since Python 3.12 it does not ask `__getattr__`.
+        methods = {n: getattr(store, n) for n in dir(type(store)) if not n.startswith("_")}
+        self.__dict__.update(methods | replaced)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
