@@ -84,9 +84,10 @@ class _Traced:
 
     def __init__(self, store: Any, replaced: dict[str, Any]) -> None:
         self._store = store
-        # Its methods are attributes of this object, for that is how `isinstance` tells whether it is
-        # a `LockableStore`: since Python 3.12 it does not ask `__getattr__`.
-        methods = {n: getattr(store, n) for n in dir(type(store)) if not n.startswith("_")}
+        # Its methods become attributes here, for that is how `isinstance` tells a `LockableStore`:
+        # since Python 3.12 it does not ask `__getattr__`.
+        names = [name for name in dir(store) if not name.startswith("_")]
+        methods = {name: getattr(store, name) for name in names}
         self.__dict__.update(methods | replaced)
 
     def __getattr__(self, name: str) -> Any:
