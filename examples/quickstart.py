@@ -18,7 +18,7 @@ async def trade(server: BayeuxServer) -> None:
         await asyncio.sleep(0.01)
 
 
-def is_dear(message: Event) -> bool:
+def is_expensive(message: Event) -> bool:
     return bool(message["data"]["price"] > 100)
 
 
@@ -27,7 +27,7 @@ async def main() -> None:
         market = asyncio.create_task(trade(server))
 
         # Cold: nothing is sent yet. Any ReactiveX operator works on a channel.
-        prices = client.channel("/stock/*").pipe(ops.filter(is_dear), cometd_ops.data())
+        prices = client.channel("/stock/*").pipe(ops.filter(is_expensive), cometd_ops.data())
 
         # Now one subscribe request goes out, however many observers there are.
         subscription = prices.pipe(ops.take(3)).subscribe(lambda quote: print("observer:", quote))

@@ -112,7 +112,7 @@ class SharedSession:
             raise ClientInvalidOperation("the client was closed")
 
     async def _abandon(self, session: Session) -> None:
-        """Let go of a session whose opening was cancelled, unless observers need it."""
+        """Release a session whose opening was cancelled, unless observers need it."""
         self._held = False
         if not session.dispatch.is_empty:
             return
@@ -187,7 +187,7 @@ class SharedSession:
         self.loop = loop
 
     def _forget_session(self) -> None:
-        """Let go of a session whose event loop was closed; nobody there is left to be told."""
+        """Release a session whose event loop was closed; nobody there is left to be told."""
         if self._last is not None:
             self._last.dispatch.take_all()
         self.current = self._last = None
@@ -303,7 +303,7 @@ class SharedSession:
             self._telling = False
 
     def session_ended(self, session: Session, error: Exception | None) -> None:
-        """Let go of a session, and tell its observers."""
+        """Release a session, and tell its observers."""
         self._detach(session)
         # Whoever closes the client now still waits for the sockets to be closed.
         self._finish_in_background(session.closed(), "end")

@@ -186,7 +186,7 @@ class Wire:
         return self._link.arriving
 
     def drop(self) -> None:
-        """Let go of the WebSocket: it is dead, or another transport is used from now on."""
+        """Drop the WebSocket: it is dead, or another transport is used from now on."""
         self._link.drop()
 
     def too_large(self) -> None:

@@ -92,7 +92,7 @@ class Link:
         return None if self._websocket is None else self._websocket.arriving
 
     def drop(self) -> None:
-        """Let go of the WebSocket at once; it is closed in the background."""
+        """Drop the WebSocket at once; it is closed in the background."""
         websocket, self._websocket = self._websocket, None
         if websocket is not None:
             websocket.mute()

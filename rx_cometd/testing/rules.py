@@ -66,7 +66,7 @@ class Rules(Generic[_T]):
         return None
 
     def apply_any(self, channels: Iterable[object]) -> _T | None:
-        """Tell what strikes one of some channels, and count it once."""
+        """Tell what applies to one of some channels, and count it once."""
         channels = list(channels)
         for rule in self.rules:
             if any(rule.fits(channel) for channel in channels):
@@ -74,7 +74,7 @@ class Rules(Generic[_T]):
         return None
 
     def apply_unspecific(self) -> _T | None:
-        """Tell what strikes whatever comes, and count it."""
+        """Tell what applies to any channel, and count it."""
         for rule in self.rules:
             if rule.channel is None and rule.fits(None):
                 return rule.spend()

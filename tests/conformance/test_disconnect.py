@@ -75,7 +75,7 @@ async def test_close_unanswered(own_server: Server, make_client: MakeClient) -> 
 async def test_close_while_down(
     hasty_server: Server, make_client: MakeClient, start_proxy: StartProxy
 ) -> None:
-    """Scenario 53: there is no way to say goodbye; the client is closed at once, and the server
+    """Scenario 53: there is no way to disconnect; the client is closed at once, and the server
     sweeps the session by itself."""
     proxy = await start_proxy(hasty_server)
     client = make_client(proxy)

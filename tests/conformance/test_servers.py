@@ -288,8 +288,8 @@ async def test_disconnects(server: ServerProcess, wire: Wire) -> None:
     connect = asyncio.create_task(wire.connect())
     await until_counted(server, "connects", 2)
     await server.control("disconnect", client_id=wire.client_id)
-    goodbye, _ = await connect
-    assert goodbye == {"channel": "/meta/disconnect", "successful": True}
+    disconnect, _ = await connect
+    assert disconnect == {"channel": "/meta/disconnect", "successful": True}
 
 
 @cases(FAYE)

@@ -836,8 +836,8 @@ def test_goodbye_and_held_connect_may_be_answered_in_one_payload(*, successful: 
     driver = Driver().connected()
     held = driver.take_step()
     driver.do(driver.protocol.disconnect)
-    goodbye = driver.message("/meta/disconnect")
-    driver.receive(reply_to(goodbye), reply_to(held, successful=successful))
+    disconnect = driver.message("/meta/disconnect")
+    driver.receive(reply_to(disconnect), reply_to(held, successful=successful))
     driver.assert_states(S.DISCONNECTED)
     driver.assert_ended(None)
 
@@ -872,10 +872,10 @@ def test_without_a_link_a_disconnect_just_ends_the_session(state: str) -> None:
 def test_a_disconnect_is_sent_once() -> None:
     driver = Driver().connected()
     driver.do(driver.protocol.disconnect)
-    goodbye = driver.message("/meta/disconnect")
+    disconnect = driver.message("/meta/disconnect")
     driver.do(driver.protocol.disconnect)
     driver.assert_nothing_sent()
-    driver.answer(goodbye)
+    driver.answer(disconnect)
     driver.do(driver.protocol.disconnect)
     assert driver.happened == []
 
@@ -945,7 +945,7 @@ def in_state(state: S) -> Driver:
     return driver
 
 
-# -- the server says goodbye ---------------------------------------------------------------------
+# -- the server disconnects -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fields", [{"successful": True}, {}, {"id": "77"}])

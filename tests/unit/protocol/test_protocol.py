@@ -1056,12 +1056,12 @@ def test_a_goodbye_goes_out_after_what_was_asked_for_before_it(driver: Driver) -
 
 def test_after_the_goodbye_nothing_is_sent_and_what_was_asked_for_fails(driver: Driver) -> None:
     driver.do(driver.protocol.disconnect)
-    goodbye = driver.message("/meta/disconnect")
+    disconnect = driver.message("/meta/disconnect")
     request_id = driver.publish()
     driver.assert_nothing_sent()
     driver.subscribe("/a")
     driver.assert_nothing_sent()
-    driver.answer(goodbye)
+    driver.answer(disconnect)
     driver.assert_failed(request_id, TransportConnectionClosed)
     driver.assert_ended(None)
     driver.assert_nothing_sent()
