@@ -157,6 +157,11 @@ _LAST_BUT_ONE: Final = (1.0, 0.4)
 _LAST: Final = 0.2
 #: The part of the server's ``maxInterval`` after which a session is resumed at the latest.
 _WITHIN_MAX_INTERVAL: Final = 0.8
+#: The ``maxInterval`` of a server that does not tell it, in seconds: the default of CometD.
+_UNTOLD_MAX_INTERVAL: Final = 10.0
+#: The part of it that a delay may take where messages are acknowledged: one attempt may meet a
+#: short fault, so that several have to fit in.
+_PART_OF_MAX_INTERVAL: Final = 0.25
 
 
 class Pace:
@@ -265,20 +270,29 @@ class Pace:
                 return max(advice.interval, min(delay, left))
         return delay
 
-    def before_resuming(self, advice: Advice, now: float) -> float | None:
+    def before_resuming(
+        self, advice: Advice, now: float, *, acknowledges: bool = False
+    ) -> float | None:
         """Give the delay before a connect that resumes the session after a failure.
 
         ``None`` where the server must have forgotten the session by now: ``advice.maxInterval``
         says when that is (BayeuxClient.java, nextConnectExceedsMaxInterval). Until then no delay
         is longer than what is left of it.
+
+        Args:
+            advice: What the server advised.
+            now: The time, in seconds.
+            acknowledges: Whether messages are acknowledged, and so lost with the session.
         """
         delay = self.after_failure(advice, now)
         if self._down_since is None:
             self._down_since = now
-        if advice.max_interval is None:
-            return delay
         down = now - self._down_since
-        if down + delay <= advice.max_interval * _WITHIN_MAX_INTERVAL:
+        if acknowledges:
+            delay = self._several_in_lifetime(delay, advice, down)
+        if advice.max_interval is None or down + delay <= (
+            advice.max_interval * _WITHIN_MAX_INTERVAL
+        ):
             return delay
         # The server began to count when it noticed; at the latest when it would have answered.
         lifetime = advice.timeout + advice.interval + advice.max_interval
@@ -286,6 +300,18 @@ class Pace:
             if down < end:
                 return max(advice.interval, min(delay, end - down))
         return None
+
+    def _several_in_lifetime(self, delay: float, advice: Advice, down: float) -> float:
+        """Cap a delay, so that several attempts fit into the time the server keeps the session.
+
+        Where the server does not tell that time, a session that it kept all the while is
+        presumed to live on: the cap grows with the outage, so that clients of a server that is
+        away for long do not press it.
+        """
+        kept = advice.max_interval or max(_UNTOLD_MAX_INTERVAL, down)
+        cap = kept * _PART_OF_MAX_INTERVAL
+        # Drawn anew: the clients of a server do not come all at once.
+        return delay if delay <= cap else max(advice.interval, self._draw(cap / 2, cap))
 
     def before_new_session(self, advice: Advice, now: float) -> float:
         """Give the delay before a handshake that the server wants, or that is the way out.

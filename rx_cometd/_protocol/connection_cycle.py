@@ -523,7 +523,7 @@ class ConnectionCycle:
 
     def _retry_connect(self, error: Exception, now: float) -> None:
         """Try to resume the session, unless the server must have forgotten it by now."""
-        delay = self._pace.before_resuming(self.advice, now)
+        delay = self._pace.before_resuming(self.advice, now, acknowledges=self.acknowledges)
         if delay is None:
             self._rehandshake(error, now)
         else:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 import random
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -209,6 +209,51 @@ def test_a_session_is_resumed_for_ever_where_the_server_does_not_tell_its_lifeti
     it = pace(3.0)
     assert it.before_resuming(Advice(), 0.0) == 3.0
     assert it.before_resuming(Advice(), 1e6) == 3.0
+
+
+def resuming(advice: Advice, *, until: float, **options: bool) -> list[float]:
+    """Give the times of the attempts to resume a session, each of which fails at once."""
+    it = Pace(Backoff(lambda: iter([0.5, 30.0])), draw=lambda _, longest: longest)
+    times = [0.0]
+    while times[-1] < until:
+        delay = it.before_resuming(advice, times[-1], **options)
+        assert delay is not None
+        times.append(times[-1] + delay)
+    return times[1:-1]
+
+
+def test_an_acknowledging_session_is_sought_several_times_within_its_lifetime() -> None:
+    """Each attempt may meet a short fault, and the server does not tell its lifetime."""
+    times = resuming(Advice(), until=10.0, acknowledges=True)
+    assert times == [0.5, 3.0, 5.5, 8.0]
+    assert resuming(Advice(), until=10.0) == [0.5]
+
+
+def test_the_longer_the_link_is_down_the_longer_are_the_delays_of_such_a_session() -> None:
+    """A session of 60 s is sought a dozen times; a server away for hours is not pressed."""
+    times = resuming(Advice(), until=3600.0, acknowledges=True)
+    assert len([time for time in times if time < 60.0]) >= 11
+    gaps = [later - time for time, later in pairwise(times)]
+    assert all(gap <= max(2.5, time / 4) for time, gap in zip(times, gaps, strict=False))
+    assert gaps[-1] == 30.0
+
+
+def test_the_lifetime_that_the_server_tells_counts_for_such_a_session() -> None:
+    advice = Advice(max_interval=40.0)
+    assert resuming(advice, until=32.0, acknowledges=True) == [0.5, 10.5, 20.5, 30.5]
+    slow = Advice(interval=12.0, max_interval=40.0)
+    assert resuming(slow, until=32.0, acknowledges=True)[:2] == [12.0, 24.0]
+
+
+def test_the_capped_delays_of_many_are_spread() -> None:
+    delays: set[float] = set()
+    for _ in range(50):
+        delay = pace(30.0).before_resuming(Advice(), 0.0, acknowledges=True)
+        assert delay is not None
+        delays.add(delay)
+    assert len(delays) > 40
+    assert min(delays) >= 1.25
+    assert max(delays) <= 2.5
 
 
 def test_a_first_new_session_is_sought_at_once_and_more_of_them_with_the_backoff() -> None:

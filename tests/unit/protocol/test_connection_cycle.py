@@ -1251,13 +1251,19 @@ def test_the_default_counts_where_the_user_says_nothing(
 # -- sessions that are worth something -----------------------------------------------------------
 
 
-def test_a_session_with_acknowledged_messages_is_resumed_in_spite_of_silence() -> None:
-    """A new one would lose what the server holds for it."""
-    driver = Driver()
+def acknowledging(**options: Any) -> Driver:
+    """Come to CONNECTING, with acknowledged messages in force."""
+    driver = Driver(**options)
     driver.open()
     request: Any = {**driver.take_step(), "ext": {"ack": True}}
     driver.do(lambda: driver.protocol.leaving([request], [request["id"]]))
     driver.answer(request, clientId="abc", ext={"ack": True})
+    return driver
+
+
+def test_a_session_with_acknowledged_messages_is_resumed_in_spite_of_silence() -> None:
+    """A new one would lose what the server holds for it."""
+    driver = acknowledging()
     driver.answer(driver.take_step(), advice={"timeout": 0, "maxInterval": 60_000})
     for _ in range(4):
         driver.fail(driver.take_step(), error=TransportTimeoutError("silence"))
@@ -1266,6 +1272,17 @@ def test_a_session_with_acknowledged_messages_is_resumed_in_spite_of_silence() -
     assert driver.protocol.client_id == "abc"
     (changed,) = driver.of(Changed)
     assert changed.change.resumed
+
+
+def test_such_a_session_is_resumed_before_the_server_forgets_it_in_spite_of_short_faults() -> None:
+    """A server that does not tell its ``maxInterval`` forgets it after 10 s: CometD's default."""
+    driver = acknowledging(delays=[0.5, 30.0]).connected()
+    began = driver.now
+    for _ in range(4):
+        driver.fail(driver.take_step())
+    driver.answer(driver.take_step())
+    assert driver.now - began < 10.0
+    assert driver.state is S.CONNECTED
 
 
 REFUSED = [TransportError("no", http_status=status) for status in (400, 404, 101)]
