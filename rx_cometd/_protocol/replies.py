@@ -88,18 +88,7 @@ class Replies:
         exchange: Collection[str] = (),
         retries: Collection[str] = (),
     ) -> list[Message]:
-        """Take the messages of a payload.
-
-        Args:
-            messages: The messages.
-            now: The time, in seconds of any steady clock.
-            exchange: The requests that the payload is the HTTP response to; elements without
-                channel and id (Salesforce's bare errors) are for all of them.
-            retries: Identifiers of refused requests that an extension wants sent again, once.
-
-        Returns:
-            The event messages among them, in order.
-        """
+        """Take the messages of a payload, and give the event messages; see `Protocol.receive`."""
         events: list[Message] = []
         replies: list[Message] = []
         calls = self._requests.calls

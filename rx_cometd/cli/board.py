@@ -198,11 +198,7 @@ class LiveBoard:
             _Column[Row]("Symbol", lambda row: Text(row.symbol, style="bold"), width=8),
             _Column[Row]("Last", self._price, "right", 9),
             _Column[Row]("Change", _change, "right", 8),
-            _Column[Row](
-                "Trend",
-                lambda row: Text(sparkline(row.trend, self._bars), _colour(row)),
-                width=TREND,
-            ),
+            _Column[Row]("Trend", self._trend, width=TREND),
             _Column[Row]("Quotes/s", lambda row: f"{row.rate.per_second():.1f}", "right"),
         ]
 
