@@ -18,6 +18,7 @@ from rx_cometd._session.accompanied import Accompanied
 from rx_cometd._session.arguments import (
     check_buffering,
     check_extensions,
+    check_fields,
     check_functions,
     check_limits,
 )
@@ -29,7 +30,7 @@ from rx_cometd._session.settings import (
     checked_url,
     connection_preferences,
 )
-from rx_cometd._session.shared_session import SharedSession
+from rx_cometd._session.shared_session import NOT_OPEN, SharedSession
 from rx_cometd._transports import TransportOptions, timeout_after
 from rx_cometd.channel import Channel, Feed
 from rx_cometd.exceptions import (
@@ -302,8 +303,10 @@ class Client:
 
         Raises:
             InvalidChannelError: The name cannot be that of a channel.
-            TypeError: The type is none that can be decoded to.
+            TypeError: The type is none that can be decoded to, or ``fields`` is neither a mapping
+                nor a plain function.
         """
+        check_fields(fields)
         decoder = None if type is None else decoder_of(type)
         return Channel(self._shared, name, fields, self.publish, decoder)
 
@@ -399,7 +402,7 @@ class Client:
         """
         loop = self._shared.loop
         if loop is None or loop.is_closed():
-            raise ClientInvalidOperation("the client is not open")
+            raise ClientInvalidOperation(NOT_OPEN)
         return asyncio.run_coroutine_threadsafe(self.publish(channel, data, fields=fields), loop)
 
     @contextmanager
@@ -427,7 +430,9 @@ class Client:
             ClientInvalidOperation: The client is not open.
             InvalidChannelError: The name cannot be that of a channel.
             ServerError: The server refused.
+            TypeError: ``fields`` is neither a mapping nor a plain function.
         """
+        check_fields(fields)
         await self._pull.subscribe(channel, fields)
 
     async def unsubscribe(self, channel: str) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from rx_cometd import messages as m
 from rx_cometd._protocol.outcomes import (
@@ -33,10 +33,22 @@ Fields: TypeAlias = Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None
 
 
 def fields_of(fields: Fields) -> dict[str, Any]:
-    """Give extra fields, asking anew where they are made by a callable."""
+    """Give extra fields, asking anew where they are made by a callable.
+
+    Raises:
+        TypeError: They are no mapping.
+        Exception: What the user's function raised.
+    """
     if fields is None:
         return {}
-    return dict(fields() if callable(fields) else fields)
+    given: Any = fields() if callable(fields) else fields
+    if not isinstance(given, Mapping):
+        # Its type only: fields may hold credentials.
+        raise TypeError(
+            "fields must be a mapping, or a plain function that gives one, "
+            f"not a {type(given).__name__}"
+        )
+    return dict(cast("Mapping[str, Any]", given))
 
 
 class _Known(Enum):

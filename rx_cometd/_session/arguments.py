@@ -8,7 +8,13 @@ from typing import Any
 from rx_cometd._flow.arguments import check_bound, check_plain_function
 from rx_cometd.extension import AuthExtension, Extension
 
-__all__ = ["check_buffering", "check_extensions", "check_functions", "check_limits"]
+__all__ = [
+    "check_buffering",
+    "check_extensions",
+    "check_fields",
+    "check_functions",
+    "check_limits",
+]
 
 
 def check_buffering(max_pending_count: Any, overflow: Any) -> None:
@@ -73,6 +79,16 @@ def check_functions(
     for name, given in (("headers", headers), ("handshake_fields", handshake_fields)):
         if given is not None and not isinstance(given, Mapping) and not callable(given):
             raise TypeError(f"{name} must be a mapping, a function that gives one, or None")
+
+
+def check_fields(fields: Any) -> None:
+    """Check the extra fields of a subscribe, which are sent later.
+
+    Raises:
+        TypeError: They are neither a mapping nor a plain function.
+    """
+    if fields is not None and not isinstance(fields, Mapping):
+        check_plain_function("fields", fields)
 
 
 def check_extensions(extensions: Any, auth: Any) -> None:

@@ -104,7 +104,7 @@ class Outage:
 
     def _error(self) -> TransportTimeoutError:
         timeout = self._connection_timeout
-        last = "" if self._cause is None else f"; last: {cause_text(self._cause)}"
-        error = TransportTimeoutError(f"no link for {timeout} s{last}")
+        why = "no answer came" if self._cause is None else f"last: {cause_text(self._cause)}"
+        error = TransportTimeoutError(f"no link for {timeout} s; {why}")
         error.__cause__ = self._cause
         return error

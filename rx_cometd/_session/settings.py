@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from yarl import URL
 
@@ -76,17 +76,23 @@ def connection_preferences(
     """Give the connection types in order of preference.
 
     Raises:
+        TypeError: It is neither a connection type nor a sequence.
         ClientError: There is none, or one is unknown.
     """
     if connection_types is None:
         return (ConnectionType.WEBSOCKET, ConnectionType.LONG_POLLING)
+    if not isinstance(connection_types, Sequence):
+        raise TypeError(
+            f"connection_types must be a ConnectionType or a list of them, not {connection_types!r}"
+        )
     given = [connection_types] if isinstance(connection_types, str) else list(connection_types)
     try:
         types = tuple(dict.fromkeys(ConnectionType(t) for t in given))
     except ValueError as error:
-        raise ClientError(f"unknown connection type: {error}") from error
+        names = ", ".join(ConnectionType)
+        raise ClientError(f"unknown connection type: {error}: there are {names}") from error
     if not types:
-        raise ClientError("no connection type given")
+        raise ClientError("connection_types is empty: give one at least, or None for all")
     return types
 
 
@@ -100,7 +106,7 @@ def checked_url(url: str | URL) -> URL:
         address = URL(url)
     except (TypeError, ValueError):
         # Neither the address nor what is wrong with it is shown: credentials travel in it.
-        raise ClientError("not an address") from None
+        raise ClientError("not an address: it is to be like https://example.com/cometd") from None
     if address.scheme not in ("http", "https", "ws", "wss") or not address.host:
         raise ClientError(
             "not an absolute http, https, ws or wss address: "
@@ -117,19 +123,27 @@ async def provided(provider: Provider, timeout: float) -> Mapping[str, Any]:
         timeout: Seconds that a coroutine may take: one that hangs must not make a session deaf.
 
     Raises:
-        ClientError: It took longer.
+        ClientError: It took longer, or did not give a mapping.
         Exception: What the user's function raised.
     """
     if provider is None:
         return {}
     given = provider() if callable(provider) else provider
     if not inspect.isawaitable(given):
-        return given
+        return _checked_mapping(given)
     deadline = asyncio.timeout(timeout)
     try:
         async with deadline:
-            return await given
+            return _checked_mapping(await given)
     except TimeoutError:
         if not deadline.expired():
             raise
         raise ClientError(f"headers or fields were not given within {timeout} s") from None
+
+
+def _checked_mapping(given: Any) -> Mapping[str, Any]:
+    if not isinstance(given, Mapping):
+        # Its type only: credentials are in what is meant to be a mapping.
+        kind = type(given).__name__
+        raise ClientError(f"headers and handshake_fields must give a mapping, not a {kind}")
+    return cast("Mapping[str, Any]", given)

@@ -38,7 +38,11 @@ if TYPE_CHECKING:
     from rx_cometd._protocol.subscriptions import Fields
     from rx_cometd._session.settings import Settings
 
-__all__ = ["SharedSession"]
+__all__ = ["NOT_OPEN", "SharedSession"]
+
+NOT_OPEN = (
+    "the client is not open: open it first, with `async with client` or `await client.open()`"
+)
 
 
 class SharedSession:
@@ -139,8 +143,10 @@ class SharedSession:
         """Have everything processed that came, and everything sent, then close.
 
         Raises:
+            ClientInvalidOperation: The client is in use on another event loop.
             TransportTimeoutError: It took longer.
         """
+        self.check_loop()
         try:
             if self.current is not None:
                 async with timeout_after(timeout):
@@ -159,7 +165,7 @@ class SharedSession:
         """
         self.check_loop()
         if self.current is None:
-            raise ClientInvalidOperation("the client is not open")
+            raise ClientInvalidOperation(NOT_OPEN)
         return self.current
 
     @property
@@ -273,7 +279,7 @@ class SharedSession:
 
     def states(self) -> LoopObservable[StateChange]:
         """Give the observable of the state."""
-        return LoopObservable(self.observe_state)
+        return _States(self)
 
     # -- what a session tells ------------------------------------------------------------------
 
@@ -321,6 +327,18 @@ class SharedSession:
             else:
                 notify_error(observer, error, session.report)
         self._release_soon(session)
+
+
+class _States(LoopObservable[StateChange]):
+    """The state of a client, to be observed on the event loop that the client lives on."""
+
+    def __init__(self, shared: SharedSession) -> None:
+        super().__init__(shared.observe_state)
+        self._shared = shared
+
+    def _check_subscribable(self) -> None:
+        super()._check_subscribable()
+        self._shared.check_loop()
 
 
 class _Observation(abc.DisposableBase):

@@ -361,6 +361,15 @@ async def test_fields_are_asked_anew_at_every_resubscribe() -> None:
         assert not seen.ended
 
 
+@pytest.mark.parametrize("fields", [3, "x", asyncio.sleep])
+async def test_fields_that_cannot_be_asked_are_refused_at_once(fields: Any) -> None:
+    async with BayeuxServer() as server, client_of(server) as client:
+        with pytest.raises(TypeError, match="fields"):
+            client.channel("/a", fields=fields)
+        with pytest.raises(TypeError, match="fields"):
+            await client.subscribe("/a", fields=fields)
+
+
 async def test_fields_that_raise_fail_that_channel_only() -> None:
     def fields() -> Json:
         raise LookupError("mine")

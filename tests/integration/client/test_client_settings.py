@@ -331,6 +331,18 @@ async def test_handshake_fields_as_a_mapping(kind: ConnectionType) -> None:
 
 
 @BOTH
+async def test_handshake_fields_that_are_no_mapping_are_asked_again(kind: ConnectionType) -> None:
+    given: list[Any] = [None, {"x": 1}]
+    async with (
+        BayeuxServer() as server,
+        client_of(server, kind, handshake_fields=lambda: given.pop(0)) as client,
+    ):
+        assert client.state is ClientState.CONNECTED
+        (handshake,) = requests(server, "/meta/handshake")
+        assert handshake["x"] == 1
+
+
+@BOTH
 async def test_handshake_fields_that_raise(kind: ConnectionType) -> None:
     calls = count(1)
 

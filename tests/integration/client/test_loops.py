@@ -77,12 +77,15 @@ async def test_another_live_loop_is_told_what_to_do(kind: ConnectionType) -> Non
                 client.channel("/a").subscribe()
             with pytest.raises(ClientInvalidOperation, match="another event loop"):
                 client.channel("/a").pipe(ops.retry()).subscribe()  # does not try for ever
-            for refused in (client.open(), client.close(), client.receive()):
+            with pytest.raises(ClientInvalidOperation, match="another event loop"):
+                client.state_changes.subscribe()
+            for refused in (client.open(), client.close(), client.receive(), client.drain()):
                 with pytest.raises(ClientInvalidOperation, match="another event loop"):
                     await refused
 
         await asyncio.to_thread(asyncio.run, elsewhere())
         assert client.state is ClientState.CONNECTED
+        await client.publish("/a", 1)  # nothing elsewhere has changed it
 
 
 async def test_closed_on_one_loop_and_opened_on_another() -> None:

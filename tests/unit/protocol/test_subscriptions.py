@@ -430,3 +430,10 @@ def test_a_new_session_is_asked_for_all_that_is_wanted(asking: Asking) -> None:
     assert in_flight.id not in asking.requests
     assert asking.it.take_lost() == []
     assert len(asking.requests) == 3
+
+
+@pytest.mark.parametrize("given", [3, "x", ["a"]])
+def test_fields_that_are_no_mapping(given: Any) -> None:
+    for fields in (given, lambda: given):
+        with pytest.raises(TypeError, match=f"fields must be a mapping.*{type(given).__name__}"):
+            fields_of(fields)

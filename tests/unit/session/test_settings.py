@@ -78,3 +78,19 @@ def test_the_patience_is_half_of_the_connection_timeout() -> None:
 
     assert timeout(8.0) == 4.0
     assert timeout(None) == 3.0
+
+
+@pytest.mark.parametrize("given", [None, 3, "x", [("a", 1)]])
+async def test_a_provider_that_gives_no_mapping(given: Any) -> None:
+    async def coroutine() -> Any:
+        return given
+
+    for provider in (lambda: given, coroutine):
+        with pytest.raises(ClientError, match=f"a mapping, not a {type(given).__name__}"):
+            await provided(provider, 1.0)
+
+
+def test_what_is_no_connection_type_is_said() -> None:
+    given: Any = 5
+    with pytest.raises(TypeError, match="connection_types must be"):
+        connection_preferences(given)
