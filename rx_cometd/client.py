@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from rx_cometd._flow.decoders import decoder_of
 from rx_cometd._flow.dispatch import EVERYTHING
 from rx_cometd._protocol.backoff import exponential
-from rx_cometd._protocol.channel_names import is_glob, is_meta, validate_channel
+from rx_cometd._protocol.channel_names import (
+    is_glob,
+    is_meta,
+    validate_channel,
+    validate_target,
+)
 from rx_cometd._protocol.codec import Codec
 from rx_cometd._protocol.subscriptions import Fields, fields_of
 from rx_cometd._session.accompanied import Accompanied
@@ -353,7 +358,7 @@ class Client:
             BufferOverflowError: ``max_outbox`` requests wait already.
             ExtensionError: An extension failed, or dropped the message.
         """
-        _validate_target(channel)
+        validate_target(channel)
         session = self._shared.open_session()
         if not self._accompanied:
             return await session.publish(channel, data, fields_of(fields))
@@ -381,7 +386,7 @@ class Client:
             TransportTimeoutError: There was no answer in time.
             ServerError: The server refused.
         """
-        _validate_target(channel)
+        validate_target(channel)
         request = Request("call", channel, {}, self)
         with self._accompanied.within(request) if self._accompanied else nullcontext():
             session = self._shared.open_session()
@@ -543,9 +548,3 @@ class Client:
             [extension.marker_ages() for extension in self._extensions],
             time.monotonic(),
         )
-
-
-def _validate_target(channel: str) -> None:
-    validate_channel(channel)
-    if is_meta(channel) or is_glob(channel):
-        raise InvalidChannelError(channel, "only ordinary and service channels take messages")

@@ -25,7 +25,15 @@ from typing import Any
 
 from rx_cometd.exceptions import InvalidChannelError
 
-__all__ = ["globs", "is_glob", "is_meta", "is_service", "matches", "validate_channel"]
+__all__ = [
+    "globs",
+    "is_glob",
+    "is_meta",
+    "is_service",
+    "matches",
+    "validate_channel",
+    "validate_target",
+]
 
 #   channel          = 1*( "/" segment ) / *( "/" segment ) "/" wild_card
 #   segment          = 1*<any character but "/", "*", controls and lone surrogates>
@@ -47,6 +55,18 @@ def validate_channel(channel: str) -> None:
         raise InvalidChannelError(name, "a channel's name is a str")
     if _CHANNEL.fullmatch(channel) is None:
         raise InvalidChannelError(channel, _fault(channel))
+
+
+def validate_target(channel: str) -> None:
+    """Check the name of a channel to publish to.
+
+    Raises:
+        InvalidChannelError: The name cannot be that of a channel, or that channel takes no
+            messages of clients.
+    """
+    validate_channel(channel)
+    if is_meta(channel) or is_glob(channel):
+        raise InvalidChannelError(channel, "only ordinary and service channels take messages")
 
 
 def _fault(channel: str) -> str:

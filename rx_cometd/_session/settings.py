@@ -81,10 +81,9 @@ def connection_preferences(
     """
     if connection_types is None:
         return (ConnectionType.WEBSOCKET, ConnectionType.LONG_POLLING)
-    if not isinstance(connection_types, Sequence):
-        raise TypeError(
-            f"connection_types must be a ConnectionType or a list of them, not {connection_types!r}"
-        )
+    given: Any = connection_types  # as it comes from users
+    if not isinstance(given, Sequence):
+        raise TypeError(f"connection_types must be a ConnectionType or a list, not {given!r}")
     given = [connection_types] if isinstance(connection_types, str) else list(connection_types)
     try:
         types = tuple(dict.fromkeys(ConnectionType(t) for t in given))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from rx_cometd._flow.arguments import check_plain_function, check_positive
+from rx_cometd._protocol.channel_names import validate_target
 from rx_cometd.operators.map_async import map_async
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def publish_to(
 
     Raises:
         TypeError: An argument is of the wrong kind.
+        InvalidChannelError: ``channel`` is no channel that can be published to.
         ValueError: ``max_in_flight`` is less than 1, or ``errors`` is neither.
 
     Example:
@@ -101,7 +103,9 @@ def publish_to(
         >>> asyncio.run(main())
         ['a', 'b']
     """
-    if not isinstance(channel, str):
+    if isinstance(channel, str):
+        validate_target(channel)
+    else:
         check_plain_function("channel", channel)
     check_positive("max_in_flight", max_in_flight)
     if errors not in {"raise", "value"}:

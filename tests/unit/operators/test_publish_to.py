@@ -10,7 +10,7 @@ from reactivex.testing import ReactiveTest, TestScheduler
 
 from rx_cometd._flow.delivery import Delivery
 from rx_cometd._flow.flow import Overflow, flow_of
-from rx_cometd.exceptions import BufferOverflowError, ServerError
+from rx_cometd.exceptions import BufferOverflowError, InvalidChannelError, ServerError
 from rx_cometd.operators import publish_to
 from tests.unit.operators.flows import LocalFlow, with_flow
 from tests.unit.operators.times import play, seen, ticks, turns
@@ -160,3 +160,9 @@ def test_arguments_are_checked_when_the_operator_is_made() -> None:
         publish_to(client, "/a", errors=cast("Any", "ignore"))
     with pytest.raises(TypeError, match="overflow"):
         publish_to(client, "/a", overflow=cast("Any", "ERROR"))
+
+
+@pytest.mark.parametrize("channel", ["", "orders", "/orders/*", "/meta/connect"])
+def test_a_channel_that_takes_no_messages_is_refused_at_once(channel: str) -> None:
+    with pytest.raises(InvalidChannelError):
+        publish_to(Run().server, channel)
