@@ -1,4 +1,4 @@
-"""Payloads and extensions by themselves; through the client: `tests/extending`."""
+"""Payloads and extensions by themselves; through the client: `tests/integration/extensions`."""
 
 from __future__ import annotations
 
