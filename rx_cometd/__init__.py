@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from rx_cometd.states import ClientState, StateChange
     from rx_cometd.statistics import BufferStatistics, ChannelStatistics, Statistics
 
-__version__ = "0.1.0"
+__version__ = "1.0.0rc1"
 
 __all__ = [
     "AuthExtension",

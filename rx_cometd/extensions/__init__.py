@@ -16,12 +16,15 @@ made by          what it does
 
 `replay` keeps its markers in a store: `MemoryStore`, `SqliteStore`, `RedisStore` or
 `PostgresStore`. `salesforce_auth` logs in to Salesforce, and `salesforce` gives all the
-arguments of a client for it. `traced_store` makes spans of its writes.
+arguments of a client for it, as `cumulocity`, `genesys` and `servicenow` do for theirs.
+`traced_store` makes spans of the writes of a store.
 """
 
 from rx_cometd.extensions.ack import Ack, ack
 from rx_cometd.extensions.bearer_auth import BearerAuth, BearerToken, TokenProvider, bearer_auth
 from rx_cometd.extensions.binary import binary
+from rx_cometd.extensions.cumulocity import CumulocitySettings, cumulocity
+from rx_cometd.extensions.genesys import GenesysSettings, genesys
 from rx_cometd.extensions.log_payloads import log_payloads
 from rx_cometd.extensions.postgres_store import PostgresStore
 from rx_cometd.extensions.redis_store import RedisStore
@@ -35,6 +38,7 @@ from rx_cometd.extensions.replay_store import (
 )
 from rx_cometd.extensions.salesforce import SalesforceSettings, salesforce
 from rx_cometd.extensions.salesforce_auth import SalesforceAuth, salesforce_auth
+from rx_cometd.extensions.servicenow import ServiceNowSettings, servicenow
 from rx_cometd.extensions.sqlite_store import SqliteStore
 from rx_cometd.extensions.telemetry import telemetry
 from rx_cometd.extensions.timestamp import timestamp
@@ -47,6 +51,8 @@ __all__ = [
     "AsyncReplayStore",
     "BearerAuth",
     "BearerToken",
+    "CumulocitySettings",
+    "GenesysSettings",
     "MemoryStore",
     "PostgresStore",
     "RedisStore",
@@ -56,16 +62,20 @@ __all__ = [
     "ReplayStore",
     "SalesforceAuth",
     "SalesforceSettings",
+    "ServiceNowSettings",
     "SqliteStore",
     "TimeSync",
     "TokenProvider",
     "ack",
     "bearer_auth",
     "binary",
+    "cumulocity",
+    "genesys",
     "log_payloads",
     "replay",
     "salesforce",
     "salesforce_auth",
+    "servicenow",
     "telemetry",
     "timestamp",
     "timesync",

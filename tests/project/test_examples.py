@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -54,3 +56,30 @@ def test_an_example_runs(path: Path) -> None:
     assert outcome.stderr == ""
     for text in SHOWN[path.stem]:
         assert text in outcome.stdout
+
+
+def test_the_notebook_runs_in_jupyter(tmp_path: Path) -> None:
+    pytest.importorskip("ipykernel", reason="in the extra test")
+    notebook = ROOT / "examples" / "notebook.ipynb"
+    outcome = subprocess.run(
+        [sys.executable, "-m", "nbclient.cli", str(notebook), "--output", str(tmp_path / "run")],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    cells = json.loads((tmp_path / "run.ipynb").read_text(encoding="utf-8"))["cells"]
+    outputs = {cell["id"]: cell["outputs"] for cell in cells if cell["cell_type"] == "code"}
+    (seen,) = outputs["look"]
+    shown = "".join(seen["data"]["text/plain"])
+    assert shown == "[{'price': 98}, {'price': 99}, {'price': 101}]"
+    assert "".join(outputs["iterate"][0]["text"]) == "{'price': 102}\n"
+    assert not any(output["output_type"] == "error" for told in outputs.values() for output in told)
+
+
+def test_the_notebook_is_kept_without_outputs() -> None:
+    cells = json.loads((ROOT / "examples" / "notebook.ipynb").read_text(encoding="utf-8"))["cells"]
+    assert not any(cell.get("outputs") for cell in cells)

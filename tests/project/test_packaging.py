@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -182,11 +184,18 @@ def test_the_release_is_built_twice_with_the_same_result(tmp_path: Path) -> None
     outcome = subprocess.run(
         ["bash", ".ci/release", str(tmp_path / "dist")],
         cwd=clone,
-        env={**os.environ, "PYTHON": sys.executable, "ALLOW_UNRELEASED": "1"},
+        env={**os.environ, "PYTHON": sys.executable, "ALLOW_UNRELEASED": "1", "OFFLINE": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     assert "Nothing was uploaded." in outcome.stdout
-    assert {path.suffix for path in (tmp_path / "dist").iterdir()} >= {".whl", ".gz"}
+    dist = tmp_path / "dist"
+    assert {path.suffix for path in dist.iterdir()} >= {".whl", ".gz"}
+    provenance = json.loads((dist / "provenance.json").read_text(encoding="utf-8"))
+    assert {subject["name"]: subject["digest"]["sha256"] for subject in provenance["subject"]} == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in dist.iterdir()
+        if path.suffix in (".whl", ".gz")
+    }

@@ -1,0 +1,78 @@
+"""What a client for Cumulocity's real-time notifications needs: address and login.
+
+Source: Cumulocity's API reference, "Real-time notification API": Bayeux at
+``/notification/realtime``, credentials in the handshake's ``ext``, under ``com.cumulocity.authn``.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from yarl import URL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["CumulocitySettings", "cumulocity"]
+
+
+class CumulocitySettings(TypedDict):
+    """Arguments of `Client`, as `cumulocity` gives them."""
+
+    url: URL
+    connection_timeout: float | None
+    handshake_fields: Callable[[], dict[str, Any]]
+
+
+def cumulocity(
+    base_url: str,
+    *,
+    tenant: str | None = None,
+    user: str | None = None,
+    password: str | None = None,
+    token: Callable[[], str] | None = None,
+    xsrf_token: Callable[[], str] | None = None,
+    connection_timeout: float | None = None,
+) -> CumulocitySettings:
+    """Give the arguments of a client for Cumulocity: ``Client(**cumulocity(url, ...))``.
+
+    Give ``user`` and ``password``, or ``token``.
+
+    Args:
+        base_url: ``https://example.cumulocity.com``.
+        tenant: The tenant's id, where the host does not tell it.
+        user: Whom to log in.
+        password: The password.
+        token: Gives the token of a login by OAuth; asked anew for each handshake.
+        xsrf_token: Gives the ``XSRF-TOKEN`` that such a login brings along; asked likewise.
+        connection_timeout: As for `Client`; ``None``, the default here, is for ever.
+
+    Returns:
+        The arguments, to be unpacked beside others of `Client`.
+
+    Raises:
+        TypeError: Neither or both of the logins are given.
+
+    Example:
+        >>> from rx_cometd import Client
+        >>> Client(**cumulocity("https://example.cumulocity.com", user="me", password="..."))
+        <Client https://example.cumulocity.com/notification/realtime DISCONNECTED no transport>
+    """
+    by_password = user is not None and password is not None and token is None
+    if not by_password and (token is None or user is not None or password is not None):
+        raise TypeError("cumulocity needs user and password, or token, and not both")
+    login = f"{user}:{password}" if tenant is None else f"{tenant}/{user}:{password}"
+    basic = b64encode(login.encode()).decode()
+
+    def handshake_fields() -> dict[str, Any]:
+        credentials = {"token": basic if token is None else token()}
+        if xsrf_token is not None:
+            credentials["xsrfToken"] = xsrf_token()
+        return {"ext": {"com.cumulocity.authn": credentials}}
+
+    return {
+        "url": URL(base_url).origin() / "notification/realtime",
+        "connection_timeout": connection_timeout,
+        "handshake_fields": handshake_fields,
+    }

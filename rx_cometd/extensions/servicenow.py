@@ -1,0 +1,58 @@
+"""What a client for ServiceNow's Asynchronous Message Bus (AMB) needs: address, cookies, token.
+
+Source: the AMB client that ServiceNow's own pages load: CometD at ``/amb``, the cookies of the
+logged-in HTTP session, and that session's token in the header ``X-UserToken``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+from yarl import URL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import aiohttp
+
+__all__ = ["ServiceNowSettings", "servicenow"]
+
+
+class ServiceNowSettings(TypedDict):
+    """Arguments of `Client`, as `servicenow` gives them."""
+
+    url: URL
+    connection_timeout: float | None
+    headers: Callable[[], dict[str, str]]
+    http_session: aiohttp.ClientSession
+
+
+def servicenow(
+    instance_url: str,
+    http_session: aiohttp.ClientSession,
+    *,
+    user_token: Callable[[], str] | None = None,
+    connection_timeout: float | None = None,
+) -> ServiceNowSettings:
+    """Give the arguments of a client for AMB: ``Client(**servicenow(url, http_session))``.
+
+    Args:
+        instance_url: ``https://example.service-now.com``.
+        http_session: One that is logged in: its cookies are the credentials.
+        user_token: Gives the token of the HTTP session (``g_ck`` on ServiceNow's pages), asked
+            anew for each handshake and request.
+        connection_timeout: As for `Client`; ``None``, the default here, is for ever.
+
+    Returns:
+        The arguments, to be unpacked beside others of `Client`.
+    """
+
+    def headers() -> dict[str, str]:
+        return {} if user_token is None else {"X-UserToken": user_token()}
+
+    return {
+        "url": URL(instance_url).origin() / "amb",
+        "connection_timeout": connection_timeout,
+        "headers": headers,
+        "http_session": http_session,
+    }
