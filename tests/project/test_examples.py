@@ -33,6 +33,9 @@ SHOWN = {
     "web_sse": ["fewer messages: True", "the CometD server has seen: 1\n"],
 }
 
+#: The command ``jupyter execute``, of this environment.
+_JUPYTER = "import sys, nbclient.cli; sys.exit(nbclient.cli.main())"
+
 
 def test_all_examples_are_known() -> None:
     assert [path.stem for path in EXAMPLES] == sorted(SHOWN)
@@ -62,7 +65,7 @@ def test_the_notebook_runs_in_jupyter(tmp_path: Path) -> None:
     pytest.importorskip("ipykernel", reason="in the extra test")
     notebook = ROOT / "examples" / "notebook.ipynb"
     outcome = subprocess.run(
-        [sys.executable, "-m", "nbclient.cli", str(notebook), "--output", str(tmp_path / "run")],
+        [sys.executable, "-c", _JUPYTER, str(notebook), "--output", str(tmp_path / "run")],
         env={**os.environ, "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(tmp_path)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
