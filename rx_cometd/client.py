@@ -26,6 +26,7 @@ from rx_cometd._session.arguments import (
     check_fields,
     check_functions,
     check_limits,
+    check_network,
 )
 from rx_cometd._session.pull_view import PullView, Received
 from rx_cometd._session.settings import (
@@ -178,6 +179,7 @@ class Client:
             is_transient=is_transient,
         )
         check_extensions(extensions, auth)
+        check_network(ssl=ssl, proxy=proxy, http_session=http_session)
         address = checked_url(url)
         self._url = address
         settings = Settings(

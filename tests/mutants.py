@@ -1,8 +1,10 @@
-"""Plants faults in a copy of the client, and sees the model of the contract find each of them.
+"""Plants faults in a copy of the client, and sees the tests find each of them.
 
     python -m tests.mutants
 
-Not part of CI: it takes a minute, and tells of `test_contract_model`, not of the client.
+The faults of dispatch and sharing are for the model of the contract to find, the others for the
+tests of the module that they are in. Not part of CI: it takes two minutes, and tells of the tests,
+not of the client.
 """
 
 from __future__ import annotations
@@ -17,17 +19,26 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 MODEL = "tests/integration/client/test_contract_model.py"
+UNIT = "tests/unit"
 DISPATCH = "rx_cometd/_flow/dispatch.py"
 SHARED = "rx_cometd/_session/shared_session.py"
+BUFFER = "rx_cometd/_flow/buffer.py"
+PAYLOAD = "rx_cometd/_flow/payload.py"
+DELIVERY = "rx_cometd/_flow/delivery.py"
+ADVICE = "rx_cometd/_protocol/advice.py"
+SUBSCRIPTIONS = "rx_cometd/_protocol/subscriptions.py"
+REQUESTS = "rx_cometd/_protocol/requests.py"
+REFUSALS = "rx_cometd/_protocol/refusals.py"
 
 
 class Fault(NamedTuple):
-    """A piece of code, and what it is replaced by."""
+    """A piece of code, what it is replaced by, and the tests that should notice."""
 
     what: str
     path: str
     right: str
     wrong: str
+    tests: str = MODEL
 
 
 FAULTS = [
@@ -107,11 +118,179 @@ FAULTS = [
         "            self._shared.remove(session, self._key, self._observer)\n        else:",
         "            pass\n        else:",
     ),
+    Fault(
+        "a full buffer drops the message that came last but one",
+        BUFFER,
+        "                dropped = [self._queue.popleft()]\n",
+        "                dropped = [self._queue.pop()]\n",
+        f"{UNIT}/flow/test_buffer.py",
+    ),
+    Fault(
+        "a dropped message is held for ever",
+        BUFFER,
+        "        if type(entry) is _Tracked:\n            entry.held()",
+        "        if False:\n            entry.held()",
+        f"{UNIT}/flow/test_buffer.py",
+    ),
+    Fault(
+        "a suspended buffer resumes only when it is empty",
+        BUFFER,
+        "len(self._queue) <= self.max_pending_count // 2",
+        "len(self._queue) <= 0",
+        f"{UNIT}/flow/test_buffer.py",
+    ),
+    Fault(
+        "the bound is one too high",
+        BUFFER,
+        "max_pending_count if max_pending_count > 0 else sys.maxsize",
+        "max_pending_count + 1 if max_pending_count > 0 else sys.maxsize",
+        f"{UNIT}/flow/test_buffer.py",
+    ),
+    Fault(
+        "a conflated message goes to the end",
+        BUFFER,
+        "        latest[key] = entry  # an existing",
+        "        latest.pop(key, None)\n        latest[key] = entry  # an existing",
+        f"{UNIT}/flow/test_buffer.py",
+    ),
+    Fault(
+        "a closed buffer stays with its client",
+        BUFFER,
+        "        self._latest.clear()\n        self._detach()",
+        "        self._latest.clear()",
+        f"{UNIT}/flow/test_buffer.py",
+    ),
+    Fault(
+        "a message is processed as soon as one of its holds is released",
+        DELIVERY,
+        "        if self._holds == 0:\n            self._processed()",
+        "        if self._holds <= 1:\n            self._processed()",
+        f"{UNIT}/flow/test_delivery.py",
+    ),
+    Fault(
+        "a hold that is called twice counts twice",
+        DELIVERY,
+        "        if not self._released:\n",
+        "        if True:\n",
+        f"{UNIT}/flow/test_delivery.py",
+    ),
+    Fault(
+        "who asked for a message first is forgotten for who asked next",
+        PAYLOAD,
+        "(*processed.get(id(message), ()), callback)",
+        "(callback,)",
+        f"{UNIT}/flow/test_payload.py",
+    ),
+    Fault(
+        "the receipts of the whole go with the first part",
+        PAYLOAD,
+        "        if whole:\n",
+        "        if True:\n",
+        f"{UNIT}/flow/test_payload.py",
+    ),
+    Fault(
+        "receipts are settled twice",
+        PAYLOAD,
+        "        self.delivered = ()\n        self.processed.clear()\n        for",
+        "        for",
+        f"{UNIT}/flow/test_payload.py",
+    ),
+    Fault(
+        "an error is logged once for each dropped message",
+        "rx_cometd/_flow/drop_log.py",
+        "        self._next = now + _INTERVAL\n",
+        "",
+        f"{UNIT}/flow/test_drop_log.py",
+    ),
+    Fault(
+        "who joins a stream during a delivery is told of what is past",
+        "rx_cometd/_flow/multicast.py",
+        "self._observers = (*self._observers, observer)",
+        "self._observers = (observer, *self._observers)",
+        f"{UNIT}/flow/test_multicast.py",
+    ),
+    Fault(
+        "milliseconds are taken for seconds",
+        ADVICE,
+        "return milliseconds / 1000",
+        "return milliseconds",
+        f"{UNIT}/protocol/test_advice.py",
+    ),
+    Fault(
+        "a negative interval is no obstacle",
+        ADVICE,
+        "interval < 0",
+        "interval < -1e9",
+        f"{UNIT}/protocol/test_advice.py",
+    ),
+    Fault(
+        "advice is replaced, not merged",
+        ADVICE,
+        "return replace(self, **changes)",
+        "return replace(Advice(), **changes)",
+        f"{UNIT}/protocol/test_advice.py",
+    ),
+    Fault(
+        "a confirmed unsubscribe leaves the channel subscribed",
+        SUBSCRIPTIONS,
+        "_Known.SUBSCRIBED if kind is Kind.SUBSCRIBE else _Known.ABSENT",
+        "_Known.SUBSCRIBED",
+        f"{UNIT}/protocol/test_subscriptions.py",
+    ),
+    Fault(
+        "a new session keeps the channels of the old one",
+        SUBSCRIPTIONS,
+        "            subscription.known = _Known.ABSENT\n            subscription.doubted = False",
+        "            subscription.doubted = False",
+        f"{UNIT}/protocol/test_subscriptions.py",
+    ),
+    Fault(
+        "a refused subscribe is tried for ever",
+        SUBSCRIPTIONS,
+        "            del self._by_channel[channel]\n        else:",
+        "            pass\n        else:",
+        f"{UNIT}/protocol/test_subscriptions.py",
+    ),
+    Fault(
+        "a reply is matched though its request was never sent",
+        REQUESTS,
+        "        if request is None or not request.sent:\n",
+        "        if request is None:\n",
+        f"{UNIT}/protocol/test_requests.py",
+    ),
+    Fault(
+        "a reply on another channel is taken",
+        REQUESTS,
+        "return request if channel == request.channel or (channel is None and tells) else None",
+        "return request",
+        f"{UNIT}/protocol/test_requests.py",
+    ),
+    Fault(
+        "an unknown client is taken for bad credentials",
+        REFUSALS,
+        "    if unknown_client(error):\n        return False\n    if error.error_code == 401",
+        "    if error.error_code == 401",
+        f"{UNIT}/protocol/test_refusals.py",
+    ),
+    Fault(
+        "a 403 to a publish asks for new credentials",
+        REFUSALS,
+        "return kind is Kind.HANDSHAKE and error.error_code == 403",
+        "return error.error_code == 403",
+        f"{UNIT}/protocol/test_refusals.py",
+    ),
+    Fault(
+        "bad JSON is asked for again",
+        REFUSALS,
+        "isinstance(error, TransportError) and not isinstance(error, ProtocolError)",
+        "isinstance(error, TransportError)",
+        f"{UNIT}/protocol/test_refusals.py",
+    ),
 ]
 
 
-def model_fails(fault: Fault | None) -> bool:
-    """Run the model against a copy of the tree, with a fault in it or without."""
+def fails(tests: str, fault: Fault | None) -> bool:
+    """Run tests against a copy of the tree, with a fault in it or without."""
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name)
         for part in ("rx_cometd", "tests", "pyproject.toml"):
@@ -123,7 +302,7 @@ def model_fails(fault: Fault | None) -> bool:
         if fault is not None:
             plant(fault, copy / fault.path)
         outcome = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-x", MODEL],
+            [sys.executable, "-m", "pytest", "-q", "-x", *tests.split()],
             cwd=copy,
             env={**os.environ, "PYTHONPATH": name},
             capture_output=True,
@@ -144,9 +323,10 @@ def plant(fault: Fault, file: Path) -> None:
 
 def main() -> None:
     """Tell of each fault whether it was found."""
-    if model_fails(None):
-        raise SystemExit("the model fails without a fault")
-    missed = [fault for fault in FAULTS if not model_fails(fault)]
+    for tests in dict.fromkeys(fault.tests for fault in FAULTS):
+        if fails(tests, None):
+            raise SystemExit(f"{tests} fails without a fault")
+    missed = [fault for fault in FAULTS if not fails(fault.tests, fault)]
     for fault in FAULTS:
         print("missed" if fault in missed else "found ", fault.what)
     sys.exit(bool(missed))

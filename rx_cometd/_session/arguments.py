@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from ssl import SSLContext
 from typing import Any
+
+import aiohttp
+from yarl import URL
 
 from rx_cometd._flow.arguments import check_bound, check_plain_function
 from rx_cometd.extension import AuthExtension, Extension
@@ -14,6 +18,7 @@ __all__ = [
     "check_fields",
     "check_functions",
     "check_limits",
+    "check_network",
 ]
 
 
@@ -23,7 +28,7 @@ def check_buffering(max_pending_count: Any, overflow: Any) -> None:
     Raises:
         TypeError: The bound is no integer, or the policy no `Overflow`.
     """
-    if max_pending_count is None or isinstance(max_pending_count, bool):
+    if isinstance(max_pending_count, bool) or not isinstance(max_pending_count, int):
         raise TypeError(f"max_pending_count must be an int, not {max_pending_count!r}")
     check_bound(max_pending_count, overflow)
 
@@ -89,6 +94,20 @@ def check_fields(fields: Any) -> None:
     """
     if fields is not None and not isinstance(fields, Mapping):
         check_plain_function("fields", fields)
+
+
+def check_network(*, ssl: Any, proxy: Any, http_session: Any) -> None:
+    """Check what is handed on to aiohttp, which would only tell at the first attempt.
+
+    Raises:
+        TypeError: One is not of the kind that aiohttp takes.
+    """
+    if ssl is not None and not isinstance(ssl, bool | SSLContext | aiohttp.Fingerprint):
+        raise TypeError(f"ssl must be an SSLContext, a Fingerprint, a bool or None, not {ssl!r}")
+    if proxy is not None and not isinstance(proxy, str | URL):
+        raise TypeError(f"proxy must be an address or None, not a {type(proxy).__name__}")
+    if http_session is not None and not isinstance(http_session, aiohttp.ClientSession):
+        raise TypeError(f"http_session must be an aiohttp.ClientSession, not {http_session!r}")
 
 
 def check_extensions(extensions: Any, auth: Any) -> None:

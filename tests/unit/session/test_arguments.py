@@ -41,6 +41,9 @@ async def _asynchronous(_: object) -> object:
         ("extensions", object(), TypeError),
         ("extensions", [object()], TypeError),
         ("auth", object(), TypeError),
+        ("ssl", "certificate.pem", TypeError),
+        ("proxy", 3128, TypeError),
+        ("http_session", object(), TypeError),
     ],
 )
 def test_a_wrong_argument_is_refused_by_name(
