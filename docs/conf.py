@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "_extensions")]
@@ -18,6 +22,7 @@ version = release = __version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "marble",
     "message_flow",
@@ -30,6 +35,7 @@ myst_heading_anchors = 4
 
 default_role = "py:obj"
 autodoc_default_options = {"members": True, "show-inheritance": True}
+autosummary_generate = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
@@ -44,3 +50,14 @@ html_title = "rx_cometd"
 html_static_path = ["_static"]
 html_css_files = ["pictures.css"]
 html_copy_source = False
+
+
+def _leave_out_aliases(*event: Any) -> None:
+    """Leave out what Python says of the fields of named tuples that have no docstring."""
+    lines: list[str] = event[-1]
+    if lines and lines[0].startswith("Alias for field number"):
+        lines.clear()
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("autodoc-process-docstring", _leave_out_aliases)

@@ -24,8 +24,8 @@ class Gap(NamedTuple):
     """What `detect_gaps` noticed."""
 
     kind: Literal["missing", "repeated", "reordered"]
-    """``"missing"``: numbers did not come (yet). ``"repeated"``: one came that had come before.
-    ``"reordered"``: one came that had been told as missing."""
+    """What happened. ``"missing"``: numbers did not come (yet). ``"repeated"``: one came that had
+    come before. ``"reordered"``: one came that had been told as missing."""
     first: int
     """The first number concerned."""
     last: int

@@ -78,3 +78,10 @@ def test_diagrams_are_drawn(site: Path) -> None:
     assert policies.count('<svg class="marble"') >= 6
     flow = policies.split("<title>One message, from socket to observer</title>")[1]
     assert flow.split("</svg>")[0].count('class="state"') == 5
+
+
+def test_every_operator_is_in_a_group() -> None:
+    page = (ROOT / "docs" / "reference" / "operators.md").read_text("utf-8")
+    operators: list[str] = importlib.import_module("rx_cometd.operators").__all__
+    listed = re.findall(r"^   ~rx_cometd\.operators\.(\w+)$", page, re.MULTILINE)
+    assert sorted(listed) == sorted(name for name in operators if name[0].islower())
