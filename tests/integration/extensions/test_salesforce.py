@@ -83,6 +83,44 @@ async def test_twenty_revocations_and_moves_lose_nothing_and_log_in_once_each() 
         assert sorted(set(numbers(recorder))) == list(range(count))
 
 
+async def test_all_that_befalls_a_client_at_once_loses_nothing() -> None:
+    store = MemoryStore()
+    async with SalesforceOrg(timeout=1.0) as org:
+
+        def disconnect() -> None:
+            org.server.faults.drop_link()
+
+        def lose_session_while_busy() -> None:
+            org.busy(ORDERS, count=2)
+            org.server.faults.forget()
+
+        def answer_503() -> None:
+            org.server.faults.respond_with(503, count=2)
+
+        async def revoke_and_move() -> None:
+            org.revoke()
+            await org.move()
+
+        troubles = [disconnect, lose_session_while_busy, answer_503, org.revoke, revoke_and_move]
+        number = 0
+        for _ in range(2):
+            # A restart, too: the markers of the store lead on.
+            async with client_for(org, store=store) as client:
+                recorder = Recorder(client.channel(ORDERS))
+                await subscribed(org, client)
+                first = number
+                for trouble in troubles * 2:
+                    await org.publish(ORDERS, {"number": number})
+                    told = trouble()
+                    if told is not None:
+                        await told
+                    await org.publish(ORDERS, {"number": number + 1})
+                    number += 2
+                    wanted = set(range(first, number))
+                    await recorder.until(lambda: wanted <= set(numbers(recorder)), timeout=15.0)  # noqa: B023
+                    await subscribed(org, client)
+
+
 async def test_fifty_requests_that_fail_at_once_log_in_once() -> None:
     async with SalesforceOrg(timeout=1.0, login_delay=0.05) as org, client_for(org) as client:
         for logins in range(2, 7):
