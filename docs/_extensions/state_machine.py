@@ -21,7 +21,7 @@ PLACES = {
     ClientState.CONNECTING: (530, 60),
     ClientState.CONNECTED: (605, 175),
     ClientState.UNCONNECTED: (530, 300),
-    ClientState.REHANDSHAKING: (330, 205),
+    ClientState.REHANDSHAKING: (310, 375),
     ClientState.DISCONNECTING: (90, 300),
 }
 
@@ -61,7 +61,7 @@ def draw() -> str:
         for state, (x, y) in PLACES.items()
     ]
     return (
-        '<svg class="marble" role="img" viewBox="0 0 680 340" width="680" height="340" '
+        '<svg class="marble" role="img" viewBox="0 0 680 420" width="680" height="420" '
         'xmlns="http://www.w3.org/2000/svg"><title>the states of a client</title><defs>'
         '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
         'orient="auto"><path class="tip" d="M0 0 L8 4 L0 8 z"/></marker></defs>'
