@@ -255,10 +255,11 @@ class Client:
     async def drain(self, timeout: float | None = None) -> None:
         """Stop taking new messages, have those that came processed, send what is to be sent, close.
 
-        In this order: all channels are unsubscribed from; observers complete, after what their
-        buffers hold (`bounded_buffer`, `map_async`, `to_async_iterable`, `receive`) was worked on;
-        publishes get their replies, those that the work makes as well; replay markers are
-        written; the session is closed. Leaving ``async with client`` closes at once.
+        In this order: all channels are unsubscribed from; observers complete, after what the
+        operators behind the channels hold or work on (`bounded_buffer`, `map_async`,
+        `switch_map_async`, `to_async_iterable` and the others, and `receive`) is done; publishes
+        get their replies, those that the work makes as well; replay markers are written; the
+        session is closed. Leaving ``async with client`` closes at once.
 
         Args:
             timeout: Seconds that it may take, ``None`` for ever.

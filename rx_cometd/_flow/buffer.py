@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from rx_cometd._flow.delivery import Hold, hold
 from rx_cometd._flow.drop_log import DropLog
+from rx_cometd._flow.ending import drained_by
 from rx_cometd._flow.flow import Overflow
 from rx_cometd.exceptions import BufferOverflowError, ClientError
 from rx_cometd.statistics.snapshot import BufferStatistics
@@ -61,8 +62,9 @@ class MessageBuffer(Generic[_T]):
         terminated: Whether the stream has ended; what is pending is still to be taken.
         error: Why it ended, ``None`` if it completed.
         wake: The owner's callback, called when a message came and when the stream ends.
-        lingers: Whether the buffer stays with its client until `close`, though nothing is pending,
-            for its owner works on what it took.
+        lingers: Whether the buffer stays with its client until `close`, though nothing is pending:
+            its owner works on what it took, or has still to tell the end.
+        drained_by: The client whose draining ended the stream, ``None`` if it ended otherwise.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class MessageBuffer(Generic[_T]):
         self.error: Exception | None = None
         self.wake: Callable[[], object] | None = None
         self.lingers = False
+        self.drained_by: Flow | None = None
         self._overflow = overflow
         self._flow = flow
         self._key: Callable[[Any], Hashable] = _channel if key is None else key
@@ -333,6 +336,11 @@ class MessageBuffer(Generic[_T]):
         self.terminated = True
         self.error = error
         self._resume()  # nothing more comes in, so nothing has to be held back
+        self.drained_by = drained_by()
+        if self.drained_by is not None and self._flow is None:
+            # Behind streams that were merged: from now on the client knows that it is waited for.
+            self._flow = self.drained_by
+            self._flow.attach(self)
         if not self.pending_count and not self.lingers:
             self._detach()
         if self.wake is not None:

@@ -8,6 +8,7 @@ from reactivex.disposable import Disposable, SingleAssignmentDisposable
 
 from rx_cometd._flow.delivery import apart
 from rx_cometd._flow.edge import TURN, current_loop, deliver, disposable_on, subscribe_on_loop
+from rx_cometd._flow.ending import tell_end
 
 if TYPE_CHECKING:
     from reactivex import Observable, abc
@@ -40,6 +41,7 @@ class Drain(Generic[_T]):
         self._active = False
         self._closed = False
         buffer.wake = self._wake
+        buffer.lingers = True  # the end is handed on in a turn of its own
 
     def subscribe(self, source: Observable[_T], scheduler: abc.SchedulerBase) -> abc.DisposableBase:
         """Subscribe to the source; the result disposes of the whole subscription."""
@@ -75,10 +77,7 @@ class Drain(Generic[_T]):
         if self._closed:
             return
         self._close()
-        if self._buffer.error is None:
-            self._observer.on_completed()
-        else:
-            self._observer.on_error(self._buffer.error)
+        tell_end(self._observer, self._buffer.error, self._buffer.drained_by)
 
     def _close(self) -> None:
         self._closed = True

@@ -100,6 +100,14 @@ class Flow(Protocol):
         """Count a message that a buffer dropped, by its policy."""
         ...
 
+    def begin_work(self, work: object) -> None:
+        """Note that work on a message is under way: who drains the client waits for it."""
+        ...
+
+    def end_work(self, work: object) -> None:
+        """Note that it is done, or was given up. Idempotent."""
+        ...
+
 
 #: The flow of the pipe whose operator is being applied.
 _piped: ContextVar[Flow | None] = ContextVar("rx_cometd_piped_flow", default=None)

@@ -48,19 +48,18 @@ class Multicast(Generic[_T]):
             except Exception as error:
                 fail_observer(observer, error, report_unhandled)
 
-    def on_error(self, error: Exception) -> None:
-        """Tell all observers that the stream failed, and forget them."""
-        for observer in self._take_all():
-            notify_error(observer, error, report_unhandled)
+    def end(self, error: Exception | None) -> None:
+        """Tell all observers how the stream ended, and forget them.
 
-    def on_completed(self) -> None:
-        """Tell all observers that the stream is complete, and forget them."""
-        for observer in self._take_all():
-            notify_completed(observer, report_unhandled)
-
-    def _take_all(self) -> tuple[abc.ObserverBase[_T], ...]:
+        Args:
+            error: Why it failed, ``None`` where it is complete.
+        """
         observers, self._observers = self._observers, ()
-        return observers
+        for observer in observers:
+            if error is None:
+                notify_completed(observer, report_unhandled)
+            else:
+                notify_error(observer, error, report_unhandled)
 
 
 def report_unhandled(error: BaseException) -> None:

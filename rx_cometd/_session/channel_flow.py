@@ -27,6 +27,8 @@ class ChannelFlow:
         self.resume = client.resume
         self.dropped = client.dropped
         self.refusal = client.refusal
+        self.begin_work = client.begin_work
+        self.end_work = client.end_work
 
     @property
     def max_pending_count(self) -> int:

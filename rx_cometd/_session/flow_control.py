@@ -50,8 +50,10 @@ class FlowControl:
         #: The buffers, and the channel or glob that each was made for, where it is but one.
         self._buffers: dict[Buffer, str | None] = {}
         self._suspending: dict[Buffer, None] = {}
+        #: Work under way that is in no buffer.
+        self._works: set[object] = set()
         self._session: Negotiated | None = None
-        #: Set when the last buffer has ended, if that is waited for.
+        #: Set when the last buffer has ended, and no work is under way, if that is waited for.
         self._emptied: asyncio.Future[None] | None = None
         self._resumed: Callable[[], None] | None = None
         self._turn: object | None = None
@@ -78,6 +80,7 @@ class FlowControl:
         """Forget all buffers: the event loop that they lived on is over."""
         self._buffers.clear()
         self._suspending.clear()
+        self._works.clear()
         self._session = self._resumed = self._turn = None
 
     @property
@@ -147,14 +150,28 @@ class FlowControl:
         """Forget a buffer."""
         self._buffers.pop(buffer, None)
         self.resume(buffer)
-        if not self._buffers and self._emptied is not None and not self._emptied.done():
-            self._emptied.set_result(None)
+        self._note_emptied()
+
+    def begin_work(self, work: object) -> None:
+        """Note that work on a message is under way."""
+        self._works.add(work)
+
+    def end_work(self, work: object) -> None:
+        """Note that it is done, or was given up."""
+        self._works.discard(work)
+        self._note_emptied()
+
+    def _note_emptied(self) -> None:
+        emptied = self._emptied
+        if emptied is not None and not (self._buffers or self._works or emptied.done()):
+            emptied.set_result(None)
 
     async def emptied(self) -> None:
         """Wait until every buffer has ended, with nothing pending and no work under way."""
-        while self._buffers:
+        while self._buffers or self._works:
             self._emptied = asyncio.get_running_loop().create_future()
             await self._emptied
+        self._emptied = None
 
     def suspend(self, buffer: Buffer) -> None:
         """Hold back the next connect."""

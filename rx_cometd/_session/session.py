@@ -12,6 +12,7 @@ import typing
 from typing import TYPE_CHECKING, Any, Final
 
 from rx_cometd._flow.dispatch import Dispatch, notify_completed
+from rx_cometd._flow.ending import ending_for
 from rx_cometd._protocol.outcomes import (
     Changed,
     Due,
@@ -208,8 +209,9 @@ class Session:
         for wait in waits:
             wait.cancel()
         await asyncio.gather(*waits, return_exceptions=True)
-        for observer in self.dispatch.take_all():
-            notify_completed(observer, self.report)
+        with ending_for(self._flow):
+            for observer in self.dispatch.take_all():
+                notify_completed(observer, self.report)
         # The work on what is pending may publish; only then is nothing more taken for sending.
         await self._flow.emptied()
         self._flushing = True

@@ -15,6 +15,7 @@ from reactivex.disposable import (
 
 from rx_cometd._flow.arguments import check_positive
 from rx_cometd._flow.edge import current_loop, disposable_on
+from rx_cometd._flow.ending import tell_end
 from rx_cometd._flow.flow import Flow, flow_of
 from rx_cometd._flow.multicast import Multicast
 from rx_cometd._flow.observable import LoopObservable, derive
@@ -194,10 +195,7 @@ class _Members(Generic[_T]):
         self, observer: abc.ObserverBase[_T], _scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
         if self._ended:
-            if self._error is None:
-                observer.on_completed()
-            else:
-                observer.on_error(self._error)
+            tell_end(observer, self._error)
             return Disposable()
         self.observers.add(observer)
         leave = disposable_on(current_loop(), lambda: self.observers.remove(observer))
@@ -207,7 +205,4 @@ class _Members(Generic[_T]):
         """End the group, for those who observe it and those who come later."""
         self._ended = True
         self._error = error
-        if error is None:
-            self.observers.on_completed()
-        else:
-            self.observers.on_error(error)
+        self.observers.end(error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rx_cometd._flow.arguments import check_plain_function
 from rx_cometd._flow.buffer import DEFAULT_MAX_PENDING_COUNT
@@ -17,6 +17,7 @@ from rx_cometd._flow.edge import (
     running_loop,
     task_on,
 )
+from rx_cometd._flow.ending import tell_end
 from rx_cometd._flow.flow import Overflow
 from rx_cometd._flow.observable import LoopObservable
 
@@ -156,6 +157,12 @@ class _IterableFlow:
     def dropped(self, policy: Overflow) -> None:
         """Nobody asks."""
 
+    def begin_work(self, work: object) -> None:
+        """Nobody waits for it."""
+
+    def end_work(self, work: object) -> None:
+        """Nobody waits for it."""
+
     def holds(self, buffers: set[Buffer]) -> bool:
         """Tell whether one of these buffers, or of those that may belong to anybody, is full."""
         return not self._suspended.isdisjoint(buffers | self._common | self._joining)
@@ -248,7 +255,4 @@ class _Iteration(Generic[_T]):
             return
         self._closed = True
         self._demand.end()
-        if error is None:
-            self._observer.on_completed()
-        else:
-            self._observer.on_error(cast("Exception", error))
+        tell_end(self._observer, error)

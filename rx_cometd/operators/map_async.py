@@ -19,6 +19,7 @@ from rx_cometd._flow.edge import (
     subscribe_on_loop,
     task_on,
 )
+from rx_cometd._flow.ending import tell_end
 from rx_cometd._flow.flow import flow_of
 from rx_cometd._flow.observable import derive
 from rx_cometd._flow.work import Work
@@ -280,7 +281,7 @@ class _Calls(Generic[_T, _R]):
             self._room += 1
         else:
             self._close()
-            self._observer.on_error(cast("Exception", error))
+            tell_end(self._observer, error, self._buffer.drained_by)
 
     def _settle(self, item: _Item, error: BaseException) -> BaseException | None:
         """Do without the result of an item, if that is tolerated; else give the error to tell."""
@@ -305,10 +306,7 @@ class _Calls(Generic[_T, _R]):
         ):
             return
         self._close()
-        if buffer.error is None:
-            self._observer.on_completed()
-        else:
-            self._observer.on_error(buffer.error)
+        tell_end(self._observer, buffer.error, buffer.drained_by)
 
     def _close(self) -> None:
         self._closed = True

@@ -19,6 +19,7 @@ from rx_cometd._flow.edge import (
     loop_scheduler,
     subscribe_on_loop,
 )
+from rx_cometd._flow.ending import tell_end
 from rx_cometd._flow.flow import flow_of
 from rx_cometd._flow.observable import derive
 
@@ -174,10 +175,7 @@ class _Gate(Generic[_T]):
 
     def _end(self) -> None:
         self._close()
-        if self._buffer.error is None:
-            self._observer.on_completed()
-        else:
-            self._observer.on_error(self._buffer.error)
+        tell_end(self._observer, self._buffer.error, self._buffer.drained_by)
 
     def _close(self) -> None:
         self._closed = True

@@ -9,6 +9,7 @@ from reactivex.disposable import Disposable, SerialDisposable, SingleAssignmentD
 
 from rx_cometd._flow.delivery import apart
 from rx_cometd._flow.edge import current_loop, disposable_on, loop_scheduler
+from rx_cometd._flow.ending import tell_end
 from rx_cometd._flow.multicast import Multicast
 from rx_cometd._flow.observable import derive
 
@@ -243,25 +244,21 @@ class _Connection(Generic[_T]):
     def on_error(self, error: Exception) -> None:
         """Tell the observers that the source failed."""
         self._end(error)
-        self.observers.on_error(error)
 
     def on_completed(self) -> None:
         """Tell the observers that the source is complete."""
         self._end(None)
-        self.observers.on_completed()
 
     def _end(self, error: Exception | None) -> None:
         self.ended = True
         self._error = error
         self.lingering.dispose()
         self._owner.end(self, error)
+        self.observers.end(error)
 
     def repeat_end(self, observer: abc.ObserverBase[_T]) -> None:
         """Tell a late observer how the source ended."""
-        if self._error is None:
-            observer.on_completed()
-        else:
-            observer.on_error(self._error)
+        tell_end(observer, self._error)
 
     def dispose(self) -> None:
         """Dispose of the subscription to the source."""

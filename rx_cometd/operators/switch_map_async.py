@@ -16,6 +16,8 @@ from rx_cometd._flow.edge import (
     subscribe_on_loop,
     task_on,
 )
+from rx_cometd._flow.ending import drained_by, tell_end
+from rx_cometd._flow.flow import Flow, flow_of
 from rx_cometd._flow.observable import derive
 from rx_cometd._flow.work import Work
 
@@ -97,10 +99,13 @@ def one_at_a_time(
     """
 
     def operator(source: Observable[_T]) -> Observable[_R]:
+        flow = flow_of(source)
+
         def subscribe(
             observer: abc.ObserverBase[_R], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
-            return _OneAtATime(work, observer, switch=switch).subscribe(source, scheduler)
+            jobs = _OneAtATime(work, observer, flow, switch=switch)
+            return jobs.subscribe(source, scheduler)
 
         return derive(source, subscribe)
 
@@ -125,7 +130,16 @@ class _Job:
 class _OneAtATime(Generic[_T, _R]):
     """One subscription: at most one job, the present one; what others do no longer matters."""
 
-    def __init__(self, work: Work[_T, _R], observer: abc.ObserverBase[_R], *, switch: bool) -> None:
+    def __init__(
+        self,
+        work: Work[_T, _R],
+        observer: abc.ObserverBase[_R],
+        flow: Flow | None,
+        *,
+        switch: bool,
+    ) -> None:
+        self._flow = flow
+        self._drained_by: Flow | None = None
         self._work = work
         self._observer = observer
         self._switch = switch
@@ -153,10 +167,17 @@ class _OneAtATime(Generic[_T, _R]):
         job = self._job = _Job(hold())
         job.task = task_on(self._loop, self._run(job, item), "rx_cometd.one_at_a_time")
         job.task.add_done_callback(report_failure)
+        if self._flow is not None:
+            self._flow.begin_work(self)
 
     def _on_end(self, error: Exception | None = None) -> None:
         self._source_ended = True
         self._source_error = error
+        self._drained_by = drained_by()
+        if self._drained_by is not None and self._job is not None and self._flow is None:
+            # Behind streams that were merged: it is by their end that the client is known.
+            self._flow = self._drained_by
+            self._flow.begin_work(self)
         self._end_if_done()
 
     async def _run(self, job: _Job, item: _T) -> None:
@@ -174,7 +195,7 @@ class _OneAtATime(Generic[_T, _R]):
             if self._job is job:
                 self._job = None  # first, or disposing within `on_next` would cancel this task
                 deliver(self._observer, value, job.held)
-                self._end_if_done()
+                self._settled()
 
     def _fail(self, job: _Job, item: _T, error: Exception) -> None:
         self._job = None
@@ -187,7 +208,18 @@ class _OneAtATime(Generic[_T, _R]):
             self._end(raised)
         else:
             job.processed()
+            self._settled()
+
+    def _settled(self) -> None:
+        """Take note that a job is done, after what it led to."""
+        if self._job is None:
+            self._release()
             self._end_if_done()
+
+    def _release(self) -> None:
+        """Tell the client that no work is under way."""
+        if self._flow is not None:
+            self._flow.end_work(self)
 
     def _end_if_done(self) -> None:
         if self._source_ended and self._job is None:
@@ -196,13 +228,12 @@ class _OneAtATime(Generic[_T, _R]):
     def _end(self, error: Exception | None) -> None:
         self._job = None
         self._source.dispose()
-        if error is None:
-            self._observer.on_completed()
-        else:
-            self._observer.on_error(error)
+        self._release()
+        tell_end(self._observer, error, self._drained_by)
 
     def _close(self) -> None:
         self._source.dispose()
         job, self._job = self._job, None
         if job is not None:
             job.task.cancel()
+            self._release()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import reactivex as rx
+from reactivex import operators as ops
 
 from rx_cometd import (
     ClientInvalidOperation,
@@ -22,6 +25,10 @@ from rx_cometd.testing import BayeuxServer, ReplayLog
 from tests.integration.client_driver import BOTH, Recorder, client_of, requests, subscribed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reactivex import Observable
+
     from rx_cometd import Client
 
 pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.timeout(900)]
@@ -60,6 +67,93 @@ async def test_all_that_is_pending_is_processed_and_the_markers_say_so(
         assert len(requests(server, "/meta/disconnect")) == 1
         assert client.state is ClientState.DISCONNECTED
         assert done[-1] == len(done) - 1
+
+
+class Stage:
+    """Work that takes a while for each item, and remembers what it began and what it finished."""
+
+    def __init__(self) -> None:
+        self.begun: list[Any] = []
+        self.done: list[Any] = []
+
+    async def work(self, item: Any) -> Any:
+        self.begun.append(item)
+        await asyncio.sleep(0.03)
+        self.done.append(item)
+        return item
+
+    async def publish(self, channel: str, data: Any) -> Any:
+        """What `publish_to` asks of a client."""
+        del channel
+        return await self.work(data)
+
+
+def _each(stage: Stage, group: Observable[Any]) -> Observable[Any]:
+    return group.pipe(cometd_ops.map_async(stage.work))
+
+
+#: What an application puts behind its channels, each with something still to do at the end.
+PIPES: dict[str, Callable[[Stage], list[Any]]] = {
+    "map_async": lambda s: [cometd_ops.map_async(s.work)],
+    "map_async, unordered": lambda s: [
+        cometd_ops.map_async(s.work, max_concurrency=2, ordered=False)
+    ],
+    "switch_map_async": lambda s: [cometd_ops.switch_map_async(s.work)],
+    "exhaust_map_async": lambda s: [cometd_ops.exhaust_map_async(s.work)],
+    "ack_after": lambda s: [cometd_ops.ack_after(s.work)],
+    "publish_to": lambda s: [cometd_ops.publish_to(s, "/out")],
+    "traced": lambda s: [cometd_ops.traced(), cometd_ops.map_async(cometd_ops.traced()(s.work))],
+    "decode": lambda s: [cometd_ops.decode(dict), cometd_ops.map_async(s.work)],
+    "share": lambda s: [cometd_ops.share(), cometd_ops.switch_map_async(s.work)],
+    "last_value": lambda s: [cometd_ops.last_value(), cometd_ops.exhaust_map_async(s.work)],
+    "watch_quiet": lambda s: [cometd_ops.watch_quiet(5), cometd_ops.switch_map_async(s.work)],
+    "by_channel": lambda s: [
+        cometd_ops.by_channel(),
+        ops.flat_map(partial(_each, s)),
+    ],
+    "bounded_buffer": lambda s: [
+        cometd_ops.bounded_buffer(),
+        ops.do_action(s.begun.append),
+        cometd_ops.switch_map_async(s.work),
+    ],
+    "conflate": lambda s: [
+        cometd_ops.conflate(lambda event: event["data"]["payload"]),
+        cometd_ops.map_async(s.work),
+    ],
+    "buffer_bounded": lambda s: [
+        cometd_ops.buffer_bounded(2, 5),
+        cometd_ops.switch_map_async(s.work),
+    ],
+    "rate_limit": lambda s: [cometd_ops.rate_limit(1, 0.03), cometd_ops.exhaust_map_async(s.work)],
+    "take": lambda s: [ops.take(4), cometd_ops.switch_map_async(s.work)],
+}
+
+
+@pytest.mark.parametrize("merged", [False, True], ids=["one channel", "merged"])
+@pytest.mark.parametrize("name", PIPES)
+async def test_each_operator_is_waited_for(name: str, *, merged: bool) -> None:
+    store, stage = MemoryStore(), Stage()
+    async with BayeuxServer(replay=ReplayLog(gaps=(1,))) as server:
+        extension = replay(store, initial=ReplayOption.ALL_EVENTS)
+        client = client_of(server, extensions=[extension])
+        await client.open()
+        source: Any = client.channel("/a")
+        if merged:
+            source = rx.merge(source, client.channel("/b"))
+        seen = Recorder(source.pipe(*PIPES[name](stage)))
+        arrived = Recorder(client.channel("/a"))
+        await subscribed(server, "/a")
+        for number in range(3):
+            await server.publish("/a", {"payload": number})
+        await arrived.until(lambda: len(arrived.items) == 3)
+        await client.drain(10)
+        assert seen.completed
+        assert stage.done, "nothing was worked on"
+        assert stage.done[-1] == stage.begun[-1]
+        assert store.load("/a") == 3
+        finished = len(stage.done)
+        await asyncio.sleep(0.05)
+        assert len(stage.done) == finished
 
 
 @BOTH

@@ -35,6 +35,7 @@ class LocalFlow:
         self.suspended: list[Buffer] = []
         self.drops = 0
         self.turns: list[str] = []
+        self.works = set[object]()
 
     def refusal(self) -> ClientError | None:
         return self.refused
@@ -63,6 +64,12 @@ class LocalFlow:
 
     def dropped(self, policy: Overflow) -> None:
         self.drops += 1
+
+    def begin_work(self, work: object) -> None:
+        self.works.add(work)
+
+    def end_work(self, work: object) -> None:
+        self.works.discard(work)
 
 
 def with_flow(source: Observable[_T], flow: LocalFlow) -> LoopObservable[_T]:

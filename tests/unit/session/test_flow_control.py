@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import pytest
@@ -125,3 +126,22 @@ def test_drops_are_counted() -> None:
     flow.dropped(Overflow.ERROR)
     assert counters.drops == 3
     assert counters.drops_by_policy == {"drop_oldest": 2, "error": 1}
+
+
+async def test_draining_waits_for_buffers_and_for_work_that_is_in_none() -> None:
+    flow, _ = make()
+    buffer, work = FullBuffer(1), object()
+    await flow.emptied()  # nothing to wait for
+    flow.attach(buffer)
+    for _ in range(2):
+        flow.begin_work(work)
+    waiting = asyncio.ensure_future(flow.emptied())
+    await asyncio.sleep(0)
+    flow.detach(buffer)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    flow.attach(buffer)  # what follows the first: its end leads to further work
+    flow.end_work(work)
+    flow.detach(buffer)
+    flow.end_work(work)
+    await waiting
