@@ -54,18 +54,14 @@ def test_one_that_raises_gets_its_error_and_the_others_their_item() -> None:
     assert other.events == [1, 2]
 
 
-@pytest.mark.parametrize("end", ["on_error", "on_completed"])
-def test_the_end_is_told_once_and_the_observers_forgotten(end: str) -> None:
+@pytest.mark.parametrize("error", [LookupError("source"), None], ids=["failed", "completed"])
+def test_the_end_is_told_once_and_the_observers_forgotten(error: Exception | None) -> None:
     stream = Multicast[int]()
     told = Told()
     stream.add(told.observer)
-    error = LookupError("source")
     for _ in range(2):
-        if end == "on_error":
-            stream.on_error(error)
-        else:
-            stream.on_completed()
-    assert told.events == [error if end == "on_error" else "completed"]
+        stream.end(error)
+    assert told.events == [error or "completed"]
     assert not stream
 
 
