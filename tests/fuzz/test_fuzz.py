@@ -10,7 +10,7 @@ import pytest
 from rx_cometd._protocol.codec import Codec
 from rx_cometd.exceptions import ProtocolError
 from tests.fuzz.mutating import CORPUS, DEPTH
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import TARGETS, fuzz_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,12 @@ def test_whatever_comes(fuzz: Callable[[int], None]) -> None:
         fuzz(seed)
         seed += 1
     assert seed > 5
+
+
+@pytest.mark.parametrize("seed", [3636])
+def test_seeds_that_failed(seed: int) -> None:
+    """3636: the server of the test took a pong for a payload."""
+    fuzz_client(seed)
 
 
 @pytest.mark.parametrize("name", CORPUS)

@@ -110,13 +110,16 @@ class FuzzedServer:
 
 
 def _messages(body: bytes) -> list[dict[str, Any]]:
-    """Give the messages of a payload; none, where it is none."""
+    """Give the messages of a payload; none, where it is none.
+
+    What a pong has is what was in the ping, which may look like a payload at first.
+    """
     try:
         decoded: Any = json.loads(body)
     except (ValueError, RecursionError):
         return []
-    # The client's payloads are lists of objects.
-    return decoded if str(body[:2], "latin-1") == "[{" else []
+    listed: list[Any] = decoded if str(body[:1], "latin-1") == "[" else []
+    return [message for message in listed if isinstance(message, dict)]
 
 
 def _reply(message: Any) -> Any:
