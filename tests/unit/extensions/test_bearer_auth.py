@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from typing import Any
 
@@ -157,7 +158,8 @@ async def test_the_old_token_serves_while_it_is_good(
         await turns()
     assert authorizations(session) == ["Bearer t1", "Bearer t1"]
     assert "the token was not renewed" in caplog.text
-    assert "t1" not in caplog.text
+    # As a word: the traceback names files, and a directory may be called "out15".
+    assert re.search(r"\bt1\b", caplog.text) is None
     clock.now += 5
     session.send({"channel": "/a"})
     await turns()
