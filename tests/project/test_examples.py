@@ -62,7 +62,6 @@ def test_an_example_runs(path: Path) -> None:
 
 
 def test_the_notebook_runs_in_jupyter(tmp_path: Path) -> None:
-    pytest.importorskip("ipykernel", reason="in the extra test")
     notebook = ROOT / "examples" / "notebook.ipynb"
     outcome = subprocess.run(
         [sys.executable, "-c", _JUPYTER, str(notebook), "--output", str(tmp_path / "run")],

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import jwt
 import pytest
+import trustme
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -247,7 +248,6 @@ async def test_a_token_is_never_sent_in_the_clear_after_a_safe_login() -> None:
             told = {"access_token": "token", "instance_url": "http://example.com"}
             return web.json_response(told)
 
-    trustme = pytest.importorskip("trustme", reason="in the extra bench")
     authority = trustme.CA()
     served, trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
     authority.issue_cert("localhost").configure_cert(served)
