@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
+from rx_cometd._session.waiters import Waiters
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.exceptions import ClientError
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from rx_cometd.statistics import BufferStatistics, Counters
 
 __all__ = ["FlowControl"]
+
+#: What `FlowControl.emptied` waits for.
+_EMPTIED = "emptied"
 
 
 class Negotiated(Protocol):
@@ -53,8 +57,8 @@ class FlowControl:
         #: Work under way that is in no buffer.
         self._works: set[object] = set()
         self._session: Negotiated | None = None
-        #: Set when the last buffer has ended, and no work is under way, if that is waited for.
-        self._emptied: asyncio.Future[None] | None = None
+        #: Who waits for the last buffer to end, and for no work to be under way.
+        self._emptied: Waiters[None] = Waiters()
         self._resumed: Callable[[], None] | None = None
         self._turn: object | None = None
         #: What delivers the client's messages, ``None`` before its first session.
@@ -162,16 +166,13 @@ class FlowControl:
         self._note_emptied()
 
     def _note_emptied(self) -> None:
-        emptied = self._emptied
-        if emptied is not None and not (self._buffers or self._works or emptied.done()):
-            emptied.set_result(None)
+        if not (self._buffers or self._works):
+            self._emptied.settle(_EMPTIED, None)
 
     async def emptied(self) -> None:
         """Wait until every buffer has ended, with nothing pending and no work under way."""
         while self._buffers or self._works:
-            self._emptied = asyncio.get_running_loop().create_future()
-            await self._emptied
-        self._emptied = None
+            await self._emptied.wait(_EMPTIED)
 
     def suspend(self, buffer: Buffer) -> None:
         """Hold back the next connect."""

@@ -238,6 +238,22 @@ async def test_nothing_new_is_taken() -> None:
         await client.drain()  # a closed client has nothing to drain
 
 
+async def test_who_drains_at_the_same_time_waits_for_the_same() -> None:
+    async with BayeuxServer() as server:
+        client = client_of(server)
+        await client.open()
+        stage = Stage()
+        seen = Recorder(client.channel("/a").pipe(cometd_ops.map_async(stage.work)))
+        await subscribed(server, "/a")
+        await server.publish("/a", 1)
+        await seen.until(lambda: stage.begun)
+        async with asyncio.timeout(10):
+            await asyncio.gather(client.drain(), client.drain())
+        assert seen.completed
+        assert stage.done == stage.begun
+        assert client.closed
+
+
 async def test_a_consumer_that_takes_too_long_is_left() -> None:
     async with BayeuxServer() as server:
         client = client_of(server)
