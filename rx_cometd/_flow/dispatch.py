@@ -16,6 +16,7 @@ from reactivex import abc
 
 from rx_cometd._flow.delivery import Delivery
 from rx_cometd._flow.edge import is_over
+from rx_cometd._flow.ending import tell_end
 from rx_cometd._protocol.channel_names import globs, is_meta, is_service
 from rx_cometd.messages import Event, Message
 
@@ -29,8 +30,7 @@ __all__ = [
     "LastingObserver",
     "fail_observer",
     "is_on_wire",
-    "notify_completed",
-    "notify_error",
+    "notify_end",
 ]
 
 #: The key under which observers of every event message are kept; no channel can be named so.
@@ -247,33 +247,26 @@ def fail_observer(
     if is_over(observer):
         report(error)
     else:
-        notify_error(observer, error, report)
+        notify_end(observer, error, report)
 
 
-def notify_error(
+def notify_end(
     observer: abc.ObserverBase[Any],
-    error: BaseException,
+    error: BaseException | None,
     report: Callable[[BaseException], None],
 ) -> None:
-    """Hand an observer its last error; report it where the observer has no use for it.
+    """Tell an observer how its stream ended; report what it has no use for, or raises.
 
     Its ``on_error`` disposes of the subscription, as the ReactiveX contract has it. Without an
     ``on_error`` of the user's, reactivex raises the error here.
+
+    Args:
+        observer: The observer.
+        error: Why the stream ended, ``None`` where it completed.
+        report: Told what nobody handled.
     """
     try:
-        observer.on_error(error)  # type: ignore[arg-type]  # cancellations travel as well
-    except BaseException as unhandled:
-        if isinstance(unhandled, KeyboardInterrupt | SystemExit):
-            raise
-        report(unhandled)
-
-
-def notify_completed(
-    observer: abc.ObserverBase[Any], report: Callable[[BaseException], None]
-) -> None:
-    """Tell an observer that no more will come; report what it raises."""
-    try:
-        observer.on_completed()
+        tell_end(observer, error)
     except BaseException as unhandled:
         if isinstance(unhandled, KeyboardInterrupt | SystemExit):
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from rx_cometd._flow.dispatch import fail_observer, notify_completed, notify_error
+from rx_cometd._flow.dispatch import fail_observer, notify_end
 from rx_cometd._flow.edge import current_loop
 
 if TYPE_CHECKING:
@@ -56,10 +56,7 @@ class Multicast(Generic[_T]):
         """
         observers, self._observers = self._observers, ()
         for observer in observers:
-            if error is None:
-                notify_completed(observer, report_unhandled)
-            else:
-                notify_error(observer, error, report_unhandled)
+            notify_end(observer, error, report_unhandled)
 
 
 def report_unhandled(error: BaseException) -> None:

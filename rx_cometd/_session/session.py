@@ -11,7 +11,7 @@ import logging
 import typing
 from typing import TYPE_CHECKING, Any, Final
 
-from rx_cometd._flow.dispatch import Dispatch, notify_completed
+from rx_cometd._flow.dispatch import Dispatch, notify_end
 from rx_cometd._flow.ending import ending_for
 from rx_cometd._protocol.outcomes import (
     Changed,
@@ -211,7 +211,7 @@ class Session:
         await asyncio.gather(*waits, return_exceptions=True)
         with ending_for(self._flow):
             for observer in self.dispatch.take_all():
-                notify_completed(observer, self.report)
+                notify_end(observer, None, self.report)
         # The work on what is pending may publish; only then is nothing more taken for sending.
         await self._flow.emptied()
         self._flushing = True

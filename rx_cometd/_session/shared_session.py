@@ -19,8 +19,7 @@ from rx_cometd._flow.dispatch import (
     LastingObserver,
     fail_observer,
     is_on_wire,
-    notify_completed,
-    notify_error,
+    notify_end,
 )
 from rx_cometd._flow.edge import running_loop
 from rx_cometd._flow.observable import LoopObservable
@@ -314,10 +313,7 @@ class SharedSession:
         # Whoever closes the client now still waits for the sockets to be closed.
         self._finish_in_background(session.closed(), "end")
         for observer in session.dispatch.take_all():
-            if error is None:
-                notify_completed(observer, session.report)
-            else:
-                notify_error(observer, error, session.report)
+            notify_end(observer, error, session.report)
 
     def subscription_failed(self, session: Session, channel: str, error: Exception) -> None:
         """Tell the observers of a refused channel."""
@@ -325,7 +321,7 @@ class SharedSession:
             if isinstance(observer, LastingObserver):
                 observer.subscription_failed(channel, error)
             else:
-                notify_error(observer, error, session.report)
+                notify_end(observer, error, session.report)
         self._release_soon(session)
 
 

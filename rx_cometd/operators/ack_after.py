@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rx_cometd._flow.arguments import check_coroutine_function
 from rx_cometd._flow.delivery import apart
-from rx_cometd._flow.dispatch import notify_error
+from rx_cometd._flow.dispatch import notify_end
 from rx_cometd._flow.multicast import report_unhandled
 from rx_cometd._flow.observable import derive
 from rx_cometd.operators.map_async import map_async
@@ -116,7 +116,7 @@ def ack_after(
                     try:
                         observer.on_next(item)
                     except Exception as error:
-                        notify_error(observer, error, report_unhandled)
+                        notify_end(observer, error, report_unhandled)
 
             return done.subscribe(
                 on_next, observer.on_error, observer.on_completed, scheduler=scheduler

@@ -9,7 +9,7 @@ from reactivex.disposable import SerialDisposable, SingleAssignmentDisposable
 
 from rx_cometd._flow.arguments import check_plain_function, check_positive
 from rx_cometd._flow.delivery import apart
-from rx_cometd._flow.dispatch import notify_error
+from rx_cometd._flow.dispatch import notify_end
 from rx_cometd._flow.edge import current_loop, disposable_on, loop_scheduler
 from rx_cometd._flow.multicast import report_unhandled
 from rx_cometd._flow.observable import derive
@@ -181,7 +181,7 @@ class _Attempts(Generic[_T]):
             self._observer.on_next(item)
         except Exception as error:
             # Not the source failed, but its observer, which trying again would not mend.
-            notify_error(self._observer, error, report_unhandled)
+            notify_end(self._observer, error, report_unhandled)
 
     def _on_error(self, error: Exception) -> None:
         try:
