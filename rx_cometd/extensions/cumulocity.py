@@ -59,14 +59,12 @@ def cumulocity(
         >>> Client(**cumulocity("https://example.cumulocity.com", user="me", password="..."))
         <Client https://example.cumulocity.com/notification/realtime DISCONNECTED no transport>
     """
-    by_password = user is not None and password is not None and token is None
-    if not by_password and (token is None or user is not None or password is not None):
+    given = (user is not None, password is not None, token is not None)
+    if given not in ((True, True, False), (False, False, True)):
         raise TypeError("cumulocity needs user and password, or token, and not both")
-    login = f"{user}:{password}" if tenant is None else f"{tenant}/{user}:{password}"
-    basic = b64encode(login.encode()).decode()
 
     def handshake_fields() -> dict[str, Any]:
-        credentials = {"token": basic if token is None else token()}
+        credentials = {"token": _basic(tenant, user, password) if token is None else token()}
         if xsrf_token is not None:
             credentials["xsrfToken"] = xsrf_token()
         return {"ext": {"com.cumulocity.authn": credentials}}
@@ -76,3 +74,9 @@ def cumulocity(
         "connection_timeout": connection_timeout,
         "handshake_fields": handshake_fields,
     }
+
+
+def _basic(tenant: str | None, user: str | None, password: str | None) -> str:
+    """Give a login as it stands behind ``Basic`` in an ``Authorization`` header."""
+    login = f"{user}:{password}" if tenant is None else f"{tenant}/{user}:{password}"
+    return b64encode(login.encode()).decode()
