@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.project.docs import BLOCKS, PAGES, ROOT, Block
+from tests.project.docs import BLOCKS, PAGES, Block
+from tests.project.programs import run_python
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,17 +30,7 @@ def test_a_block_compiles(block: Block) -> None:
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.marked], ids=name_of)
 def test_a_marked_block_runs(block: Block, tmp_path: Path) -> None:
-    outcome = subprocess.run(
-        [sys.executable, "-W", "error", "-c", block.code],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    outcome = run_python("-W", "error", "-c", block.code, cwd=tmp_path)
     assert outcome.stderr == ""
     assert outcome.stdout
 

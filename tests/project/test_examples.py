@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.project.docs import ROOT
+from tests.project.programs import run_python
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 #: What each one must have shown, for it to have worked and not only ended.
@@ -43,19 +46,9 @@ def test_all_examples_are_known() -> None:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs(path: Path) -> None:
-    outcome = subprocess.run(
-        # Warnings are errors here too. Not in development mode, in which asyncio tells of every
-        # slow turn of a busy machine.
-        [sys.executable, "-W", "error", str(path)],
-        cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    # Warnings are errors here too. Not in development mode, in which asyncio tells of every
+    # slow turn of a busy machine.
+    outcome = run_python("-W", "error", str(path), cwd=ROOT)
     assert outcome.stderr == ""
     for text in SHOWN[path.stem]:
         assert text in outcome.stdout
@@ -63,16 +56,12 @@ def test_an_example_runs(path: Path) -> None:
 
 def test_the_notebook_runs_in_jupyter(tmp_path: Path) -> None:
     notebook = ROOT / "examples" / "notebook.ipynb"
-    outcome = subprocess.run(
-        [sys.executable, "-c", _JUPYTER, str(notebook), "--output", str(tmp_path / "run")],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(tmp_path)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
+    run_python(
+        *("-c", _JUPYTER, str(notebook), "--output", str(tmp_path / "run")),
+        cwd=ROOT,
+        env={**os.environ, "IPYTHONDIR": str(tmp_path)},
         timeout=50,
-        check=False,
     )
-    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     cells = json.loads((tmp_path / "run.ipynb").read_text(encoding="utf-8"))["cells"]
     outputs = {cell["id"]: cell["outputs"] for cell in cells if cell["cell_type"] == "code"}
     (seen,) = outputs["look"]
