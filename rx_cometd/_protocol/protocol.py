@@ -175,6 +175,10 @@ class Protocol:
         """How many publishes and calls were not answered yet, sent or not."""
         return self._requests.user_count
 
+    def awaits_any(self, request_ids: Iterable[str]) -> bool:
+        """Tell whether any of some requests still waits to be sent, or answered."""
+        return self._requests.has_any(request_ids)
+
     def requests(self) -> list[Request]:
         """Give the requests that were not answered yet, sent or not, in order."""
         return self._requests.all()
@@ -348,8 +352,7 @@ class Protocol:
         for message in messages:
             if message.get("channel") == m.HANDSHAKE:
                 self._cycle.handshake_leaves(message)
-        waiting = {request.id for request in self._requests.waiting(request_ids)}
-        gone = set(request_ids) - waiting
+        gone = self._requests.not_waiting(request_ids)
         return [m for m in messages if m.get("id") not in gone] if gone else messages
 
     def is_stale(self, outgoing: Outgoing) -> bool:

@@ -80,6 +80,10 @@ class Requests:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def has_any(self, request_ids: Iterable[str]) -> bool:
+        """Tell whether any of some requests waits."""
+        return not self._waiting.keys().isdisjoint(request_ids)
+
     def add(self, kind: Kind, message: Message) -> Request:
         """Register a message as a request, and give it its identifier."""
         message["id"] = request_id = str(next(self._numbers))
@@ -124,6 +128,11 @@ class Requests:
         """Give those of some requests that were sent, and still wait; each of them once."""
         found = (self._waiting.get(request_id) for request_id in dict.fromkeys(request_ids))
         return [request for request in found if request is not None and request.sent]
+
+    def not_waiting(self, request_ids: Iterable[str]) -> list[str]:
+        """Give those of some identifiers that no request has that was sent, and still waits."""
+        find = self._waiting.get
+        return [i for i in request_ids if (request := find(i)) is None or not request.sent]
 
     def match(self, reply: Message) -> Request | None:
         """Find the request that a reply answers, ``None`` for a stale or foreign one.

@@ -37,15 +37,20 @@ class Deadline(NamedTuple):
 class Deadlines:
     """Deadlines, the earliest first.
 
-    They are not taken back when the replies come: what has passed is looked at when its time
-    comes, which costs nothing for the many and little for the few.
+    They are not taken back when the replies come. Those of the earliest that are answered by then
+    are forgotten when the next is added, so that few are kept however many there are; the timer is
+    let run, and set anew when it fires.
 
     Args:
         expired: Called with each deadline when it has passed.
+        are_awaited: Tells whether replies to any of some requests are still to come.
     """
 
-    def __init__(self, expired: Callable[[Deadline], None]) -> None:
+    def __init__(
+        self, expired: Callable[[Deadline], None], are_awaited: Callable[[tuple[str, ...]], bool]
+    ) -> None:
         self._expired = expired
+        self._are_awaited = are_awaited
         self._heap: list[Deadline] = []
         self._numbers = count()
         self._timer: Timer | None = None
@@ -61,8 +66,11 @@ class Deadlines:
         """Expect replies within a timeout, in seconds from now."""
         now = asyncio.get_running_loop().time()
         deadline = Deadline(now + timeout, next(self._numbers), request_ids, extended, arrived)
-        heapq.heappush(self._heap, deadline)
-        if self._heap[0] is deadline:
+        heap = self._heap
+        while heap and not self._are_awaited(heap[0].request_ids):
+            heapq.heappop(heap)
+        heapq.heappush(heap, deadline)
+        if self._timer is None or deadline.at < self._timer.when:
             self._arm()
 
     def clear(self) -> None:

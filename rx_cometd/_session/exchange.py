@@ -59,7 +59,7 @@ class Exchanges:
         self._act = act
         self._wire = Wire(settings, self, counters)
         self.lanes = Lanes(self._send)
-        self._deadlines = Deadlines(self._expired)
+        self._deadlines = Deadlines(self._expired, protocol.awaits_any)
         self._stopped = False
         #: Set once nothing is under way, if that is waited for.
         self._idle: asyncio.Future[None] | None = None

@@ -30,12 +30,13 @@ class Timer:
         callback: What to call.
 
     Attributes:
+        when: The time.
         late: Whether it fired late: the loop stood still.
     """
 
     def __init__(self, when: float, callback: Callable[[], object]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._when = when
+        self.when = when
         self._callback = callback
         self.late = False
         self._handle: asyncio.Handle = self._loop.call_at(when, self._fire)
@@ -45,7 +46,7 @@ class Timer:
         self._handle.cancel()
 
     def _fire(self) -> None:
-        if self._loop.time() - self._when < _STALL:
+        if self._loop.time() - self.when < _STALL:
             self._callback()
         else:
             self.late = True

@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from multidict import CIMultiDict
 from reactivex.scheduler.eventloop import AsyncIOScheduler
@@ -80,9 +81,21 @@ class Wire:
             CometDError: Nothing, or not everything, was sent or answered.
             Exception: What the user's ``headers`` raised.
         """
-        exchange = tuple(message.get("id", "") for message in messages)
-        headers: CIMultiDict[str] = CIMultiDict()
+        exchange = tuple([message.get("id", "") for message in messages])
+        headers: Mapping[str, str] = _NO_HEADERS
         wanted = self._link.wants_headers(connection_type)
+        if wanted or self._outbound is not None:
+            messages, headers = await self._extended(connection_type, messages, wanted=wanted)
+        # Extensions and headers may have taken their time.
+        messages = self._listener.leaving(messages, exchange, timeout)
+        if messages:
+            await self._send(connection_type, messages, headers, timeout)
+
+    async def _extended(
+        self, connection_type: ConnectionType, messages: list[Message], *, wanted: bool
+    ) -> tuple[list[Message], CIMultiDict[str]]:
+        """Give messages and headers as the extensions want them, and the user."""
+        headers: CIMultiDict[str] = CIMultiDict()
         if wanted:
             given_by_user = provided(self._settings.headers, self._settings.max_network_delay)
             headers.update(await given_by_user)
@@ -95,10 +108,7 @@ class Wire:
         if wanted and connection_type is ConnectionType.WEBSOCKET:
             renewable = callable(self._settings.headers) and bool(given)
             self.upgraded_with_credentials = renewable or headers != given
-        # Extensions and headers may have taken their time.
-        messages = self._listener.leaving(messages, exchange, timeout)
-        if messages:
-            await self._send(connection_type, messages, headers, timeout)
+        return messages, headers
 
     async def _send(
         self,
@@ -118,7 +128,7 @@ class Wire:
         self._counters.messages_out += len(messages)
         self._counters.bytes_out += len(data)
         self._largest_sent = max(self._largest_sent, len(data))
-        exchange = tuple(str(message["id"]) for message in messages if "id" in message)
+        exchange = tuple([str(message["id"]) for message in messages if "id" in message])
         received = await self._link.send(connection_type, data, headers, timeout)
         if received is not None:
             self._received(received.data, received.headers, exchange)
@@ -204,7 +214,8 @@ class Wire:
         await self._link.close()
 
 
-_SMALLEST_LIMIT = 8 * 1024
+_SMALLEST_LIMIT: Final = 8 * 1024
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def _operators(settings: Settings) -> tuple[list[PayloadOperator], list[PayloadOperator]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import ssl
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
@@ -27,7 +27,14 @@ if TYPE_CHECKING:
 
     from yarl import URL
 
-__all__ = ["NETWORK_ERRORS", "as_transport_error", "shown", "status_error", "transport_errors"]
+__all__ = [
+    "NETWORK_ERRORS",
+    "as_transport_error",
+    "raise_transport_error",
+    "shown",
+    "status_error",
+    "transport_errors",
+]
 
 #: What aiohttp raises when something outside goes wrong. TimeoutError is an OSError;
 #: WebSocketError, for broken or large frames, is no ClientError.
@@ -44,7 +51,17 @@ def transport_errors(address: URL) -> Generator[None]:
     try:
         yield
     except NETWORK_ERRORS as error:
-        raise as_transport_error(error, address) from _harmless(error)
+        raise_transport_error(error, address)
+
+
+def raise_transport_error(error: BaseException, address: URL) -> NoReturn:
+    """Tell an error of the network as our own, where a context for each call is too much.
+
+    Args:
+        error: One of `NETWORK_ERRORS`.
+        address: What is talked to.
+    """
+    raise as_transport_error(error, address) from _harmless(error)
 
 
 def shown(address: URL) -> str:

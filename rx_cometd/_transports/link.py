@@ -82,7 +82,7 @@ class Link:
         if connection_type is ConnectionType.LONG_POLLING:
             transport = LongPollingTransport(self._http_session(), self._options)
             return await transport.exchange(data, headers, timeout)
-        websocket = await self._opened(headers, timeout)
+        websocket = self._websocket or await self._opened(headers, timeout)
         await websocket.send(data)
         return None
 

@@ -10,6 +10,7 @@ from multidict import CIMultiDict
 from rx_cometd._transports.errors import (
     NETWORK_ERRORS,
     as_transport_error,
+    raise_transport_error,
     shown,
     transport_errors,
 )
@@ -134,13 +135,14 @@ class WebSocketTransport:
         Raises:
             TransportConnectionClosed: The socket is closed.
         """
-        if self._socket is None or self._socket.closed:
+        socket = self._socket
+        if socket is None or socket.closed:
             raise TransportConnectionClosed(f"the WebSocket to {shown(self._url)} is closed")
-        with transport_errors(self._url):
-            if isinstance(data, str):
-                await self._socket.send_str(data)
-            else:
-                await self._socket.send_frame(data, aiohttp.WSMsgType.TEXT)
+        try:
+            frame = data.encode() if isinstance(data, str) else data
+            await socket.send_frame(frame, _TEXT)
+        except NETWORK_ERRORS as error:
+            raise_transport_error(error, self._url)
 
     def mute(self) -> None:
         """Hand on nothing any more of what still comes."""
@@ -207,9 +209,10 @@ def _timeout() -> aiohttp.ClientWSTimeout:
     return aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT)  # pyright: ignore[reportCallIssue]
 
 
+_TEXT: Final = aiohttp.WSMsgType.TEXT
 _PING: Final = aiohttp.WSMsgType.PING
 _CONTROL: Final = frozenset({_PING, aiohttp.WSMsgType.PONG})
-_PAYLOAD: Final = frozenset({aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY})
+_PAYLOAD: Final = frozenset({_TEXT, aiohttp.WSMsgType.BINARY})
 #: The largest window that permessage-deflate has (RFC 7692).
 _WINDOW_BITS: Final = 15
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,12 @@ class Watch:
 
     def __init__(self) -> None:
         self.passed: list[Deadline] = []
+        self.answered: set[str] = set()
         self._told = asyncio.Event()
-        self.deadlines = Deadlines(self._expired)
+        self.deadlines = Deadlines(self._expired, self._are_awaited)
+
+    def _are_awaited(self, request_ids: tuple[str, ...]) -> bool:
+        return not self.answered.issuperset(request_ids)
 
     def _expired(self, deadline: Deadline) -> None:
         self.passed.append(deadline)
@@ -56,7 +61,11 @@ async def test_when() -> None:
 
 async def test_adding_while_one_passes() -> None:
     watch = Watch()
-    again = Deadlines(lambda deadline: again.add(deadline.request_ids, 0.0))
+
+    def add_again(deadline: Deadline) -> None:
+        again.add(deadline.request_ids, 0.0)
+
+    again = Deadlines(add_again, bool)
     again.add(("x",), 0.0)
     watch.deadlines.add(("a",), 0.005)
     await watch.count(1)
@@ -79,10 +88,42 @@ async def test_clearing_while_one_passes() -> None:
         passed.append(deadline)
         deadlines.clear()
 
-    deadlines = Deadlines(clear)
+    deadlines = Deadlines(clear, bool)
     for _ in range(3):
         deadlines.add(("a",), 0.0)
     watch = Watch()
     watch.deadlines.add(("later",), 0.005)
     await watch.count(1)
     assert len(passed) == 1
+
+
+async def test_what_is_answered_is_forgotten() -> None:
+    watch = Watch()
+    watch.deadlines.add(("a", "b"), 0.005)
+    watch.answered.add("a")
+    watch.deadlines.add(("c",), 0.01)
+    watch.answered.update(("b", "c"))
+    watch.deadlines.add(("d",), 0.02)
+    assert await watch.count(1) == [("d",)]
+    assert watch.passed[0].at <= asyncio.get_running_loop().time()
+
+
+async def test_timers_are_not_set_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    call_at = loop.call_at
+    times: list[float] = []
+
+    def counted(when: float, *rest: Any, **named: Any) -> asyncio.TimerHandle:
+        times.append(when)
+        return call_at(when, *rest, **named)
+
+    monkeypatch.setattr(loop, "call_at", counted)
+    watch = Watch()
+    for n in range(100):
+        watch.deadlines.add((str(n),), 5.0)
+        watch.answered.add(str(n))
+    assert len(times) == 1
+    watch.deadlines.add(("sooner",), 0.005)
+    assert len(times) == 2
+    assert await watch.count(1) == [("sooner",)]
+    watch.deadlines.clear()
