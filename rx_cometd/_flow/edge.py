@@ -177,6 +177,7 @@ def subscribe_on_loop(
 
     A source may emit on other threads (behind ``observe_on`` with a pool, say): what it emits
     there is handed over to the loop, in order. Without a running loop nothing is handed over.
+    Where no scheduler is given, the loop's is, so that time operators before it start no threads.
     """
     loop = current_loop()
     if loop is None:
@@ -194,7 +195,7 @@ def subscribe_on_loop(
         next_,
         lambda error: run_on(loop, lambda: on_error(error)),
         lambda: run_on(loop, on_completed),
-        scheduler=scheduler,
+        scheduler=LoopScheduler(loop) if scheduler is None else scheduler,
     )
 
 

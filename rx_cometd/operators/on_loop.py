@@ -28,18 +28,20 @@ def on_loop(source: Observable[Any] | None = None, /) -> Any:
         :alt: on_loop
 
         --1--2--3--|
-        [ on_loop() ]             the same; `debounce` and its like behind it start no thread
+        [ on_loop() ]             the same; `debounce` and its like start no thread
         --1--2--3--|
 
     A channel, and whatever its `pipe`, its fluent methods and ``+`` give, is kept on the loop
     without it. The *functions* of reactivex that combine observables (``reactivex.merge``,
     ``combine_latest``, ``zip``, ``concat``, ``defer``, ``amb`` and others) give observables that
     know no loop; nor do the groups of ``group_by`` and the windows of ``window`` when they are
-    subscribed by hand. Time operators choose their scheduler before they subscribe to anything,
-    so behind those they would work on threads. Put this between::
+    subscribed by hand. Time operators choose their scheduler when they are subscribed to, so
+    behind those they would work on threads. End the pipe with this, or begin with it::
 
-        rx.merge(prices, news).pipe(on_loop(), ops.debounce(0.5)).subscribe(show)
+        rx.merge(prices, news).pipe(ops.debounce(0.5), on_loop()).subscribe(show)
         on_loop(rx.merge(prices, news)).pipe(ops.debounce(0.5)).subscribe(show)
+
+    In the middle of a pipe that begins with such a function it reaches only what is before it.
 
     Args:
         source: The observable; left out, this is an operator to be piped.
@@ -56,7 +58,7 @@ def on_loop(source: Observable[Any] | None = None, /) -> Any:
         >>> from reactivex import operators as ops
         >>> async def main() -> list[int]:
         ...     numbers = reactivex.merge(reactivex.of(1, 2), reactivex.of(3))
-        ...     return await numbers.pipe(on_loop(), ops.delay(0.001), ops.to_list())
+        ...     return await numbers.pipe(ops.delay(0.001), ops.to_list(), on_loop())
         >>> asyncio.run(main())
         [1, 2, 3]
     """

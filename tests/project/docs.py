@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,14 +13,20 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 COOKBOOK = ROOT / "docs" / "cookbook.md"
 
 _BLOCK = re.compile(
-    r"^(<!-- run -->\n)?```python\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL
+    r"^(?P<marked><!-- run -->\n)?(?P<indent> *)```python\n(?P<code>.*?)^(?P=indent)```$"
+    r"(?:\n\n```text\n(?P<output>.*?)^```$)?",
+    re.MULTILINE | re.DOTALL,
 )
+#: Other blocks are taken in whole, for a comment in them looks like a heading.
+_HEADING = re.compile(r"^( *)```.*?^\1```$|^#+ (?P<heading>[^\n]+)$", re.MULTILINE | re.DOTALL)
 
 
 class Block(NamedTuple):
     """A block of Python code."""
 
     page: Path
+    heading: str
+    """What the section is called that it is in."""
     line: int
     code: str
     output: str | None
@@ -40,13 +47,15 @@ class Block(NamedTuple):
 def blocks_of(page: Path) -> list[Block]:
     """Give the blocks of a page, in order."""
     text = page.read_text(encoding="utf-8")
+    headings = [(m.start(), m["heading"]) for m in _HEADING.finditer(text) if m["heading"]]
     return [
         Block(
             page,
-            text.count("\n", 0, match.start(2)) + 1,
-            match[2],
-            match[3],
-            match[1] is not None,
+            next((name for start, name in reversed(headings) if start < match.start()), ""),
+            text.count("\n", 0, match.start("code")) + 1,
+            textwrap.dedent(match["code"]),
+            match["output"],
+            match["marked"] is not None,
         )
         for match in _BLOCK.finditer(text)
     ]

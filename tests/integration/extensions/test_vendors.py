@@ -25,17 +25,18 @@ AUTHN = "com.cumulocity.authn"
 
 
 class CookieAndHeader(Authentication):
-    """Wants a cookie and a header, good ones, with every HTTP request and WebSocket upgrade."""
+    """Wants a cookie, and headers, with every HTTP request and WebSocket upgrade."""
 
-    def __init__(self, cookie: tuple[str, str], header: tuple[str, str]) -> None:
+    def __init__(self, cookie: tuple[str, str], *wanted: tuple[str, str]) -> None:
         self._cookie = cookie
-        self._header = header
+        self._wanted = wanted
 
     async def check(self, headers: Mapping[str, str]) -> HttpRefusal | None:
         name, value = self._cookie
         morsel = SimpleCookie(headers.get("Cookie", "")).get(name)
         good = morsel is not None and morsel.value == value
-        return None if good and headers.get(self._header[0]) == self._header[1] else HttpRefusal()
+        good = good and all(headers.get(name) == value for name, value in self._wanted)
+        return None if good else HttpRefusal()
 
 
 def origin(server: BayeuxServer) -> str:

@@ -15,7 +15,7 @@ from reactivex.subject import Subject
 
 from rx_cometd._flow.flow import flow_of
 from rx_cometd._flow.observable import LoopObservable
-from rx_cometd.operators import bounded_buffer, on_loop
+from rx_cometd.operators import bounded_buffer, map_async, on_loop
 from tests.unit.operators.flows import LocalFlow, with_flow
 
 if TYPE_CHECKING:
@@ -124,9 +124,9 @@ def follow(source: Observable[Any]) -> Ended:
     return seen
 
 
-async def play(make: Combine, operator: Callable[[Observable[Any]], Observable[Any]]) -> Ended:
+async def play(make: Combine, *operators: Callable[[Observable[Any]], Observable[Any]]) -> Ended:
     hot = Subject[int](), Subject[int]()
-    seen = follow(make(*(with_flow(subject, LocalFlow()) for subject in hot)).pipe(operator))
+    seen = follow(make(*(with_flow(subject, LocalFlow()) for subject in hot)).pipe(*operators))
     for number in range(3):
         for subject in hot:
             subject.on_next(number)
@@ -152,8 +152,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-async def _no_thread(make: Combine, started: list[str]) -> None:
-    plays = {name: play(make, operator()) for name, operator in TIMED.items()}
+async def _no_thread(make: Combine, started: list[str], *last: Any) -> None:
+    plays = {name: play(make, operator(), *last) for name, operator in TIMED.items()}
     seen = dict(zip(plays, await asyncio.gather(*plays.values()), strict=True))
     here = {threading.get_ident()}
     assert {name: s.threads for name, s in seen.items() if s.threads != here} == {}
@@ -169,6 +169,22 @@ async def test_no_operator_starts_a_thread(way: str, started: list[str]) -> None
 async def test_nor_behind_a_function_and_on_loop(way: str, started: list[str]) -> None:
     await _no_thread(lambda a, b: on_loop(FUNCTIONS[way](a, b)), started)
     await _no_thread(lambda a, b: FUNCTIONS[way](a, b).pipe(on_loop()), started)
+
+
+@pytest.mark.parametrize("way", FUNCTIONS)
+async def test_nor_in_a_pipe_that_ends_in_on_loop(way: str, started: list[str]) -> None:
+    await _no_thread(FUNCTIONS[way], started, on_loop())
+
+
+@pytest.mark.parametrize("last", [bounded_buffer, lambda: map_async(_itself)], ids=str)
+async def test_nor_in_a_pipe_that_ends_in_an_operator_of_rx_cometd(
+    last: Any, started: list[str]
+) -> None:
+    await _no_thread(rx.merge, started, last())
+
+
+async def _itself(item: Any) -> Any:
+    return item
 
 
 @pytest.mark.parametrize(
