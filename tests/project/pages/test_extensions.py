@@ -53,9 +53,7 @@ async def test_a_class(blocks: list[Block]) -> None:
     headers = SeesHeaders()
     async with (
         BayeuxServer(authentication=headers) as server,
-        Client(
-            server.url, ConnectionType.LONG_POLLING, extensions=[names["Tagged"]()]
-        ) as client,
+        Client(server.url, ConnectionType.LONG_POLLING, extensions=[names["Tagged"]()]) as client,
     ):
         printed = Printed()
         client.channel("/news").subscribe(printed)
