@@ -176,7 +176,9 @@ async def test_nor_in_a_pipe_that_ends_in_on_loop(way: str, started: list[str]) 
     await _no_thread(FUNCTIONS[way], started, on_loop())
 
 
-@pytest.mark.parametrize("last", [bounded_buffer, lambda: map_async(_itself)], ids=str)
+@pytest.mark.parametrize(
+    "last", [bounded_buffer, lambda: map_async(_itself)], ids=["bounded_buffer", "map_async"]
+)
 async def test_nor_in_a_pipe_that_ends_in_an_operator_of_rx_cometd(
     last: Any, started: list[str]
 ) -> None:
