@@ -2,57 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
-from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from rx_cometd._flow.decoders import decoder_of
 from rx_cometd._flow.dispatch import EVERYTHING
 from rx_cometd._protocol.backoff import exponential
-from rx_cometd._protocol.channel_names import (
-    is_glob,
-    is_meta,
-    validate_channel,
-    validate_target,
-)
-from rx_cometd._protocol.codec import Codec
-from rx_cometd._protocol.subscriptions import Fields, fields_of
-from rx_cometd._session.accompanied import Accompanied
+from rx_cometd._protocol.channel_names import is_glob, is_meta, validate_channel
 from rx_cometd._session.arguments import (
     check_buffering,
-    check_extensions,
     check_fields,
-    check_functions,
-    check_limits,
-    check_network,
+    check_http_session,
+    checked_extensions,
+    codec_of,
+    transport_options,
 )
 from rx_cometd._session.pull_view import PullView, Received
+from rx_cometd._session.requesting import Requesting
 from rx_cometd._session.settings import (
     MAX_MESSAGE_SIZE,
-    Provider,
     Settings,
-    checked_url,
     connection_preferences,
 )
-from rx_cometd._session.shared_session import NOT_OPEN, SharedSession
-from rx_cometd._transports import TransportOptions, timeout_after
+from rx_cometd._session.shared_session import SharedSession
 from rx_cometd.channel import Channel, Feed
-from rx_cometd.exceptions import (
-    ClientInvalidOperation,
-    InvalidChannelError,
-    TransportTimeoutError,
-)
-from rx_cometd.extension import Request
+from rx_cometd.exceptions import InvalidChannelError
 from rx_cometd.messages import Event, Message
-from rx_cometd.statistics import by_channel
 
 if TYPE_CHECKING:
-    import concurrent.futures
     import ssl as ssl_module
-    from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from types import TracebackType
 
     import aiohttp
@@ -60,18 +39,19 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from rx_cometd._flow.flow import Overflow
+    from rx_cometd._protocol.subscriptions import Fields
+    from rx_cometd._session.settings import Provider
     from rx_cometd.connection_types import ConnectionType
     from rx_cometd.exceptions import ServerError
     from rx_cometd.extension import AuthExtension, Extension
-    from rx_cometd.states import ClientState, StateChange
-    from rx_cometd.statistics import ChannelStatistics, Statistics
+    from rx_cometd.states import StateChange
 
 __all__ = ["Client"]
 
 _T = TypeVar("_T")
 
 
-class Client:
+class Client(Requesting):
     """A CometD client.
 
     Nothing is sent before it is opened, or before the first observer subscribes; the last
@@ -161,57 +141,29 @@ class Client:
         is_transient: Callable[[ServerError], bool | None] | None = None,
         max_outbox: int = 10_000,
     ) -> None:
-        check_buffering(max_pending_count, overflow)
-        check_limits(
-            connection_timeout=connection_timeout,
-            max_network_delay=max_network_delay,
-            max_suspension=max_suspension,
-            heartbeat=heartbeat,
-            max_message_size=max_message_size,
-            max_outbox=max_outbox,
-        )
-        check_functions(
-            backoff=backoff,
-            json_dumps=json_dumps,
-            json_loads=json_loads,
-            headers=headers,
-            handshake_fields=handshake_fields,
-            is_transient=is_transient,
-        )
-        check_extensions(extensions, auth)
-        check_network(ssl=ssl, proxy=proxy, http_session=http_session)
-        address = checked_url(url)
-        self._url = address
+        check_buffering(max_pending_count, overflow, max_outbox)
+        check_http_session(http_session)
         settings = Settings(
             connection_types=connection_preferences(connection_types),
             connection_timeout=connection_timeout,
             max_network_delay=max_network_delay,
             max_suspension=max_suspension,
+            max_outbox=max_outbox,
             backoff=exponential if backoff is None else backoff,
-            codec=Codec(json_dumps, json_loads),
+            codec=codec_of(json_dumps, json_loads),
             headers=headers,
             handshake_fields=handshake_fields,
-            extensions=tuple(extensions or ()),
+            is_transient=is_transient,
+            extensions=checked_extensions(extensions, auth),
             auth=auth,
             http_session=http_session,
-            transport=TransportOptions(
-                url=address,
-                ssl=True if ssl is None else ssl,
-                proxy=proxy,
-                max_message_size=max_message_size,
-                heartbeat=heartbeat,
-                compress=compress,
-                origin=None if auth is None else lambda: auth.origin,
+            transport=transport_options(
+                url, ssl, proxy, max_message_size, auth, heartbeat=heartbeat, compress=compress
             ),
-            is_transient=is_transient,
-            max_outbox=max_outbox,
         )
-        self._shared = SharedSession(settings, max_pending_count, overflow)
-        self._extensions = settings.extensions
-        self._accompanied = Accompanied(settings.extensions)
-        for extension in settings.extensions:
-            extension.join(self)
-        self._pull = PullView(self._shared)
+        shared = SharedSession(settings, max_pending_count, overflow)
+        self._pull = PullView(shared)
+        super().__init__(shared, settings)
 
     def __repr__(self) -> str:
         kind = self.connection_type
@@ -339,96 +291,6 @@ class Client:
         """The state: the present one at once, and every change."""
         return self._shared.states()
 
-    # -- requests ------------------------------------------------------------------------------
-
-    async def publish(self, channel: str, data: Any, *, fields: Fields = None) -> Message:
-        """Publish a message, and give the server's reply.
-
-        What is published in one turn of the event loop travels in one payload. While the link
-        is down a message waits for it; once sent it is never sent again, unless new credentials
-        were called for.
-
-        Args:
-            channel: The channel, or service channel.
-            data: Anything that the JSON function takes (or an extension makes of it).
-            fields: Extra fields of the message, ``ext`` for instance.
-
-        Raises:
-            InvalidChannelError: It is no channel that can be published to.
-            ClientInvalidOperation: The client is not open.
-            ServerError: The server refused.
-            TransportError: The message, or its reply, is lost.
-            BufferOverflowError: ``max_outbox`` requests wait already.
-            ExtensionError: An extension failed, or dropped the message.
-        """
-        validate_target(channel)
-        session = self._shared.open_session()
-        if not self._accompanied:
-            return await session.publish(channel, data, fields_of(fields))
-        request = Request("publish", channel, dict(fields_of(fields)), self)
-        with self._accompanied.within(request):
-            return await session.publish(channel, data, request.fields)
-
-    async def call(
-        self,
-        channel: str,
-        data: Any,
-        *,
-        timeout: float | None = 10.0,
-    ) -> Message:
-        """Call a service, and give its answer: the message with data and the id of the request.
-
-        The convention is that of ``remoteCall`` in the reference clients.
-
-        Args:
-            channel: The service channel.
-            data: What to send.
-            timeout: Seconds that the answer may take, ``None`` for ever.
-
-        Raises:
-            TransportTimeoutError: There was no answer in time.
-            ServerError: The server refused.
-        """
-        validate_target(channel)
-        request = Request("call", channel, {}, self)
-        with self._accompanied.within(request) if self._accompanied else nullcontext():
-            session = self._shared.open_session()
-            try:
-                async with timeout_after(timeout):
-                    return await session.publish(channel, data, request.fields, call=True)
-            except TimeoutError:
-                text = f"no answer on {channel} within {timeout} s"
-                raise TransportTimeoutError(text) from None
-
-    def publish_threadsafe(
-        self, channel: str, data: Any, *, fields: Fields = None
-    ) -> concurrent.futures.Future[Message]:
-        """Publish from another thread.
-
-        Raises:
-            ClientInvalidOperation: The client was never opened.
-        """
-        loop = self._shared.loop
-        if loop is None or loop.is_closed():
-            raise ClientInvalidOperation(NOT_OPEN)
-        return asyncio.run_coroutine_threadsafe(self.publish(channel, data, fields=fields), loop)
-
-    @contextmanager
-    def batch(self) -> Generator[None]:
-        """Hold publishes, subscribes and unsubscribes until the block ends.
-
-        They then travel in one payload. Do not wait for a reply within the block.
-
-        Raises:
-            ClientInvalidOperation: The client is not open.
-        """
-        session = self._shared.open_session()
-        session.hold_batch()
-        try:
-            yield
-        finally:
-            session.release_batch()
-
     # -- the pull view -------------------------------------------------------------------------
 
     async def subscribe(self, channel: str, *, fields: Fields = None) -> None:
@@ -474,80 +336,3 @@ class Client:
     def has_pending_messages(self) -> bool:
         """Whether `receive` would return at once."""
         return self._pull.pending_count > 0
-
-    # -- facts ---------------------------------------------------------------------------------
-
-    @property
-    def url(self) -> URL:
-        """The server's address, but for what may be secret in it."""
-        # Neither user information nor query nor fragment: credentials travel in them.
-        return self._url.with_user(None).with_query(None).with_fragment(None)
-
-    @property
-    def pending_count(self) -> int:
-        """Messages that wait in all buffers of this client."""
-        return self._shared.flow.pending_count
-
-    @property
-    def state(self) -> ClientState:
-        """Where the client is in the life of its session."""
-        return self._shared.state
-
-    @property
-    def client_id(self) -> str | None:
-        """The server's name for the session, ``None`` while there is none."""
-        session = self._shared.current
-        return None if session is None else session.client_id
-
-    @property
-    def connection_type(self) -> ConnectionType | None:
-        """The transport in use, ``None`` while there is none."""
-        session = self._shared.current
-        return None if session is None else session.connection_type
-
-    @property
-    def closed(self) -> bool:
-        """Whether the client has no session, and seeks none."""
-        return self._shared.current is None
-
-    @property
-    def subscriptions(self) -> frozenset[str]:
-        """The channels whose subscriptions the server has confirmed."""
-        session = self._shared.current
-        return frozenset() if session is None else session.subscriptions
-
-    def statistics(self) -> Statistics:
-        """Give the counters of this client, at little cost."""
-        counters = self._shared.counters
-        return counters.snapshot(time.time(), time.monotonic(), self.pending_count)
-
-    def counting_channels(self) -> AbstractContextManager[None]:
-        """Count what comes on each channel while the block runs, for `channel_statistics`.
-
-        Several blocks at once share one count. Outside of any, nothing is counted, and the
-        path of a message is as if this did not exist.
-
-        Example:
-            ::
-
-                with client.counting_channels():
-                    await asyncio.sleep(10)
-                    print(client.channel_statistics()["/stock/ACME"].rate)
-        """
-        # Holds the counters, not the client: whoever counts for ever keeps no client alive.
-        return self._shared.counters.counting_channels(time.monotonic())
-
-    def channel_statistics(self) -> dict[str, ChannelStatistics]:
-        """Give what is known of each channel; may be called from any thread.
-
-        Buffers and markers are told always, messages while a `counting_channels` block runs.
-        Buffers are found under the name that was observed, a glob perhaps, and messages under
-        the name that they came on. ``"*"`` stands for buffers that belong to no one channel
-        (`messages`, `receive`), and for the messages of the channels past the first 10,000.
-        """
-        return by_channel(
-            self._shared.counters.channels,
-            self._shared.flow.buffers(),
-            [extension.marker_ages() for extension in self._extensions],
-            time.monotonic(),
-        )

@@ -109,7 +109,7 @@ FAULTS = [
     Fault(
         "no unsubscribe is sent",
         SHARED,
-        "                session.unsubscribe(key)",
+        "                session.requests.unsubscribe(key)",
         "                pass",
     ),
     Fault(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_bound",
+    "check_choice",
     "check_coroutine_function",
     "check_plain_function",
     "check_positive",
@@ -60,36 +61,57 @@ def check_bound(max_pending_count: Any, overflow: Any) -> None:
     Raises:
         TypeError: The bound is no integer, or the policy no `Overflow`.
     """
-    if max_pending_count is not None and not isinstance(max_pending_count, int):
+    if max_pending_count is not None and not _is_int(max_pending_count):
         raise TypeError(f"max_pending_count must be an int or None, not {max_pending_count!r}")
     if overflow is not None and not isinstance(overflow, Overflow):
         raise TypeError(f"overflow must be an Overflow or None, not {overflow!r}")
 
 
 def check_positive(name: str, value: Any) -> None:
-    """Check a count of things done at once.
+    """Check a count, of things done at once for instance.
 
     Raises:
         TypeError: It is no integer.
         ValueError: It is less than 1.
     """
-    if not isinstance(value, int):
+    if not _is_int(value):
         raise TypeError(f"{name} must be an int, not {value!r}")
     if value < 1:
         raise ValueError(f"{name} must be at least 1, not {value}")
 
 
-def check_seconds(name: str, value: Any) -> None:
+def check_seconds(name: str, value: Any, *, zero: bool = False) -> None:
     """Check a duration.
+
+    Args:
+        name: The name of the argument.
+        value: The duration.
+        zero: Whether 0 is allowed.
 
     Raises:
         TypeError: It is no number.
-        ValueError: It is not more than zero.
+        ValueError: It is negative, NaN, or 0 where that allows nothing.
     """
-    if not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number of seconds, not {value!r}")
-    if not value > 0:
-        raise ValueError(f"{name} must be more than 0 seconds, not {value!r}")
+    if not (value > 0 or (zero and value == 0)):
+        least = "at least" if zero else "more than"
+        raise ValueError(f"{name} must be {least} 0 seconds, not {value!r}")
+
+
+def check_choice(name: str, value: Any) -> None:
+    """Check a choice between yes and no: what else counts as true may have been meant otherwise.
+
+    Raises:
+        TypeError: It is no bool.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+
+
+def _is_int(value: Any) -> bool:
+    """Tell a count from a choice, which Python takes for one."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def told_to(

@@ -76,7 +76,7 @@ class PullView(LastingObserver):
         if confirming is not None:
             confirming.callers += 1
         try:
-            await session.confirmed(channel)
+            await session.requests.confirmed(channel)
         except BaseException:
             # Not confirmed, not subscribed: neither after a refusal nor for a caller who left,
             # unless another one waits for it too.
@@ -96,7 +96,7 @@ class PullView(LastingObserver):
         asked = is_on_wire(channel) and len(session.dispatch.observers(channel)) == 1
         self._forget(channel)
         if asked:
-            await session.unsubscribed(channel)
+            await session.requests.unsubscribed(channel)
 
     async def receive(self) -> Event:
         """Take the next message, waiting for it if there is none.

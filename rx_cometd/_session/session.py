@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import typing
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rx_cometd._flow.dispatch import Dispatch, notify_end
 from rx_cometd._flow.ending import ending_for
@@ -29,24 +29,17 @@ from rx_cometd._protocol.outcomes import (
 from rx_cometd._protocol.protocol import Protocol
 from rx_cometd._session.exchange import Exchanges
 from rx_cometd._session.outage import Outage
+from rx_cometd._session.state_log import log_attempt, log_change
 from rx_cometd._session.steps import Steps
+from rx_cometd._session.user_requests import UserRequests
 from rx_cometd._session.waiters import Waiters
 from rx_cometd.connection_types import ConnectionType
-from rx_cometd.exceptions import (
-    BufferOverflowError,
-    ClientInvalidOperation,
-    TransportConnectionClosed,
-    TransportError,
-)
+from rx_cometd.exceptions import ClientInvalidOperation, TransportError
 from rx_cometd.states import ClientState, StateChange
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from rx_cometd._protocol.subscriptions import Fields
     from rx_cometd._session.flow_control import FlowControl
     from rx_cometd._session.settings import Settings
-    from rx_cometd.messages import Message
     from rx_cometd.statistics import Counters
 
 __all__ = ["Session", "SessionListener"]
@@ -115,22 +108,22 @@ class Session:
             stood_still=self._stood_still,
         )
         self._outage = Outage(
-            settings.connection_timeout,
-            counters,
-            self.end,
-            self._try_now,
-            settings.resume_timeout,
+            settings.connection_timeout, counters, self.end, self._try_now, settings.resume_timeout
         )
-        self._replies: Waiters[Message] = Waiters()
-        self._confirmations: Waiters[None] = Waiters()
-        self._flush_handle: asyncio.Handle | None = None
+        #: What the user asks for.
+        self.requests = UserRequests(
+            self._protocol,
+            self._exchanges.lanes,
+            settings.max_outbox,
+            act=self._act,
+            call_begins=self._steps.resume,
+        )
+        self._milestones: Waiters[None] = Waiters()
         self._resend_timer: asyncio.TimerHandle | None = None
-        self._batches = 0
         self._acting = False
         self.ended = False
-        #: Whether nothing new is taken any more, and nothing more to send.
+        #: Whether no new observer is taken any more.
         self.draining = False
-        self._flushing = False
         self.error: Exception | None = None
         self._teardown: asyncio.Task[None] | None = None
 
@@ -172,7 +165,7 @@ class Session:
         if self.ended:
             raise self.error or ClientInvalidOperation("the client was closed")
         if self.state is not ClientState.CONNECTED:
-            await self._confirmations.wait(_OPENED)
+            await self._milestones.wait(_OPENED)
 
     async def close(self) -> None:
         """End the session in order, within a second, and release everything."""
@@ -183,7 +176,7 @@ class Session:
             timeout = min(_CLOSE_TIMEOUT, self._settings.max_network_delay)
             try:
                 async with asyncio.timeout(timeout):
-                    await self._confirmations.wait(_ENDED)
+                    await self._milestones.wait(_ENDED)
             except TimeoutError:
                 _log.info(
                     "the server did not answer the disconnect within %s s",
@@ -198,11 +191,11 @@ class Session:
         """Take nothing new, have what is pending processed, and send what is to be sent."""
         self.draining = True
         channels = self._protocol.desired()
-        waits = [asyncio.ensure_future(self.unsubscribed(channel)) for channel in channels]
+        waits = [asyncio.ensure_future(self.requests.unsubscribed(channel)) for channel in channels]
         # Waited for before it is asked for: what was never sent is settled at once.
         await asyncio.sleep(0)
         for channel in channels:
-            self.unsubscribe(channel)
+            self.requests.unsubscribe(channel)
         if self.state is ClientState.CONNECTED:
             # What the server sent before it confirms that is still delivered.
             await asyncio.gather(*waits, return_exceptions=True)
@@ -214,8 +207,7 @@ class Session:
                 notify_end(observer, None, self.report)
         # The work on what is pending may publish; only then is nothing more taken for sending.
         await self._flow.emptied()
-        self._flushing = True
-        await self._replies.all_settled()
+        await self.requests.flushed()
 
     async def closed(self) -> None:
         """Wait until everything is released, after the session ended."""
@@ -246,86 +238,6 @@ class Session:
         self._protocol.reconnect_now(self._loop.time())
         self._act()
 
-    # -- the user's requests -------------------------------------------------------------------
-
-    async def publish(
-        self, channel: str, data: object, fields: Mapping[str, Any], *, call: bool = False
-    ) -> Message:
-        """Publish, or call a service, and give the reply.
-
-        Raises:
-            ServerError: The server refused.
-            TransportError: It was not sent, or the reply is lost.
-            ExtensionError: An extension failed, or dropped the message.
-            ClientError: The data cannot be encoded.
-            BufferOverflowError: ``max_outbox`` requests wait already.
-        """
-        if self.ended:
-            raise self.error or ClientInvalidOperation("the client is closed")
-        if self._flushing:
-            raise ClientInvalidOperation("the client is being drained: nothing more is sent")
-        limit = self._settings.max_outbox
-        if 0 < limit <= self._protocol.waiting_count:
-            raise BufferOverflowError(limit, outbox=True)
-        request_id = self._protocol.publish(channel, data, fields, call=call)
-        if call:
-            self._steps.resume()
-        self.flush_soon()
-        try:
-            return await self._replies.wait(request_id)
-        finally:
-            self._protocol.cancel(request_id)
-
-    def subscribe(self, channel: str, fields: Fields = None) -> None:
-        """Have a channel subscribed to; an unsubscribe not sent yet is settled by it."""
-        self._confirmations.settle(_without(channel), None)
-        self._protocol.subscribe(channel, fields)
-        self.flush_soon()
-
-    def unsubscribe(self, channel: str) -> None:
-        """Have a channel unsubscribed from."""
-        if not self.ended:
-            self._protocol.unsubscribe(channel)
-            self.flush_soon()
-
-    async def confirmed(self, channel: str) -> None:
-        """Wait for the server to confirm the subscription to a channel.
-
-        Raises:
-            ServerError: It refused.
-        """
-        if not self._protocol.is_subscribed(channel):
-            await self._confirmations.wait(channel)
-
-    async def unsubscribed(self, channel: str) -> None:
-        """Wait for the server to confirm an unsubscribe.
-
-        Raises:
-            ServerError: It refused.
-        """
-        await self._confirmations.wait(_without(channel))
-
-    def hold_batch(self) -> None:
-        """Hold ordinary payloads back."""
-        self._batches += 1
-
-    def release_batch(self) -> None:
-        """Send ordinary payloads again, if no other batch holds them back."""
-        self._batches -= 1
-        self.flush_soon()
-
-    def flush_soon(self) -> None:
-        """Send what was asked for, at the end of this turn of the event loop."""
-        if self._flush_handle is None and not self._batches and not self.ended:
-            self._flush_handle = self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        self._flush_handle = None
-        if not self._batches:
-            for outgoing in self._protocol.take():
-                self._exchanges.lanes.put(outgoing)
-            self._act()
-
     # -- acting on outcomes --------------------------------------------------------------------
 
     def _act(self) -> None:
@@ -342,7 +254,7 @@ class Session:
         for outgoing in self._protocol.take(ordinary=False):
             self._exchanges.lanes.put(outgoing)
         if self._protocol.has_ordinary:
-            self.flush_soon()
+            self.requests.flush_soon()
 
     def _act_on(self, outcome: Outcome) -> None:
         match outcome:
@@ -351,7 +263,8 @@ class Session:
             case Changed(change):
                 self._changed(change)
             case Told():
-                self._told(outcome)
+                log_attempt(outcome.change)
+                self._listener.session_changed(self, outcome.change)
             case ResendDue(delay):
                 self._resend_timer = self._loop.call_later(delay, self._resend)
             case Unauthorized():
@@ -359,71 +272,29 @@ class Session:
             case Ended(error):
                 self._end(error)
             case Settled():
-                self._settle(outcome)
+                self.requests.settle(outcome)
             case _:
                 self._act_on_subscription(outcome)
 
     def _act_on_subscription(self, outcome: Outcome) -> None:
         match outcome:
             case Subscribed(channel):
-                self._confirmations.settle(channel, None)
+                self.requests.settle_subscribe(channel, None)
             case SubscriptionFailed(channel, error):
-                self._confirmations.fail(channel, error)
+                self.requests.settle_subscribe(channel, error)
                 self._listener.subscription_failed(self, channel, error)
             case Unsubscribed(channel, error):
-                self._unsubscribed(channel, error)
+                self.requests.settle_unsubscribe(channel, error)
             case _:
                 raise TypeError(outcome)
-
-    def _told(self, told: Told) -> None:
-        change = told.change
-        _log.info(
-            "tried again in %.1f s: %s",
-            change.delay,
-            change.error,
-            extra={
-                "event": "attempt_scheduled",
-                "attempt": change.attempt,
-                "delay": change.delay,
-                "error_type": type(change.error).__name__,
-            },
-        )
-        self._listener.session_changed(self, change)
-
-    def _settle(self, outcome: Settled) -> None:
-        if outcome.reply is not None:
-            self._replies.settle(outcome.request_id, outcome.reply)
-        else:
-            error = outcome.error or TransportConnectionClosed("the reply is lost")
-            self._replies.fail(outcome.request_id, error)
-
-    def _unsubscribed(self, channel: str, error: Exception | None) -> None:
-        if error is None:
-            self._confirmations.settle(_without(channel), None)
-            if not self._protocol.is_known(channel):
-                # Who still waits for the subscribe that was taken back would do so for ever.
-                gone = ClientInvalidOperation(f"{channel} was unsubscribed from meanwhile")
-                self._confirmations.fail(channel, gone)
-            return
-        _log.info(
-            "the unsubscribe from %s failed: %s",
-            channel,
-            error,
-            extra={
-                "event": "unsubscribe_failed",
-                "channel": channel,
-                "error_type": type(error).__name__,
-            },
-        )
-        self._confirmations.fail(_without(channel), error)
 
     def _resend(self) -> None:
         self._resend_timer = None
         self._protocol.resend()
-        self.flush_soon()
+        self.requests.flush_soon()
 
     def _changed(self, change: StateChange) -> None:
-        self._log_change(change)
+        log_change(change, self._settings.transport.url)
         self._outage.changed(change)
         if change.state is ClientState.CONNECTING:
             self._counters.handshakes += 1
@@ -434,34 +305,8 @@ class Session:
         elif change.state is ClientState.REHANDSHAKING:
             self._flow.end_session(self._protocol)
         elif change.state is ClientState.CONNECTED:
-            self._confirmations.settle(_OPENED, None)
+            self._milestones.settle(_OPENED, None)
         self._listener.session_changed(self, change)
-
-    def _log_change(self, change: StateChange) -> None:
-        # Without the client id: whoever has it can act for the client.
-        error, kind = change.error, change.connection_type
-        notes = [] if kind is None else [f"over {kind.value}"]
-        if change.state is ClientState.CONNECTED:
-            notes.append("session resumed" if change.resumed else "new session")
-        if error is not None:
-            notes.append(str(error))
-        url = self._settings.transport.url
-        _log.info(
-            "%s:%s %s (%s)",
-            url.host,
-            url.port,
-            change.state.value,
-            ", ".join(notes),
-            extra={
-                "event": "state_changed",
-                "state": change.state.value,
-                "connection_type": None if kind is None else kind.value,
-                "resumed": change.resumed,
-                "error_type": None if error is None else type(error).__name__,
-                "server_address": url.host,
-                "server_port": url.port,
-            },
-        )
 
     def report(self, error: BaseException) -> None:
         """Report an error that no observer took."""
@@ -478,13 +323,11 @@ class Session:
         self._exchanges.stop()
         self._steps.cancel()
         self._outage.cancel()
-        for timer in (self._resend_timer, self._flush_handle):
-            if timer is not None:
-                timer.cancel()
-        self._confirmations.settle(_ENDED, None)
-        closed = error or ClientInvalidOperation("the client was closed")
-        self._confirmations.fail_all(closed)
-        self._replies.fail_all(closed)
+        if self._resend_timer is not None:
+            self._resend_timer.cancel()
+        self._milestones.settle(_ENDED, None)
+        self._milestones.fail_all(error or ClientInvalidOperation("the client was closed"))
+        self.requests.end(error)
         self._teardown = self._loop.create_task(self._release(), name="rx_cometd.session.close")
         self._listener.session_ended(self, error)
 
@@ -504,8 +347,3 @@ class Session:
 
 _OPENED: Final = "opened"
 _ENDED: Final = "ended"
-
-
-def _without(channel: str) -> str:
-    """Give the key under which an unsubscribe is waited for; no channel begins like this."""
-    return f"-{channel}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from yarl import URL
 
+from rx_cometd._flow.arguments import check_plain_function, check_seconds
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.exceptions import ClientError
 
@@ -42,7 +43,12 @@ Provider: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a session is made of; see `rx_cometd.Client` for the meanings."""
+    """What a session is made of; see `rx_cometd.Client` for the meanings.
+
+    Raises:
+        TypeError: One is of the wrong kind.
+        ValueError: A time is out of range.
+    """
 
     connection_types: tuple[ConnectionType, ...]
     connection_timeout: float | None
@@ -58,6 +64,18 @@ class Settings:
     transport: TransportOptions
     is_transient: Callable[[ServerError], bool | None] | None = None
     max_outbox: int = 10_000
+
+    def __post_init__(self) -> None:
+        if self.connection_timeout is not None:
+            check_seconds("connection_timeout", self.connection_timeout, zero=True)
+        check_seconds("max_network_delay", self.max_network_delay)
+        check_seconds("max_suspension", self.max_suspension, zero=True)
+        check_plain_function("backoff", self.backoff)
+        if self.is_transient is not None:
+            check_plain_function("is_transient", self.is_transient)
+        for name, given in (("headers", self.headers), ("handshake_fields", self.handshake_fields)):
+            if given is not None and not isinstance(given, Mapping) and not callable(given):
+                raise TypeError(f"{name} must be a mapping, a function that gives one, or None")
 
     @property
     def resume_timeout(self) -> float:

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from rx_cometd._protocol.subscriptions import Fields
     from rx_cometd._session.settings import Settings
 
-__all__ = ["NOT_OPEN", "SharedSession"]
+__all__ = ["SharedSession"]
 
-NOT_OPEN = (
+_NOT_OPEN = (
     "the client is not open: open it first, with `async with client` or `await client.open()`"
 )
 
@@ -164,8 +164,18 @@ class SharedSession:
         """
         self.check_loop()
         if self.current is None:
-            raise ClientInvalidOperation(NOT_OPEN)
+            raise ClientInvalidOperation(_NOT_OPEN)
         return self.current
+
+    def living_loop(self) -> asyncio.AbstractEventLoop:
+        """Give the event loop that the client lives on, for other threads.
+
+        Raises:
+            ClientInvalidOperation: The client was never opened, or its loop is closed.
+        """
+        if self.loop is None or self.loop.is_closed():
+            raise ClientInvalidOperation(_NOT_OPEN)
+        return self.loop
 
     @property
     def leaves_raw(self) -> bool:
@@ -258,14 +268,14 @@ class SharedSession:
         if session.draining:
             raise ClientInvalidOperation("the client is being drained: it takes nothing new")
         if session.dispatch.add(key, observer) and is_on_wire(key):
-            session.subscribe(key, fields)
+            session.requests.subscribe(key, fields)
         return _Observation(self, session, key, observer)
 
     def remove(self, session: Session, key: str, observer: abc.ObserverBase[Any]) -> None:
         """Remove an observer from a channel, on the loop of its session."""
         if session.dispatch.remove(key, observer):
             if is_on_wire(key):
-                session.unsubscribe(key)
+                session.requests.unsubscribe(key)
             self._release_soon(session)
 
     def observe_state(

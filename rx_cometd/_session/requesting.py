@@ -1,0 +1,126 @@
+"""What a client sends for its user: publishes and calls, in batches or one by one."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from rx_cometd._protocol.channel_names import validate_target
+from rx_cometd._protocol.subscriptions import Fields, fields_of
+from rx_cometd._session.accompanied import Accompanied
+from rx_cometd._session.facts import Facts
+from rx_cometd._transports import timeout_after
+from rx_cometd.exceptions import TransportTimeoutError
+from rx_cometd.extension import Request
+
+if TYPE_CHECKING:
+    import concurrent.futures
+    from collections.abc import Generator
+
+    from rx_cometd._session.settings import Settings
+    from rx_cometd._session.shared_session import SharedSession
+    from rx_cometd.messages import Message
+
+__all__ = ["Requesting"]
+
+
+class Requesting(Facts):
+    """The requests of a client, which its extensions may accompany.
+
+    Args:
+        shared: The client's shared session.
+        settings: The client's settings.
+    """
+
+    def __init__(self, shared: SharedSession, settings: Settings) -> None:
+        super().__init__(shared, settings)
+        self._accompanied = Accompanied(settings.extensions)
+        for extension in settings.extensions:
+            extension.join(self)
+
+    async def publish(self, channel: str, data: Any, *, fields: Fields = None) -> Message:
+        """Publish a message, and give the server's reply.
+
+        What is published in one turn of the event loop travels in one payload. While the link
+        is down a message waits for it; once sent it is never sent again, unless new credentials
+        were called for.
+
+        Args:
+            channel: The channel, or service channel.
+            data: Anything that the JSON function takes (or an extension makes of it).
+            fields: Extra fields of the message, ``ext`` for instance.
+
+        Raises:
+            InvalidChannelError: It is no channel that can be published to.
+            ClientInvalidOperation: The client is not open.
+            ServerError: The server refused.
+            TransportError: The message, or its reply, is lost.
+            BufferOverflowError: ``max_outbox`` requests wait already.
+            ExtensionError: An extension failed, or dropped the message.
+        """
+        validate_target(channel)
+        requests = self._shared.open_session().requests
+        if not self._accompanied:
+            return await requests.publish(channel, data, fields_of(fields))
+        request = Request("publish", channel, dict(fields_of(fields)), self)
+        with self._accompanied.within(request):
+            return await requests.publish(channel, data, request.fields)
+
+    async def call(
+        self,
+        channel: str,
+        data: Any,
+        *,
+        timeout: float | None = 10.0,
+    ) -> Message:
+        """Call a service, and give its answer: the message with data and the id of the request.
+
+        The convention is that of ``remoteCall`` in the reference clients.
+
+        Args:
+            channel: The service channel.
+            data: What to send.
+            timeout: Seconds that the answer may take, ``None`` for ever.
+
+        Raises:
+            TransportTimeoutError: There was no answer in time.
+            ServerError: The server refused.
+        """
+        validate_target(channel)
+        request = Request("call", channel, {}, self)
+        with self._accompanied.within(request) if self._accompanied else nullcontext():
+            requests = self._shared.open_session().requests
+            try:
+                async with timeout_after(timeout):
+                    return await requests.publish(channel, data, request.fields, call=True)
+            except TimeoutError:
+                text = f"no answer on {channel} within {timeout} s"
+                raise TransportTimeoutError(text) from None
+
+    def publish_threadsafe(
+        self, channel: str, data: Any, *, fields: Fields = None
+    ) -> concurrent.futures.Future[Message]:
+        """Publish from another thread.
+
+        Raises:
+            ClientInvalidOperation: The client was never opened.
+        """
+        loop = self._shared.living_loop()
+        return asyncio.run_coroutine_threadsafe(self.publish(channel, data, fields=fields), loop)
+
+    @contextmanager
+    def batch(self) -> Generator[None]:
+        """Hold publishes, subscribes and unsubscribes until the block ends.
+
+        They then travel in one payload. Do not wait for a reply within the block.
+
+        Raises:
+            ClientInvalidOperation: The client is not open.
+        """
+        requests = self._shared.open_session().requests
+        requests.hold_batch()
+        try:
+            yield
+        finally:
+            requests.release_batch()
