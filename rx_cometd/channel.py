@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rx_cometd._flow.data_observers import Completing, Decoding
 from rx_cometd._flow.observable import LoopObservable
+from rx_cometd._flow.subscriber import Subscriber
 from rx_cometd._protocol.channel_names import is_meta, validate_channel
 from rx_cometd._session.channel_flow import ChannelFlow
 from rx_cometd.exceptions import InvalidChannelError
@@ -55,6 +56,17 @@ class Feed(LoopObservable[_T]):
         self._key = key
         self._fields = fields
         self._decoder = decoder
+
+    def _begin(
+        self,
+        on_next: abc.ObserverBase[_T] | abc.OnNext[_T] | None,
+        on_error: abc.OnError | None,
+        on_completed: abc.OnCompleted | None,
+        scheduler: abc.SchedulerBase | None,  # noqa: ARG002 - delivered on the loop
+    ) -> abc.DisposableBase:
+        subscriber = Subscriber(on_next, on_error, on_completed)
+        subscriber.begin(self._subscribe_core)
+        return subscriber
 
     def _subscribe_core(
         self,

@@ -78,6 +78,16 @@ class LoopObservable(Observable[_T_co]):
                 return Disposable()
         else:
             self._check_subscribable()
+        return self._begin(on_next, on_error, on_completed, scheduler)
+
+    def _begin(
+        self,
+        on_next: abc.ObserverBase[_T_co] | abc.OnNext[_T_co] | None,
+        on_error: abc.OnError | None,
+        on_completed: abc.OnCompleted | None,
+        scheduler: abc.SchedulerBase | None,
+    ) -> abc.DisposableBase:
+        """Subscribe, all checks being passed."""
         return super().subscribe(
             on_next,
             on_error,
