@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from reactivex import Subject
-from reactivex import operators as ops
-
-from rx_cometd import Overflow
-from rx_cometd._flow.observable import derive
-from rx_cometd.operators import map_async
+from rx_cometd._flow.flow import Overflow, flow_of
+from rx_cometd.relay.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from reactivex import Observable, abc
+    from collections.abc import Callable
 
     from rx_cometd import Channel
     from rx_cometd.messages import Event
     from rx_cometd.relay.counts import Counts
     from rx_cometd.relay.departures import Departures
+    from rx_cometd.relay.record import Record
 
 __all__ = ["Intake"]
 
@@ -33,7 +28,7 @@ _CROWDED = 3.0
 
 
 class Intake:
-    """Takes in the events of one channel, and hands them to the writer.
+    """Takes in the events of one channel, which wait here for the batches of the writer.
 
     A full buffer makes the client hold back its connects, so that the server keeps the events.
     That cannot last, for a session without connects expires. So if the channel stays crowded and
@@ -42,9 +37,9 @@ class Intake:
 
     Args:
         channel: The channel of a client.
-        write: Gives what is done when the event is written.
+        record: Makes the record of an event that came at some time.
+        arrived: Called when there is something to be written.
         max_pending_count: How many events may wait for their batch.
-        max_batch: How many may be in batches.
         has_marker: Tells whether leaving the channel loses nothing.
         departures: Is told when the channel is left.
         counts: Where is counted what happens.
@@ -52,46 +47,67 @@ class Intake:
     Attributes:
         name: The name of the channel, or the glob.
         arrived_count: Events that arrived.
-        pending_count: Events that arrived and are not written.
+        waiting: Those that are not written.
     """
 
     def __init__(
         self,
         channel: Channel[Event],
-        write: Callable[[Event], Awaitable[None]],
+        record: Callable[[Event, float], Record],
+        arrived: Callable[[], object],
         *,
         max_pending_count: int,
-        max_batch: int,
         has_marker: Callable[[], bool],
         departures: Departures,
         counts: Counts,
     ) -> None:
         self._channel = channel
-        self._write = write
         self._max_pending_count = max_pending_count
-        self._max_batch = max_batch
         self._has_marker = has_marker
         self._departures = departures
         self._counts = counts
-        self._leave = Subject[None]()
-        self._left = False
+        #: Set when the channel is left, and when it has ended.
+        self._over = asyncio.Event()
         self._crowded_since: float | None = None
         self.name = channel.name
         self.arrived_count = 0
-        self.pending_count = 0
+        self.waiting = Waiting(
+            record,
+            arrived,
+            max_pending_count=max_pending_count,
+            overflow=Overflow.SUSPEND,
+            flow=flow_of(channel),
+        )
+
+    @property
+    def pending_count(self) -> int:
+        """Events that arrived and are not written."""
+        return self.waiting.pending_count
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Take in events until the client is closed, whatever is pending then included."""
-        while not stopping.is_set():
-            self._left, self.pending_count = False, 0
-            await _end_of(self._pipe())
-            if not self._left:
-                return
-            _logger.info("%r: going on", self._channel, extra={"event": "source_resumed"})
+        """Take in events until the client is closed, and all that came is written.
+
+        Raises:
+            ServerError: The source refused the channel.
+            ClientError: It cannot be made to wait.
+        """
+        try:
+            while not stopping.is_set():
+                self._over.clear()
+                with self._channel.subscribe(self._take_in, self._fail, self._complete):
+                    await self._over.wait()
+                await self.waiting.written()
+                if self.waiting.ended:
+                    break
+                _logger.info("%r: going on", self._channel, extra={"event": "source_resumed"})
+            if self.waiting.error is not None:
+                raise self.waiting.error
+        finally:
+            self.waiting.close()
 
     def look(self, now: float) -> None:
         """Leave the channel if it has been crowded for too long."""
-        if self._left or self.pending_count < self._max_pending_count:
+        if self._over.is_set() or self.pending_count < self._max_pending_count:
             self._crowded_since = None
         elif self._crowded_since is None:
             self._crowded_since = now
@@ -102,48 +118,21 @@ class Intake:
                 self.pending_count,
                 extra={"event": "source_left", "pending": self.pending_count},
             )
-            self._left = True
             self._counts.departures += 1
             self._departures.channels.add(self._channel.name.partition("?")[0])
-            self._leave.on_next(None)
+            self._over.set()
 
-    def _pipe(self) -> Observable[None]:
-        def subscribe(
-            observer: abc.ObserverBase[Event], scheduler: abc.SchedulerBase | None
-        ) -> abc.DisposableBase:
-            counted = self._channel.pipe(ops.take_until(self._leave), ops.do_action(self._arrived))
-            return counted.subscribe(observer, scheduler=scheduler)
-
-        return derive(self._channel, subscribe).pipe(
-            map_async(
-                self._written,
-                max_concurrency=self._max_batch,
-                max_pending_count=self._max_pending_count,
-                overflow=Overflow.SUSPEND,
-            )
-        )
-
-    def _arrived(self, _: Event) -> None:
+    def _take_in(self, event: Event) -> None:
         self.arrived_count += 1
-        self.pending_count += 1
         self._counts.received += 1
+        self.waiting.offer(event)
+        if self.waiting.ended:  # it overflowed
+            self._over.set()
 
-    async def _written(self, event: Event) -> None:
-        await self._write(event)
-        self.pending_count -= 1
+    def _complete(self) -> None:
+        self.waiting.complete()
+        self._over.set()
 
-
-async def _end_of(observable: Observable[Any]) -> None:
-    """Wait for an observable to complete; raise its error."""
-    end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def fail(error: Exception) -> None:
-        if not end.done():
-            end.set_exception(error)
-
-    def complete() -> None:
-        if not end.done():
-            end.set_result(None)
-
-    with observable.subscribe(on_error=fail, on_completed=complete):
-        await end
+    def _fail(self, error: Exception) -> None:
+        self.waiting.fail(error)
+        self._over.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from rx_cometd.relay.intact_data import IntactData
@@ -76,19 +77,29 @@ class Batch(NamedTuple):
     token: str
 
 
-def record_of(event: Event, subject: str, relay: str) -> Record:
-    """Make the record of an event."""
+def record_of(event: Event, subject: str, relay: str, came: float) -> Record:
+    """Make the record of an event.
+
+    Args:
+        event: The event.
+        subject: The subject, stream or topic.
+        relay: The relay's name.
+        came: When it was received, in seconds since the epoch.
+    """
     channel = event["channel"]
-    about = _about(event)
+    data = event.get("data")
+    about = _about(data)
     replay_id = about.get("replayId")
-    if not isinstance(replay_id, int | str) or isinstance(replay_id, bool):
-        replay_id = None
-    number = about.get("EventUuid") if replay_id is None else replay_id
-    headers = {CHANNEL: channel, RECEIVED: datetime.now(UTC).isoformat(timespec="milliseconds")}
+    headers = {CHANNEL: channel, RECEIVED: _time_of(int(1000 * came))}
     if "id" in event:
         headers[ID] = str(event["id"])
-    if replay_id is not None:
+    if type(replay_id) is int:  # not a boolean, as which JSON may have it as well
+        headers[REPLAY_ID] = str(replay_id)
+    elif isinstance(replay_id, str):
         headers[REPLAY_ID] = _encode(replay_id)
+    else:
+        replay_id = None
+    number = about.get("EventUuid") if replay_id is None else replay_id
     if "ext" in event:
         headers |= _trace_of(event["ext"])
     return Record(
@@ -97,8 +108,14 @@ def record_of(event: Event, subject: str, relay: str) -> Record:
         replay_id,
         None if number is None else f"{relay}:{channel}:{number}",
         headers,
-        _json_of(event.get("data")),
+        _json_of(data),
     )
+
+
+@lru_cache(maxsize=16)  # events come in payloads, and so many in one millisecond
+def _time_of(milliseconds: int) -> str:
+    time = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return time.isoformat(timespec="milliseconds")
 
 
 def _json_of(data: object) -> bytes:
@@ -118,10 +135,9 @@ def _trace_of(ext: object) -> dict[str, str]:
     return {n: v for n, v in found if isinstance(v, str) and v.isascii() and v.isprintable()}
 
 
-def _about(event: Event) -> Mapping[str, Any]:
+def _about(data: object) -> Mapping[str, Any]:
     """Give what an event says of itself: ``data.event`` (Salesforce)."""
-    data = event.get("data")
-    about = cast("Mapping[str, Any]", data).get("event") if isinstance(data, dict) else None
+    about: object = data.get("event") if isinstance(data, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - JSON's
     return cast("Mapping[str, Any]", about) if isinstance(about, dict) else {}
 
 

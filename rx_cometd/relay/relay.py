@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rx_cometd import Extension
     from rx_cometd.extensions import ReplayId
     from rx_cometd.messages import Event
+    from rx_cometd.relay.record import Record
     from rx_cometd.relay.shard import Shard
     from rx_cometd.relay.sink import Sink
 
@@ -210,6 +211,7 @@ class Relay:
         self._departures.channels.clear()
         client = self._client = self._make_client(markers)
         self.intakes = [self._intake(client, name, writer, markers) for name in self._channels]
+        writer.sources.extend(intake.waiting for intake in self.intakes)
         try:
             await _first(writer.run(), self._feed(client))
         finally:
@@ -239,14 +241,14 @@ class Relay:
                 intake.look(now)
 
     def _intake(self, client: Client, name: str, writer: Writer, markers: Markers) -> Intake:
-        def write(event: Event) -> asyncio.Future[None]:
-            return writer.write(record_of(event, self._subject(event["channel"]), self.name))
+        def record(event: Event, came: float) -> Record:
+            return record_of(event, self._subject(event["channel"]), self.name, came)
 
         return Intake(
             client.channel(name),
-            write,
+            record,
+            writer.arrived,
             max_pending_count=self._max_pending_count,
-            max_batch=self._max_batch,
             has_marker=lambda: markers.load(name) is not None,
             departures=self._departures,
             counts=self.counts,

@@ -6,10 +6,10 @@ import asyncio
 import logging
 import uuid
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from rx_cometd.relay.errors import RecordRefusedError
-from rx_cometd.relay.record import Batch, Record, dead_letter
+from rx_cometd.relay.record import Batch, dead_letter
 from rx_cometd.relay.retrying import until_available
 
 if TYPE_CHECKING:
@@ -17,20 +17,17 @@ if TYPE_CHECKING:
 
     from rx_cometd.extensions import ReplayId
     from rx_cometd.relay.counts import Counts
+    from rx_cometd.relay.record import Record
     from rx_cometd.relay.sink import Sink
+    from rx_cometd.relay.waiting import Waiting
 
 __all__ = ["Writer"]
 
 _logger = logging.getLogger("rx_cometd.relay")
 
 
-class _Waiting(NamedTuple):
-    record: Record
-    written: asyncio.Future[None]
-
-
 class Writer:
-    """Writes what comes to a sink, one batch at a time.
+    """Writes what waits to a sink, one batch at a time.
 
     What arrives while a batch is under way makes the next one. An event that comes again, since
     its session was lost before it was confirmed, is not written again; but it is done only once
@@ -42,6 +39,10 @@ class Writer:
         dead_letter: The subject for what the broker refuses.
         max_batch: How many records a batch has at most.
         counts: Where is counted what happens.
+
+    Attributes:
+        arrived: To be called when there is something to write.
+        sources: Where it is taken from, each in its order, one after the other.
     """
 
     def __init__(
@@ -58,15 +59,9 @@ class Writer:
         self._dead_letter = dead_letter
         self._max_batch = max_batch
         self._counts = counts
-        self._waiting: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
-
-    def write(self, record: Record) -> asyncio.Future[None]:
-        """Have a record written; the future is done when the broker has confirmed it."""
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(record, written))
-        self._arrived.set()
-        return written
+        self.arrived = self._arrived.set
+        self.sources: deque[Waiting] = deque()
 
     def reset(self, channel: str) -> None:
         """Forget how far a channel is written: its numbers begin anew."""
@@ -82,16 +77,21 @@ class Writer:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            while self._waiting:
-                count = min(self._max_batch, len(self._waiting))
-                taken = [self._waiting.popleft() for _ in range(count)]
-                await self._write([waiting.record for waiting in taken if self._is_new(waiting)])
-                for waiting in taken:
-                    if not waiting.written.done():  # or who waited for it was cancelled
-                        waiting.written.set_result(None)
+            while records := self._take():
+                await self._write([record for record in records if self._is_new(record)])
+                for source in self.sources:
+                    source.settle()
+                await asyncio.sleep(0)  # not every sink waits for anything
 
-    def _is_new(self, waiting: _Waiting) -> bool:
-        record = waiting.record
+    def _take(self) -> list[Record]:
+        """Take a batch; the source that it begins with comes last the next time."""
+        records: list[Record] = []
+        for source in self.sources:
+            records += source.take(self._max_batch - len(records))
+        self.sources.rotate(-1)
+        return records
+
+    def _is_new(self, record: Record) -> bool:
         new = record.replay_id
         if new is None:
             return True

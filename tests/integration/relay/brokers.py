@@ -148,6 +148,16 @@ class Redis(Broker):
             *("--dir", str(self.directory), "--save", "", "--appendonly", "yes"),
         ]
 
+    def _listens(self) -> bool:
+        # It listens while it still loads what it had, and then answers nothing else.
+        with (
+            suppress(OSError),
+            socket.create_connection(("127.0.0.1", self.port), 1) as connection,
+        ):
+            connection.sendall(b"PING\r\n")
+            return connection.recv(5) == b"+PONG"
+        return False
+
     async def read(self, subject: str) -> list[Stored]:
         untyped: Any = redis.asyncio.Redis
         async with untyped.from_url(self.url) as client:

@@ -34,7 +34,7 @@ async def sink(broker: Broker) -> AsyncIterator[Sink]:
 
 def record(sink: Sink, number: int, channel: str = CHANNEL, size: int = 0) -> Record:
     event: Any = {"channel": channel, "data": {"event": {"replayId": number}, "pad": "x" * size}}
-    return record_of(event, sink.subject("cometd.{channel}", channel), "sinks")
+    return record_of(event, sink.subject("cometd.{channel}", channel), "sinks", 0.0)
 
 
 def batch(sink: Sink, *numbers: int, size: int = 0, token: str | None = None) -> Batch:

@@ -21,7 +21,7 @@ def payload(data: str) -> str:
 @pytest.mark.parametrize("form", [str, str.encode])
 def test_data_stay_as_they_came(form: Any) -> None:
     event, reply = intact_json_loads(form(payload(AS_IT_CAME)))
-    record = record_of(event, "s", "r")
+    record = record_of(event, "s", "r", 0.0)
     assert record.value == AS_IT_CAME.encode()
     assert (record.replay_id, record.headers["cometd-id"]) == (7, "3")
     assert reply == {"channel": "/meta/connect"}
@@ -29,14 +29,14 @@ def test_data_stay_as_they_came(form: Any) -> None:
 
 @pytest.mark.parametrize("data", ["null", "1.10", '"text"', "[1.0, 2]", "{}", '{"event": 5}'])
 def test_data_that_name_nothing(data: str) -> None:
-    record = record_of(intact_json_loads(payload(data))[0], "s", "r")
+    record = record_of(intact_json_loads(payload(data))[0], "s", "r", 0.0)
     assert (record.value, record.replay_id) == (data.encode(), None)
 
 
 def test_a_message_by_itself() -> None:
     message = intact_json_loads('{"channel":"/a","data":1.0}')
     assert isinstance(message["data"], IntactData)
-    assert record_of(message, "s", "r").value == b"1.0"
+    assert record_of(message, "s", "r", 0.0).value == b"1.0"
 
 
 def test_what_is_no_message_is_for_the_codec_to_find() -> None:
@@ -48,7 +48,7 @@ def test_what_is_no_message_is_for_the_codec_to_find() -> None:
 
 def test_what_only_python_takes_for_json_is_encoded_again() -> None:
     event = intact_json_loads(payload('{"half": "\\ud800", "none": NaN, "one": 1.10}'))[0]
-    value = record_of(event, "s", "r").value
+    value = record_of(event, "s", "r", 0.0).value
     assert value == b'{"half":"\\ud800","none":NaN,"one":1.1}'
 
 
