@@ -7,7 +7,7 @@ what was asked to trace or to measure imports this.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from opentelemetry import metrics, trace
@@ -23,17 +23,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CALL",
+    "ERROR_TYPE",
     "PROCESS",
     "PUBLISH",
+    "REMEMBERED",
     "SETTLE",
     "Destinations",
     "Operation",
     "Tracing",
+    "attributes_of",
     "error_type",
     "extract",
     "inject",
     "meter",
-    "process_duration",
 ]
 
 _SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
@@ -52,9 +54,11 @@ _MOST_NAMES: Final = 10
 #: What the conventions have for a value that is one too many.
 _OTHER: Final = "_OTHER"
 #: Channels remembered with their template; servers may make up names without end.
-_REMEMBERED: Final = 10_000
+REMEMBERED: Final = 10_000
 
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
+#: In place of a span where nobody traces.
+_UNTRACED: Final = nullcontext()
 
 
 class Operation(NamedTuple):
@@ -97,7 +101,7 @@ class Destinations:
         """Give the first template that a channel fits, ``None`` if it fits none."""
         if channel in self._found:
             return self._found[channel]
-        if len(self._found) >= _REMEMBERED:
+        if len(self._found) >= REMEMBERED:
             self._found.clear()
         segments = channel.split("/")
         found = next((t for t, wanted in self._templates if _fits(wanted, segments)), None)
@@ -137,7 +141,7 @@ def _fits(wanted: tuple[str, ...], segments: list[str]) -> bool:
 
 
 class Tracing:
-    """Makes the spans.
+    """Makes the spans; nothing where no tracer is.
 
     Args:
         destinations: The templates of channels.
@@ -148,11 +152,49 @@ class Tracing:
         self, destinations: Destinations, provider: trace.TracerProvider | None = None
     ) -> None:
         self._destinations = destinations
-        self._tracer = trace.get_tracer(_LIBRARY, tracer_provider=provider, schema_url=_SCHEMA_URL)
+        self._provider = provider
+        self._tracer: trace.Tracer | None = None
 
-    @contextmanager
+    def _traced_by(self) -> trace.Tracer | None:
+        """Give the tracer, ``None`` while there is none: applications may set one up later."""
+        if self._tracer is None:
+            provider = trace.get_tracer_provider() if self._provider is None else self._provider
+            if not isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
+                self._tracer = provider.get_tracer(_LIBRARY, schema_url=_SCHEMA_URL)
+        return self._tracer
+
     def span(
         self,
+        operation: Operation,
+        channel: str,
+        *,
+        more: Mapping[str, AttributeValue] | None = None,
+    ) -> AbstractContextManager[object]:
+        """Give a span to be within, which tells of the error that ends the block."""
+        tracer = self._traced_by()
+        return _UNTRACED if tracer is None else self._within(tracer, operation, channel, more=more)
+
+    def processing(self, channel: str | None, message: object) -> AbstractContextManager[object]:
+        """Give the span of processing a message, linked to what the message carries.
+
+        It is a child of the span that the message carries, and begins a trace if there is none.
+        The current span does not count: mostly it is that within which the client was opened.
+        """
+        tracer = self._traced_by()
+        if tracer is None and not _carried(message):
+            return _UNTRACED
+        sent = extract(message)
+        origin = trace.get_current_span(sent)
+        if tracer is None:  # handed on all the same: what is published here belongs to that trace
+            return trace.use_span(origin)
+        carried = origin.get_span_context()
+        links = [trace.Link(carried)] if carried.is_valid else []
+        return self._within(tracer, PROCESS, channel, context=sent, links=links)
+
+    @contextmanager
+    def _within(
+        self,
+        tracer: trace.Tracer,
         operation: Operation,
         channel: str | None,
         *,
@@ -160,10 +202,10 @@ class Tracing:
         links: list[trace.Link] | None = None,
         more: Mapping[str, AttributeValue] | None = None,
     ) -> Generator[None]:
-        """Be within a span, which tells of the error that ends the block."""
-        destination = {} if channel is None else self._destinations.attributes(channel)
-        name = operation.name if channel is None else f"{operation.name} {self._shown(channel)}"
-        with self._tracer.start_as_current_span(
+        known = self._destinations
+        destination = {} if channel is None else known.attributes(channel)
+        name = operation.name if channel is None else f"{operation.name} {known.shown(channel)}"
+        with tracer.start_as_current_span(
             name,
             context=context,
             kind=operation.kind,
@@ -175,22 +217,6 @@ class Tracing:
             except BaseException as error:
                 span.set_attribute(ERROR_TYPE, error_type(error))
                 raise
-
-    def _shown(self, channel: str) -> str:
-        return self._destinations.shown(channel)
-
-    @contextmanager
-    def processing(self, channel: str | None, message: object) -> Generator[None]:
-        """Be within the span of processing a message, linked to what the message carries.
-
-        It is a child of the span that the message carries, and begins a trace if there is none.
-        The current span does not count: mostly it is that within which the client was opened.
-        """
-        sent = extract(message)
-        carried = trace.get_current_span(sent).get_span_context()
-        links = [trace.Link(carried)] if carried.is_valid else []
-        with self.span(PROCESS, channel, context=sent, links=links):
-            yield
 
 
 def attributes_of(operation: Operation, *, typed: bool = False) -> dict[str, AttributeValue]:
@@ -212,9 +238,12 @@ def inject(ext: MutableMapping[str, Any]) -> None:
 
 def extract(message: object) -> Context:
     """Give the context that a message carries in its ``ext``."""
-    carried = _object(_object(message).get("ext"))
-    texts = {name: value for name, value in carried.items() if isinstance(value, str)}
+    texts = {name: value for name, value in _carried(message).items() if isinstance(value, str)}
     return _PROPAGATOR.extract(texts, Context())
+
+
+def _carried(message: object) -> dict[str, Any]:
+    return _object(_object(message).get("ext"))
 
 
 def _object(value: object) -> dict[str, Any]:
@@ -224,10 +253,3 @@ def _object(value: object) -> dict[str, Any]:
 def meter(provider: metrics.MeterProvider | None = None) -> metrics.Meter:
     """Give what makes the instruments."""
     return metrics.get_meter(_LIBRARY, meter_provider=provider, schema_url=_SCHEMA_URL)
-
-
-def process_duration(provider: metrics.MeterProvider | None = None) -> metrics.Histogram:
-    """Make the instrument of how long processing took."""
-    return meter(provider).create_histogram(
-        "messaging.process.duration", unit="s", description="Duration of processing a message."
-    )

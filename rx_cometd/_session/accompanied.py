@@ -9,6 +9,7 @@ from rx_cometd.extension import Extension
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
+    from contextlib import AbstractContextManager
 
     from rx_cometd.extension import Request
 
@@ -30,9 +31,14 @@ class Accompanied:
     def __bool__(self) -> bool:
         return bool(self._around or self._filling)
 
-    @contextmanager
-    def within(self, request: Request) -> Generator[None]:
+    def within(self, request: Request) -> AbstractContextManager[object]:
         """Make a request within what the extensions have around it, its fields filled in."""
+        if len(self._around) == 1 and not self._filling:  # nothing to put together
+            return self._around[0].around_request(request)
+        return self._within_all(request)
+
+    @contextmanager
+    def _within_all(self, request: Request) -> Generator[None]:
         with ExitStack() as stack:
             for extension in self._around:
                 stack.enter_context(extension.around_request(request))

@@ -7,32 +7,24 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
 from opentelemetry.metrics import Observation
 
-from rx_cometd._flow.open_telemetry import (
-    CALL,
-    ERROR_TYPE,
-    PUBLISH,
-    Destinations,
-    Tracing,
-    attributes_of,
-    error_type,
-    meter,
-)
+from rx_cometd._flow.measured import Measured, Timed, duration
+from rx_cometd._flow.open_telemetry import CALL, PUBLISH, Destinations, Tracing, meter
 from rx_cometd.extension import Extension
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider
     from opentelemetry.trace import TracerProvider
     from opentelemetry.util.types import AttributeValue
 
+    from rx_cometd._flow.measured import Record
     from rx_cometd.extension import Joined, Request
 
     #: Attributes as something that can be looked up.
@@ -44,6 +36,46 @@ __all__ = ["Telemetry"]
 _OPERATIONS: Final = {"publish": PUBLISH, "call": CALL}
 
 
+class _Instrument(NamedTuple):
+    """The names of an instrument."""
+
+    name: str
+    unit: str
+    description: str
+
+
+# After "Messaging metrics" of the conventions.
+_DURATION: Final = "Duration of messaging operation initiated by a producer or consumer client."
+_SENT: Final = _Instrument(
+    "messaging.client.sent.messages",
+    "{message}",
+    "Number of messages producer attempted to send to the broker.",
+)
+_CONSUMED: Final = _Instrument(
+    "messaging.client.consumed.messages",
+    "{message}",
+    "Number of messages that were delivered to the application.",
+)
+# Our own.
+_COUNT: Final = _Instrument("cometd.client.count", "{client}", "Clients by their state.")
+_RECONNECTS: Final = _Instrument("cometd.client.reconnects", "{reconnect}", "Links regained.")
+_PENDING: Final = _Instrument(
+    "cometd.client.pending.messages", "{message}", "Messages that wait in buffers."
+)
+_DROPPED: Final = _Instrument(
+    "cometd.client.dropped.messages", "{message}", "Messages that buffers dropped."
+)
+_SUSPENSIONS: Final = _Instrument(
+    "cometd.client.suspensions", "{suspension}", "Times that a buffer held back the connect."
+)
+_LAST_EVENT_AGE: Final = _Instrument(
+    "cometd.client.last_event.age", "s", "Time since the last event message came."
+)
+_MARKER_AGE: Final = _Instrument(
+    "cometd.client.marker.age", "s", "Time that a replay marker stood still while events waited."
+)
+
+
 class Telemetry(Extension):
     """The extension that `telemetry` makes."""
 
@@ -52,19 +84,20 @@ class Telemetry(Extension):
         templates: Iterable[str],
         tracer_provider: TracerProvider | None,
         meter_provider: MeterProvider | None,
+        *,
+        durations: bool,
     ) -> None:
         self._destinations = Destinations(templates)
         self._tracing = Tracing(self._destinations, tracer_provider)
         self._clients: WeakKeyDictionary[Joined, _Known] = WeakKeyDictionary()
         #: Metrics may be collected by another thread than that of the clients.
         self._lock = threading.Lock()
-        self._sent: dict[_Labels, int] = {}
+        #: Outlive the clients: what was sent stays sent.
+        self._requests: dict[_Labels, dict[str, Measured]] = {}
         made = meter(meter_provider)
-        self._duration = made.create_histogram(
-            "messaging.client.operation.duration",
-            unit="s",
-            description="Duration of a publish or a call, until the server's reply.",
-        )
+        self._record: Record | None = None
+        if durations:
+            self._record = duration(made, "messaging.client.operation.duration", _DURATION)
         self._observe(made)
 
     def __repr__(self) -> str:
@@ -72,34 +105,23 @@ class Telemetry(Extension):
 
     def join(self, client: Joined) -> None:
         """Have the metrics tell of a client."""
+        server = _server(client)
         counting = client.counting_channels()
         counting.__enter__()  # for as long as the client lives
         with self._lock:
-            self._clients[client] = _Known(_server(client), counting)
+            self._clients[client] = _Known(server, self._requests_to(server), counting)
 
-    @contextmanager
-    def around_request(self, request: Request) -> Generator[None]:
-        """Have a span around a publish or a call."""
+    def _requests_to(self, server: dict[str, AttributeValue]) -> dict[str, Measured]:
+        """Give what is measured of requests to a server, by the kind of request."""
+        made = {kind: Measured(of, self._destinations, server) for kind, of in _OPERATIONS.items()}
+        return self._requests.setdefault(tuple(server.items()), made)
+
+    def around_request(self, request: Request) -> AbstractContextManager[object]:
+        """Have a span around a publish or a call, and measure it."""
+        known = self._clients[request.client]
         operation = _OPERATIONS[request.kind]
-        known = self._clients.get(request.client)
-        server = _server(request.client) if known is None else known.server
-        labels = {
-            **attributes_of(operation),
-            **self._destinations.labels(request.channel),
-            **server,
-        }
-        begun = time.perf_counter()
-        try:
-            with self._tracing.span(operation, request.channel, more=server):
-                yield
-        except BaseException as error:
-            labels[ERROR_TYPE] = error_type(error)
-            raise
-        finally:
-            self._duration.record(time.perf_counter() - begun, labels)
-            key = tuple(labels.items())
-            with self._lock:
-                self._sent[key] = self._sent.get(key, 0) + 1
+        span = self._tracing.span(operation, request.channel, more=known.server)
+        return Timed(span, known.requests[request.kind].of(request.channel), self._record)
 
     # -- metrics -------------------------------------------------------------------------------
 
@@ -107,18 +129,18 @@ class Telemetry(Extension):
         """Make the instruments that are read when metrics are collected."""
         counter, up_down = made.create_observable_counter, made.create_observable_up_down_counter
         gauge = made.create_observable_gauge
-        for create, name, unit, observe, combine in (
-            (counter, "messaging.client.sent.messages", "{message}", self._of_sent, sum),
-            (counter, "messaging.client.consumed.messages", "{message}", self._of_consumed, sum),
-            (up_down, "cometd.client.count", "{client}", self._of_states, sum),
-            (counter, "cometd.client.reconnects", "{reconnect}", self._of_reconnects, sum),
-            (up_down, "cometd.client.pending.messages", "{message}", self._of_pending, sum),
-            (counter, "cometd.client.dropped.messages", "{message}", self._of_drops, sum),
-            (counter, "cometd.client.suspensions", "{suspension}", self._of_suspensions, sum),
-            (gauge, "cometd.client.last_event.age", "s", self._of_last_events, max),
-            (gauge, "cometd.client.marker.age", "s", self._of_markers, max),
+        for create, (name, unit, description), observe, combine in (
+            (counter, _SENT, self._of_sent, sum),
+            (counter, _CONSUMED, self._of_consumed, sum),
+            (up_down, _COUNT, self._of_states, sum),
+            (counter, _RECONNECTS, self._of_reconnects, sum),
+            (up_down, _PENDING, self._of_pending, sum),
+            (counter, _DROPPED, self._of_drops, sum),
+            (counter, _SUSPENSIONS, self._of_suspensions, sum),
+            (gauge, _LAST_EVENT_AGE, self._of_last_events, max),
+            (gauge, _MARKER_AGE, self._of_markers, max),
         ):
-            create(name, callbacks=[_callback(observe, combine)], unit=unit)
+            create(name, [_callback(observe, combine)], unit, description)
 
     def _each(self) -> Iterator[tuple[Joined, dict[str, AttributeValue]]]:
         with self._lock:
@@ -127,8 +149,12 @@ class Telemetry(Extension):
 
     def _of_sent(self) -> _Observed:
         with self._lock:
-            sent = list(self._sent.items())
-        return ((dict(labels), count) for labels, count in sent)
+            by_server = list(self._requests.values())
+        for requests in by_server:
+            for measured in requests.values():
+                for series in measured:
+                    if series.count:
+                        yield series.attributes, series.count
 
     def _of_consumed(self) -> _Observed:
         told: dict[str, AttributeValue] = {
@@ -179,9 +205,10 @@ class Telemetry(Extension):
 
 
 class _Known(NamedTuple):
-    """What is known of a client: how it is told of, and what has its channels counted."""
+    """What is known of a client: its server, its requests, and what has its channels counted."""
 
     server: dict[str, AttributeValue]
+    requests: dict[str, Measured]
     counting: AbstractContextManager[None]
 
 

@@ -20,6 +20,7 @@ def telemetry(
     templates: Iterable[str] = (),
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
+    durations: bool = True,
 ) -> Telemetry:
     """Make the extension that gives OpenTelemetry what a client does.
 
@@ -34,6 +35,8 @@ def telemetry(
             by name and the others together.
         tracer_provider: Where spans go; OpenTelemetry's global provider if ``None``.
         meter_provider: Where metrics go, likewise.
+        durations: Whether to record how long each publish and call took. That is one call of the
+            SDK's histogram for each, which costs several times as much as all the other metrics.
 
     Returns:
         The extension, to be put into ``Client(extensions=[...])`` of any number of clients.
@@ -47,4 +50,4 @@ def telemetry(
     except ImportError as error:
         text = "telemetry needs OpenTelemetry: pip install rx-cometd[otel]"
         raise ImportError(text) from error
-    return Telemetry(templates, tracer_provider, meter_provider)
+    return Telemetry(templates, tracer_provider, meter_provider, durations=durations)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from reactivex import Observable
@@ -13,12 +11,13 @@ from reactivex import Observable
 from rx_cometd._flow.observable import derive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Iterable
 
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
     from reactivex import abc
 
+    from rx_cometd._flow.measured import Timed
     from rx_cometd._flow.open_telemetry import Destinations
 
 __all__ = ["Traced", "traced"]
@@ -98,14 +97,18 @@ class Traced:
         tracer_provider: TracerProvider | None,
         meter_provider: MeterProvider | None,
     ) -> None:
+        from rx_cometd._flow import measured  # noqa: PLC0415 - an extra
         from rx_cometd._flow import open_telemetry as telemetry  # noqa: PLC0415 - an extra
 
-        self._destinations = destinations
         self._channel_of = channel_of
         self._tracing = telemetry.Tracing(destinations, tracer_provider)
-        self._duration = telemetry.process_duration(meter_provider)
-        self._labels = telemetry.attributes_of(telemetry.PROCESS)
-        self._error_type = telemetry.error_type
+        self._measured = measured.Measured(telemetry.PROCESS, destinations)
+        self._timed = measured.Timed
+        self._record = measured.duration(
+            telemetry.meter(meter_provider),
+            "messaging.process.duration",
+            "Duration of processing operation.",
+        )
 
     @overload
     def __call__(self, target: Observable[_T], /) -> Observable[_T]: ...
@@ -146,18 +149,7 @@ class Traced:
 
         return derive(source, subscribe)
 
-    @contextmanager
-    def _processing(self, item: Any) -> Generator[None]:
+    def _processing(self, item: Any) -> Timed:
         channel = self._channel_of(item)
-        labels = dict(self._labels)
-        if channel is not None:
-            labels.update(self._destinations.labels(channel))
-        begun = time.perf_counter()
-        try:
-            with self._tracing.processing(channel, item):
-                yield
-        except BaseException as error:
-            labels["error.type"] = self._error_type(error)
-            raise
-        finally:
-            self._duration.record(time.perf_counter() - begun, labels)
+        span = self._tracing.processing(channel, item)
+        return self._timed(span, self._measured.of(channel), self._record)

@@ -49,6 +49,7 @@ class ChannelTraffic:
     def __init__(self, now: float) -> None:
         self._channels: dict[str, _Counts] = {}
         self._looked_at = self._looked_before = now
+        self._next_look = now + _WINDOW
 
     def count(self, messages: Iterable[Mapping[str, Any]], size: float, now: float) -> None:
         """Count the event messages of a payload.
@@ -58,7 +59,7 @@ class ChannelTraffic:
             size: The bytes that each of them takes.
             now: The time by the steady clock.
         """
-        if now - self._looked_at >= _WINDOW:
+        if now >= self._next_look:
             self._look(now)
         channels = self._channels
         for message in messages:
@@ -81,6 +82,7 @@ class ChannelTraffic:
             for counts in self._channels.values():
                 counts.earlier = counts.messages
         self._looked_before, self._looked_at = self._looked_at, now
+        self._next_look = now + _WINDOW
         for counts in self._channels.values():
             counts.before, counts.earlier = counts.earlier, counts.messages
 

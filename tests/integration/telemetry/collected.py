@@ -8,6 +8,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import (
     HistogramDataPoint,
     InMemoryMetricReader,
+    Metric,
     NumberDataPoint,
 )
 from opentelemetry.sdk.trace import TracerProvider
@@ -47,18 +48,21 @@ class Collected:
         (found,) = [span for span in self.spans(name) if span.name == name]
         return found
 
-    def points(self) -> dict[str, list[tuple[Mapping[str, Any], float]]]:
-        """Collect the metrics: by name, their attributes and values; of a histogram the count."""
+    def metrics(self) -> dict[str, Metric]:
+        """Collect the metrics, by name."""
         data = self._reader.get_metrics_data()
-        metrics = [
-            metric
+        return {
+            metric.name: metric
             for resource in (data.resource_metrics if data else ())
             for scope in resource.scope_metrics
             for metric in scope.metrics
-        ]
+        }
+
+    def points(self) -> dict[str, list[tuple[Mapping[str, Any], float]]]:
+        """Collect the metrics: by name, their attributes and values; of a histogram the count."""
         return {
-            metric.name: [(p.attributes or {}, _value(p)) for p in metric.data.data_points]
-            for metric in metrics
+            name: [(p.attributes or {}, _value(p)) for p in metric.data.data_points]
+            for name, metric in self.metrics().items()
         }
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import subprocess
 import sys
 
 import pytest
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, Sum
 from opentelemetry.semconv._incubating.attributes import (  # pyright: ignore[reportMissingTypeStubs]
     messaging_attributes,
 )
@@ -26,6 +28,8 @@ from tests.integration.telemetry.collected import Collected
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 M = messaging_attributes
+#: ExplicitBucketBoundaries of the conventions ("Messaging metrics").
+ADVISED = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
 
 @BOTH
@@ -123,6 +127,89 @@ async def test_metrics_have_the_names_and_labels_of_the_conventions(kind: Connec
     assert points[messaging_metrics.MESSAGING_CLIENT_SENT_MESSAGES] == [(published, 3)]
     assert points[messaging_metrics.MESSAGING_CLIENT_OPERATION_DURATION] == [(published, 3)]
     assert points[messaging_metrics.MESSAGING_CLIENT_CONSUMED_MESSAGES] == [(received, 3)]
+
+
+async def test_instruments_are_those_of_the_conventions() -> None:
+    seen, conventions = Collected(), Collected()
+    made = conventions.meter_provider.get_meter("conventions")
+    messaging_metrics.create_messaging_client_sent_messages(made).add(1)
+    messaging_metrics.create_messaging_client_consumed_messages(made).add(1)
+    messaging_metrics.create_messaging_client_operation_duration(made).record(1)
+    messaging_metrics.create_messaging_process_duration(made).record(1)
+    async with (
+        BayeuxServer() as server,
+        client_of(server, extensions=[telemetry(**seen.providers)]) as client,
+    ):
+        got = Recorder(client.channel("/a").pipe(cometd_ops.traced(**seen.providers)))
+        await subscribed(server, "/a")
+        await client.publish("/a", 1)
+        await got.count(1)
+        ours = seen.metrics()
+    for name, wanted in conventions.metrics().items():
+        metric = ours[name]
+        assert (metric.unit, metric.description) == (wanted.unit, wanted.description)
+        assert type(metric.data) is type(wanted.data)
+        match metric.data, wanted.data:
+            case Sum() as sum_, Sum() as wanted_sum:  # a Counter's, read when it is collected
+                assert sum_.is_monotonic == wanted_sum.is_monotonic
+                assert sum_.aggregation_temporality == wanted_sum.aggregation_temporality
+            case data, _:
+                (point,) = data.data_points
+                assert isinstance(point, HistogramDataPoint)
+                assert tuple(point.explicit_bounds) == ADVISED
+
+
+async def test_durations_can_be_left_out() -> None:
+    seen = Collected()
+    extensions = [telemetry(durations=False, **seen.providers)]
+    async with (
+        BayeuxServer() as server,
+        client_of(server, ConnectionType.WEBSOCKET, extensions=extensions) as client,
+    ):
+        await client.publish("/a", 1)
+        metrics = seen.points()
+    ((_, count),) = metrics[messaging_metrics.MESSAGING_CLIENT_SENT_MESSAGES]
+    assert count == 1
+    assert messaging_metrics.MESSAGING_CLIENT_OPERATION_DURATION not in metrics
+
+
+async def test_what_was_sent_stays_sent_when_its_client_is_gone() -> None:
+    seen = Collected()
+    shared = telemetry(**seen.providers)
+    async with BayeuxServer() as server:
+        for _ in range(2):
+            async with client_of(server, ConnectionType.WEBSOCKET, extensions=[shared]) as client:
+                await client.publish("/a", 1)
+            del client
+            gc.collect()
+    ((_, count),) = seen.points()[messaging_metrics.MESSAGING_CLIENT_SENT_MESSAGES]
+    assert count == 2
+
+
+def test_a_tracer_provider_may_be_set_up_later() -> None:
+    program = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+from rx_cometd import Client
+from rx_cometd.extension import Request
+from rx_cometd.extensions import telemetry
+
+extension = telemetry()
+client = Client("http://127.0.0.1:9/", extensions=[extension])
+request = Request("publish", "/a", {}, client)
+with extension.around_request(request):
+    assert not trace.get_current_span().get_span_context().is_valid
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
+trace.set_tracer_provider(provider)
+with extension.around_request(request):
+    assert trace.get_current_span().is_recording()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.count('"name": "publish /a"') == 1
 
 
 @BOTH

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import reactivex
-from opentelemetry.trace import StatusCode
+from opentelemetry import trace
+from opentelemetry.trace import NoOpTracerProvider, StatusCode
 
 from rx_cometd import InvalidChannelError
 from rx_cometd.operators import traced
@@ -77,3 +78,17 @@ def test_the_destination_of_an_item_can_be_told() -> None:
 def test_a_template_that_is_no_channel_is_refused() -> None:
     with pytest.raises(InvalidChannelError):
         traced(templates=["user/{id}"])
+
+
+def test_where_nobody_traces_the_trace_of_the_message_is_handed_on() -> None:
+    within: list[int] = []
+
+    @traced(tracer_provider=NoOpTracerProvider())
+    def handle(_: Any) -> None:
+        within.append(trace.get_current_span().get_span_context().trace_id)
+
+    handle(event("/a", traceparent=PARENT))
+    handle(event("/a"))
+    first, second = within
+    assert f"{first:032x}" in PARENT
+    assert second == 0
