@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 
 COLUMN = 11
 ROW = 38
+#: How wide a letter of a note is, and how far a picture may shrink before it scrolls.
+LETTER = 8
+SMALLEST = 0.7
+#: The head of an arrow, for the drawings that have some.
+TIP = (
+    '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+    'orient="auto"><path class="tip" d="M0 0 L8 4 L0 8 z"/></marker></defs>'
+)
 _TOKEN = re.compile(r"\([^)]*\)|\{[^}]*\}|-|\||[^-|(){}]+")
 _OPERATOR = re.compile(r"(?P<indent> *)\[ (?P<text>.*) \](?P<note>\s+\S.*)?$")
 
@@ -60,6 +68,16 @@ def _box(x: float, y: float, width: float, height: float, kind: str) -> str:
     """Draw a box around a middle line, from x on."""
     size = f'x="{x:.1f}" y="{y - height / 2}" width="{width}" height="{height}"'
     return f'<rect {size} rx="{11 if kind == "item" else 4}" class="{kind}"/>'
+
+
+def picture(drawn: str, width: float, height: float, title: str, left: int = 0) -> str:
+    """Give a drawing as SVG, in a frame that scrolls where it would get too small to read."""
+    return (
+        f'<div class="picture"><svg class="marble" role="img" '
+        f'viewBox="{left} 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" '
+        f'style="min-width: {width * SMALLEST:.0f}px" xmlns="http://www.w3.org/2000/svg">'
+        f"<title>{escape(title)}</title>{drawn}</svg></div>"
+    )
 
 
 def _timeline(line: str, y: float) -> list[str]:
@@ -105,14 +123,23 @@ def draw(lines: list[str], title: str) -> str:
         else:
             indent = len(line) - len(line.lstrip())
             drawn.append(_text(indent * COLUMN, y + 4, line.strip(), "note"))
-    width = max((len(line) for line in lines), default=0) * COLUMN + 4 * COLUMN
-    height = ROW * len(lines)
-    return (
-        f'<svg class="marble" role="img" viewBox="-6 0 {width} {height}" width="{width}" '
-        f'height="{height}" xmlns="http://www.w3.org/2000/svg"><title>{escape(title)}</title>'
-        + "".join(drawn)
-        + "</svg>"
-    )
+    width = max((_width(line) for line in lines), default=0) + 2 * COLUMN
+    return picture("".join(drawn), width, ROW * len(lines), title, left=-6)
+
+
+def _width(line: str) -> int:
+    """Give how far a line reaches: the letters of notes and operators are narrower than columns."""
+    columns = len(line) - len(line.lstrip())
+    operator = _OPERATOR.match(line)
+    if operator is not None:
+        columns += 4
+        letters = operator["text"] + (operator["note"] or "").strip()
+    elif is_timeline(line):
+        bare, _, letters = line.strip().partition("  ")
+        columns += len(bare) + 2
+    else:
+        letters = line
+    return columns * COLUMN + len(letters.strip()) * LETTER
 
 
 class Marble(Directive):

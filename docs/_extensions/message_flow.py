@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from marble import TIP, picture
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -44,15 +45,7 @@ def draw(steps: list[str]) -> str:
             for row, line in enumerate(lines)
         ]
         y += height + GAP
-    height = y - GAP + 4
-    return (
-        f'<svg class="marble" role="img" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
-        f'height="{height}" xmlns="http://www.w3.org/2000/svg"><title>{SECTION}</title><defs>'
-        '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
-        'orient="auto"><path class="tip" d="M0 0 L8 4 L0 8 z"/></marker></defs>'
-        + "".join(drawn)
-        + "</svg>"
-    )
+    return picture(TIP + "".join(drawn), WIDTH, y - GAP + 4, SECTION)
 
 
 class MessageFlow(Directive):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from marble import TIP, picture
 
 from rx_cometd.states import TRANSITIONS, ClientState
 
@@ -60,14 +61,7 @@ def draw() -> str:
         f'<text class="label" x="{x}" y="{y + 4}" text-anchor="middle">{state.name}</text>'
         for state, (x, y) in PLACES.items()
     ]
-    return (
-        '<svg class="marble" role="img" viewBox="0 0 680 420" width="680" height="420" '
-        'xmlns="http://www.w3.org/2000/svg"><title>the states of a client</title><defs>'
-        '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
-        'orient="auto"><path class="tip" d="M0 0 L8 4 L0 8 z"/></marker></defs>'
-        + "".join(arrows + boxes)
-        + "</svg>"
-    )
+    return picture(TIP + "".join(arrows + boxes), 680, 420, "the states of a client")
 
 
 class StateMachine(Directive):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 import os
 import re
@@ -21,6 +22,9 @@ PACKAGES = [
     "rx_cometd.relay",
     "rx_cometd.exceptions",
 ]
+#: Left edge, width and content of a drawing; place and content of a text in it.
+_PICTURE = r'<svg class="marble" role="img" viewBox="(\S+) 0 (\S+) [^>]*>(.*?)</svg>'
+_TEXT = r'<text x="([0-9.]+)" y="[0-9.]+"(?: text-anchor="(\w+)")?[^>]*>([^<]*)<'
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +82,19 @@ def test_diagrams_are_drawn(site: Path) -> None:
     assert policies.count('<svg class="marble"') >= 6
     flow = policies.split("<title>One message, from socket to observer</title>")[1]
     assert flow.split("</svg>")[0].count('class="state"') == 5
+
+
+@pytest.mark.timeout(180)
+def test_no_picture_cuts_a_text_off(site: Path) -> None:
+    pages = [*site.glob("*.html"), site / "reference" / "operators.html"]
+    pictures = [
+        svg for page in pages for svg in re.findall(_PICTURE, page.read_text("utf-8"), re.DOTALL)
+    ]
+    assert len(pictures) >= 20
+    for left, width, drawn in pictures:
+        for x, anchor, text in re.findall(_TEXT, drawn):
+            letters = 8 * len(html.unescape(text)) / (2 if anchor == "middle" else 1)
+            assert float(x) + letters <= float(left) + float(width), text
 
 
 def test_every_operator_is_in_a_group() -> None:
