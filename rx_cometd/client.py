@@ -96,7 +96,9 @@ class Client(Requesting):
             in `state_changes`, rather than to the observers: called with the `ServerError`, it
             gives ``True``, ``False``, or ``None`` for the default. By default transient is what
             the advice allows to try again, and codes that are known to pass ("503: too busy").
-            ``error.response["channel"]`` tells what was refused.
+            ``error.response["channel"]`` tells what was refused. A disconnect is final where the
+            server advises ``reconnect: none`` with it, as CometD in Java always does, with the
+            reply to the connect: ``error.advice`` tells that, too.
         max_outbox: How many publishes and calls may wait to be sent, or answered; one more is
             refused with `BufferOverflowError`. ``<= 0`` is unbounded.
         max_suspension: Seconds for which ``SUSPEND`` may hold back a connect where the server

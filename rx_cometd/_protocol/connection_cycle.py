@@ -50,6 +50,8 @@ _LEAVING = (ClientState.DISCONNECTING, ClientState.DISCONNECTED)
 _EXTENSION_FAILURES = 2
 #: In the place of such a number: the extensions let a connect succeed.
 _PROVEN = -1
+#: Seconds that what else the server says of its disconnect may take: it is on its way already.
+_LAST_WORDS = 0.1
 _IN_SESSION = (ClientState.CONNECTING, ClientState.CONNECTED, ClientState.UNCONNECTED)
 
 
@@ -430,27 +432,42 @@ class ConnectionCycle:
         else:
             self._retry_connect(error, now)
 
-    def disconnected(self, error: ServerError, now: float) -> None:
+    def disconnected(self, error: ServerError, now: float, *, complete: bool = True) -> None:
         """Take a disconnect that the server sent.
 
-        It is transient where the advice allows to connect again: that of the disconnect, or what
-        was known before.
+        It is transient where the advice allows to connect again: that which came with the
+        disconnect, or what was known before.
+
+        Args:
+            error: The disconnect.
+            now: The time, in seconds.
+            complete: Whether the server has said all of it, or may still say `sent_away`.
         """
         if self.state is ClientState.DISCONNECTING:
             self.end(None)
         elif self.due is not Step.HANDSHAKE and not self.awaits_credentials:
             advised = reconnect_of(error.advice) or self.advice.reconnect
             again = advised in (Reconnect.RETRY, Reconnect.HANDSHAKE)
-            self._end_or_rehandshake(error, now, default=again)
+            wait = 0.0 if complete else _LAST_WORDS
+            self._end_or_rehandshake(error, now, default=again, at_least=wait)
+
+    def sent_away(self, error: ServerError) -> None:
+        """Take what else the server said of its disconnect: whether to come back."""
+        allowed = reconnect_of(error.advice) is not Reconnect.NONE
+        seeking = self.state is ClientState.REHANDSHAKING
+        if seeking and not self._policy.transient(error, default=allowed):
+            self.end(error)
 
     def session_unknown(self, error: ServerError, now: float) -> None:
         """Take it that the server does not know the session, whatever it was asked."""
         if self.state in _IN_SESSION and not self.awaits_credentials:
             self._end_or_rehandshake(error, now, default=True)
 
-    def _end_or_rehandshake(self, error: ServerError, now: float, *, default: bool = False) -> None:
+    def _end_or_rehandshake(
+        self, error: ServerError, now: float, *, default: bool = False, at_least: float = 0.0
+    ) -> None:
         if self._policy.transient(error, default=default):
-            self._rehandshake(error, now)
+            self._rehandshake(error, now, at_least=at_least)
         else:
             self.end(error)
 
@@ -515,10 +532,10 @@ class ConnectionCycle:
         self.end(error)
         return True
 
-    def _rehandshake(self, error: Exception | None, now: float) -> None:
+    def _rehandshake(self, error: Exception | None, now: float, *, at_least: float = 0.0) -> None:
         """Seek a new session."""
         self._negotiation.renew(proven_only=isinstance(error, TransportError))
-        delay = self._pace.before_new_session(self.advice, now)
+        delay = max(at_least, self._pace.before_new_session(self.advice, now))
         self._attempt(ClientState.REHANDSHAKING, Step.HANDSHAKE, delay, error)
 
     def _retry_connect(self, error: Exception, now: float) -> None:

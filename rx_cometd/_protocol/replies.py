@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from rx_cometd import messages as m
 from rx_cometd._protocol.advice import Reconnect, reconnect_of
+from rx_cometd._protocol.farewell import Farewell
 from rx_cometd._protocol.outcomes import Outcome, Settled, Step
 from rx_cometd._protocol.refusals import (
     as_authentication_error,
@@ -75,7 +76,7 @@ class Replies:
         self._outbox = outbox
         self._credentials = credentials
         self._outcomes = outcomes
-        self._server_disconnect: ServerError | None = None
+        self._farewell = Farewell()
         #: How often in a row the server did not know the session, asked for something else.
         self._unknown = 0
         #: Whether a refusal said that new credentials want a new session.
@@ -107,7 +108,7 @@ class Replies:
         for reply in replies:
             self._reply(reply, now, exchange, retries)
         self._cycle.await_fewer_messages(len(events))
-        if self._server_disconnect is not None:
+        if self._farewell.pending:
             self._disconnected_by_server(now)
         return events
 
@@ -217,18 +218,22 @@ class Replies:
         if reply.get("channel") == m.DISCONNECT:
             # Acted upon after the rest of the payload: Salesforce says why in what follows.
             if reply.get("clientId", self._cycle.client_id) == self._cycle.client_id:
-                self._server_disconnect = ServerError("the server ended the session", reply)
-        else:
-            _log.debug(
-                "dropped a reply to no request of ours on %s",
-                reply.get("channel"),
-                extra={"event": "reply_dropped", "channel": reply.get("channel")},
-            )
+                self._farewell.begin(reply)
+            return
+        error = self._farewell.complete(reply)
+        if error is not None:
+            self._cycle.sent_away(error)
+            return
+        _log.debug(
+            "dropped a reply to no request of ours on %s",
+            reply.get("channel"),
+            extra={"event": "reply_dropped", "channel": reply.get("channel")},
+        )
 
     def _disconnected_by_server(self, now: float) -> None:
-        error, self._server_disconnect = self._server_disconnect, None
+        error = self._farewell.act(self._requests.of(Kind.CONNECT))
         if error is not None:
-            self._cycle.disconnected(error, now)
+            self._cycle.disconnected(error, now, complete=self._farewell.is_complete)
             self._forget_cycle_requests()
 
     def _forget_cycle_requests(self) -> None:
@@ -254,11 +259,10 @@ class Replies:
     def _cycle_succeeded(self, kind: Kind, reply: Message, now: float) -> None:
         if kind is Kind.HANDSHAKE:
             if self._cycle.handshaken(reply, now):
+                self._farewell.forget()
                 self._outbox.put_resubscribe()
-        elif kind is Kind.CONNECT and self._server_disconnect is not None:
-            # A server of CometD ends the held connect with "reconnect: none" when it disconnects:
-            # that is of the session that is over, and says nothing of a new one.
-            return
+        elif kind is Kind.CONNECT and self._farewell.pending:
+            self._farewell.add(reply)
         elif kind is Kind.CONNECT:
             was_up = self._cycle.state is ClientState.CONNECTED
             self._cycle.connected(reply, now)

@@ -9,10 +9,12 @@ from yarl import URL
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.extensions.replay import replay
 from rx_cometd.extensions.replay_store import MemoryStore, ReplayOption
+from rx_cometd.messages import DISCONNECT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from rx_cometd.exceptions import ServerError
     from rx_cometd.extension import AuthExtension, Extension
     from rx_cometd.extensions.replay_store import AsyncReplayStore, ReplayId, ReplayStore
 
@@ -31,6 +33,7 @@ class SalesforceSettings(TypedDict):
     max_suspension: float
     auth: AuthExtension
     extensions: list[Extension]
+    is_transient: Callable[[ServerError], bool | None]
 
 
 def salesforce(
@@ -47,7 +50,8 @@ def salesforce(
     """Give the arguments of a client for Salesforce: ``Client(**salesforce(url, auth))``.
 
     The client uses long-polling, the only transport there; seeks a lost link for ever; replays
-    from the markers in the store, and from the oldest event where a marker is too old; and holds
+    from the markers in the store, and from the oldest event where a marker is too old; comes back
+    whenever Salesforce disconnects, which it does as a matter of course since version 64; and holds
     the server back for 30 s at most, for Salesforce ends a session after 40 s.
 
     Args:
@@ -79,4 +83,9 @@ def salesforce(
         "max_suspension": _MAX_SUSPENSION,
         "auth": auth,
         "extensions": [markers, *extensions],
+        "is_transient": _is_transient,
     }
+
+
+def _is_transient(error: ServerError) -> bool | None:
+    return True if error.response.get("channel") == DISCONNECT else None

@@ -209,11 +209,13 @@ class BayeuxServer:
         """End a session from the server's side.
 
         The client is told by a ``/meta/disconnect`` without id: pushed over a WebSocket, with
-        the held connect over long-polling, and not at all where none is held.
+        the held connect over long-polling, and not at all where none is held. The reply to the held
+        connect advises ``reconnect: none``, as in CometD.
 
         Args:
             client_id: The session.
-            advice: What the disconnect advises, ``{"reconnect": "none"}`` for instance.
+            advice: What the disconnect itself advises, ``{"reconnect": "handshake"}`` for instance,
+                which a client follows rather than that of the connect.
 
         Raises:
             KeyError: There is no such session.

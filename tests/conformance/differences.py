@@ -32,6 +32,7 @@ class Differences:
             Scenarios that need this run against the embedded server alone, since a real one
             cannot be made to do it; over a cut or silent link they all run.
         disconnect: It can end a session and tell the client so.
+        sends_away: It then advises not to come back.
         deliver: It can send a message to one session, without a subscription.
         echo: ``/service/echo`` sends data back to its sender.
         remote_call: That answer carries the id of the request.
@@ -62,6 +63,7 @@ class Differences:
     connection_types: tuple[ConnectionType, ...] = _BOTH
     faulty: bool = False
     disconnect: bool = True
+    sends_away: bool = True
     deliver: bool = True
     echo: bool = True
     remote_call: bool = True
@@ -123,6 +125,7 @@ DIFFERENCES: Final[dict[Name, Differences]] = {
         remote_call=NodeServer.capabilities.remote_call,
         timesync=NodeServer.capabilities.timesync,
         binary=NodeServer.capabilities.binary,
+        sends_away=False,
         denial_advice=False,
         only_long_polling={},
         one_copy=False,

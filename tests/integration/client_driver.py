@@ -26,6 +26,7 @@ Json: TypeAlias = dict[str, Any]
 BOTH = pytest.mark.parametrize("kind", list(ConnectionType), ids=str)
 #: The advice of a server that ends a session for good.
 NO_MORE: Json = {"reconnect": "none"}
+COME_BACK: Json = {"reconnect": "handshake"}
 WEBSOCKET = ConnectionType.WEBSOCKET
 LONG_POLLING = ConnectionType.LONG_POLLING
 

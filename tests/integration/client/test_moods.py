@@ -14,12 +14,14 @@ from rx_cometd.extensions import MemoryStore, ReplayOption, replay
 from rx_cometd.testing import BayeuxServer, ReplayLog
 from tests.integration.client_driver import (
     BOTH,
+    COME_BACK,
     LONG_POLLING,
     WEBSOCKET,
     Recorder,
     client_of,
     held,
     names,
+    requests,
     subscribed,
 )
 
@@ -46,11 +48,47 @@ async def test_a_disconnect_leads_to_a_new_session(kind: ConnectionType) -> None
         await subscribed(server, "/a")
         await held(server)
         first = client.client_id
-        await server.disconnect(first or "")
+        await server.disconnect(first or "", advice=COME_BACK)
         await changes.until(lambda: changes.items[-1].state is ClientState.REHANDSHAKING)
         assert changes.items[-1].attempt == 1
         await subscribed(server, "/a")
         assert client.client_id != first
+        await server.publish("/a", 1)
+        await seen.count(1)
+        assert causes(changes) == ["the server ended the session"]
+
+
+@BOTH
+async def test_a_server_that_sends_the_client_away_is_obeyed(kind: ConnectionType) -> None:
+    """As the servers of CometD do it: ``none`` comes with the reply to the connect."""
+    async with BayeuxServer() as server, client_of(server, kind) as client:
+        seen = Recorder(client.channel("/a"))
+        await subscribed(server, "/a")
+        await held(server)
+        await server.disconnect(client.client_id or "")
+        error = await seen.fails()
+        assert isinstance(error, ServerError)
+        assert error.advice["reconnect"] == "none"
+        assert len(requests(server, "/meta/handshake")) == 1
+
+
+def comes_back(error: ServerError) -> bool | None:
+    return True if error.response["channel"] == "/meta/disconnect" else None
+
+
+@BOTH
+async def test_the_user_may_come_back_though_the_server_sends_the_client_away(
+    kind: ConnectionType,
+) -> None:
+    async with (
+        BayeuxServer() as server,
+        client_of(server, kind, is_transient=comes_back) as client,
+    ):
+        changes, seen = Recorder(client.state_changes), Recorder(client.channel("/a"))
+        await subscribed(server, "/a")
+        await held(server)
+        await server.disconnect(client.client_id or "")
+        await subscribed(server, "/a")
         await server.publish("/a", 1)
         await seen.count(1)
         assert causes(changes) == ["the server ended the session"]
@@ -115,7 +153,7 @@ async def _publish_in_bad_moods(server: BayeuxServer, client: Client) -> None:
             server.faults.refuse_subscribe("/a", "503::too busy", count=refusals)
         session = client.client_id or ""
         if mood == "disconnect":
-            await server.disconnect(session)
+            await server.disconnect(session, advice=COME_BACK)
         else:
             server.faults.forget()
             if client.connection_type is WEBSOCKET:
@@ -147,7 +185,7 @@ async def test_a_websocket_that_is_no_longer_let_through_gives_way_to_long_polli
         assert client.client_id == session
         # Once it is let through again, the next new session uses it.
         server.faults.clear()
-        await server.disconnect(session or "")
+        await server.disconnect(session or "", advice=COME_BACK)
         await changes.until(
             lambda: changes.items[-1].connection_type is WEBSOCKET and client.client_id != session
         )

@@ -1187,9 +1187,10 @@ def test_a_server_that_advised_to_connect_again_and_disconnects_gets_a_new_sessi
 def test_what_was_advised_before_counts_where_a_disconnect_says_nothing() -> None:
     driver = Driver().connected(advice=RETRY)
     connect = driver.take_step()
-    # The held connect is ended with it, as the servers of CometD do over long-polling.
-    driver.receive({"channel": "/meta/disconnect"}, reply_to(connect, advice=NONE))
+    # As cometd-nodejs-server does: the held connect is ended with it, without a word.
+    driver.receive({"channel": "/meta/disconnect"}, reply_to(connect))
     driver.assert_states(S.REHANDSHAKING)
+    driver.assert_due(Step.HANDSHAKE, 0.0)
 
 
 def test_a_disconnect_of_an_earlier_session_is_dropped() -> None:
