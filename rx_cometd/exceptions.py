@@ -109,7 +109,7 @@ class TransportError(CometDError):
         http_status: The status of the HTTP response, ``None`` where there was none.
         close_code: The code of the WebSocket close frame, ``None`` where there was none.
         final: Whether waiting cannot mend it: a certificate that is not accepted, no HTTP server
-            or nothing at that path, a redirect to another origin.
+            or nothing at that path, a redirect to another origin, two credentials for one request.
     """
 
     def __init__(

@@ -48,6 +48,8 @@ __all__ = ["ConnectionCycle"]
 _LEAVING = (ClientState.DISCONNECTING, ClientState.DISCONNECTED)
 #: How often an extension may fail the handshake of an opening, or its connect.
 _EXTENSION_FAILURES = 2
+#: How often credentials are renewed in a row without a connect that succeeds.
+_RENEWALS = 3
 #: In the place of such a number: the extensions let a connect succeed.
 _PROVEN = -1
 #: Seconds that what else the server says of its disconnect may take: it is on its way already.
@@ -109,7 +111,9 @@ class ConnectionCycle:
         self._max_network_delay = max_network_delay
         self._resume_timeout = min(resume_timeout, max_network_delay)
         self._credentials = credentials
-        self._auth_tried = False
+        #: Whether the credentials are new, and nothing but their refusal is known of them.
+        self._fresh = False
+        self._renewals = 0
         self._step_after_auth = Step.HANDSHAKE
         self._extension_failures = 0
         self._listed: object = None
@@ -267,6 +271,7 @@ class ConnectionCycle:
                 self.end(error)
             return False
         self._pace.link_up()
+        self._fresh = False
         self.acknowledges = self._acks_asked and _acknowledges(reply)
         self._extension_failures = min(self._extension_failures, 0)
         self._become(ClientState.CONNECTING)
@@ -368,7 +373,8 @@ class ConnectionCycle:
         self._negotiation.worked()
         self._pace.link_up()
         self._pace.connected()
-        self._auth_tried = False
+        self._fresh = False
+        self._renewals = 0
         self._extension_failures = _PROVEN
         resumed = self._resumable
         self._resumable = True
@@ -501,13 +507,19 @@ class ConnectionCycle:
     # -- decisions -------------------------------------------------------------------------
 
     def _authenticate(self, error: Exception, step: Step, *, outdated: bool) -> bool:
-        """Ask for new credentials if they might help. Tells whether that settles the matter."""
+        """Ask for new credentials if they might help. Tells whether that settles the matter.
+
+        Those that were just renewed, and are refused at once, are no good. Others may have expired,
+        which ends sooner or later with a connect, or else with the session.
+        """
         if not self._credentials.might_help(error):
+            self._fresh = False
             return False
-        if self._auth_tried and not outdated:
+        if not outdated and (self._fresh or self._renewals >= _RENEWALS):
             self.end(as_authentication_error(error))
             return True
-        self._auth_tried = True
+        self._renewals += not outdated
+        self._fresh = True
         self._step_after_auth = step
         self.awaits_credentials = True
         if self.state not in (ClientState.HANDSHAKING, ClientState.REHANDSHAKING):

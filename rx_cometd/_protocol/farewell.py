@@ -46,7 +46,9 @@ class Farewell:
     def add(self, reply: Message) -> None:
         """Take the reply to a connect that the disconnect ended."""
         advice = reply.get("advice")
-        if self._message is not None and not self._advised and reconnect_of(advice) is not None:
+        if self._message is None or self._advised or advice is None:
+            return
+        if reconnect_of(advice) is not None:
             self._message["advice"] = advice
             self._advised = True
 

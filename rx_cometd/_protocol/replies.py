@@ -118,9 +118,14 @@ class Replies:
             self._fail(request, error, now)
 
     def lose(self, error: Exception, now: float) -> None:
-        """Take the loss of the socket that carried everything sent so far."""
+        """Take the loss of the socket that carried everything sent so far.
+
+        A call is let be once it was acknowledged: its answer is for the session, which may be
+        resumed, and fails with that.
+        """
         for request in self._requests.sent():
-            self._fail(request, error, now)
+            if not request.acknowledged:
+                self._fail(request, error, now)
 
     def finish(self, request_ids: Iterable[str], now: float) -> None:
         """Take the end of an HTTP response: what it did not answer never will be.

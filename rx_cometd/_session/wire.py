@@ -23,7 +23,13 @@ from rx_cometd._session.outbound import Outbound
 from rx_cometd._session.settings import Settings, provided
 from rx_cometd._transports.link import Link
 from rx_cometd.connection_types import ConnectionType
-from rx_cometd.exceptions import ClientError, CometDError, ExtensionError, ProtocolError
+from rx_cometd.exceptions import (
+    ClientError,
+    ExtensionError,
+    ProtocolError,
+    TransportConnectionClosed,
+    TransportError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -215,6 +221,8 @@ class Wire:
 
 
 _SMALLEST_LIMIT: Final = 8 * 1024
+#: "Message Too Big" (RFC 6455, section 7.4.1).
+_TOO_BIG: Final = 1009
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -229,6 +237,7 @@ def _operators(settings: Settings) -> tuple[list[PayloadOperator], list[PayloadO
 
 def is_too_large(error: Exception) -> bool:
     """Tell whether the server found a payload too large (HTTP 413, WebSocket 1009)."""
-    return isinstance(error, CometDError) and (
-        getattr(error, "http_status", None) == 413 or getattr(error, "close_code", None) == 1009
-    )
+    if isinstance(error, TransportConnectionClosed):
+        return error.close_code == _TOO_BIG
+    # A `ProtocolError` with that code is our own refusal of what the server sent.
+    return isinstance(error, TransportError) and error.http_status == 413

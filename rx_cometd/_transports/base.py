@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from rx_cometd.exceptions import TransportError
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
@@ -12,7 +14,14 @@ if TYPE_CHECKING:
     import aiohttp
     from yarl import URL
 
-__all__ = ["CONTENT_TYPE", "LEAST_PROGRESS", "Received", "TransportOptions", "as_http"]
+__all__ = [
+    "CONTENT_TYPE",
+    "LEAST_PROGRESS",
+    "Received",
+    "TransportOptions",
+    "as_http",
+    "check_credentials",
+]
 
 CONTENT_TYPE: Final = "application/json;charset=UTF-8"
 
@@ -55,6 +64,23 @@ class Received(NamedTuple):
 
     data: str | bytes
     headers: Mapping[str, str] | None
+
+
+def check_credentials(
+    address: URL, headers: Mapping[str, str], http: aiohttp.ClientSession
+) -> None:
+    """See that there are not two credentials for one request, which aiohttp refuses to choose from.
+
+    Raises:
+        TransportError: There are. It is final, for waiting does not mend it.
+    """
+    in_address = address.user is not None or address.password is not None
+    if in_address and "authorization" in {name.lower() for name in (*headers, *http.headers)}:
+        raise TransportError(
+            f"there are two credentials for {address.host}: in an Authorization header, and in the "
+            "address (user:password@host): give one of them",
+            final=True,
+        )
 
 
 def as_http(address: URL) -> URL:

@@ -14,6 +14,7 @@ from rx_cometd._transports.base import (
     LEAST_PROGRESS,
     Received,
     TransportOptions,
+    check_credentials,
 )
 from rx_cometd._transports.errors import shown, status_error, transport_errors
 from rx_cometd._transports.redirects import MOST_REDIRECTS, redirect_target
@@ -58,12 +59,14 @@ class LongPollingTransport:
                 come: a large one takes its time.
 
         Raises:
-            TransportError: The network failed, or the status is not 200.
+            TransportError: The network failed, or the status is not 200, or there are credentials
+                in both the address and the headers.
             TransportTimeoutError: The response did not come in time.
             ProtocolError: The response is too large.
         """
         fields = CIMultiDict({"Content-Type": CONTENT_TYPE})
         fields.update(headers)
+        check_credentials(self._url, fields, self._http)
         # What the server closed meanwhile is known to the kernel, not yet to aiohttp: two turns
         # of the loop tell it, and the request goes over another connection.
         await asyncio.sleep(0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 import aiohttp
 from multidict import CIMultiDict
 
+from rx_cometd._transports.base import check_credentials
 from rx_cometd._transports.errors import (
     NETWORK_ERRORS,
     as_transport_error,
@@ -77,13 +78,14 @@ class WebSocketTransport:
 
         Raises:
             TransportError: The network failed, or the server refused the upgrade (then with
-                ``http_status``).
+                ``http_status``), or there are credentials in both the address and the headers.
             TransportTimeoutError: It took too long.
             ProtocolError: The server chose none of the subprotocols.
         """
         fields = CIMultiDict(headers)
         offered = [p.strip() for p in fields.pop(_SUBPROTOCOL, "").split(",") if p.strip()]
         url = self._url
+        check_credentials(url, fields, self._http)
         with transport_errors(url):
             async with timeout_after(timeout):
                 for _ in range(1 + MOST_REDIRECTS):

@@ -10,14 +10,14 @@ import asyncio
 import contextlib
 import logging
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 from yarl import URL
 
-from rx_cometd import Client, ConnectionType
+from rx_cometd import Client, ConnectionType, TransportError
 from rx_cometd.extensions import bearer_auth, log_payloads
 from rx_cometd.testing import BayeuxServer, FaultProxy
 from tests.integration.client_driver import BOTH, Recorder, client_of
@@ -217,3 +217,33 @@ def test_an_address_that_is_refused_shows_no_credential() -> None:
         with pytest.raises(Exception, match=r"\w") as caught:
             Client(url)
         assert WORD not in told(caught.value)
+
+
+def bearing(place: str, http: aiohttp.ClientSession) -> dict[str, Any]:
+    """Give the arguments of a client with a bearer token in a place."""
+    token = f"Bearer {PLACES['bearer']}"
+    if place == "headers":
+        return {"headers": {"authorization": token}}
+    if place == "extension":
+        return {"extensions": [bearer_auth(lambda: PLACES["bearer"])]}
+    http.headers["Authorization"] = token
+    return {}
+
+
+@BOTH
+@pytest.mark.parametrize("place", ["headers", "extension", "session"])
+async def test_two_credentials_for_one_request_are_told_at_once(
+    kind: ConnectionType, place: str
+) -> None:
+    """No waiting makes one of them, so the opening fails at once, and names neither."""
+    async with BayeuxServer() as server, aiohttp.ClientSession() as http:
+        url = URL(server.url).with_user(PLACES["user"]).with_password(PLACES["password"])
+        client = client_of(
+            str(url), kind, http_session=http, connection_timeout=60, **bearing(place, http)
+        )
+        async with asyncio.timeout(5):
+            with pytest.raises(TransportError, match=r"two credentials for 127\.0\.0\.1") as caught:
+                await client.open()
+        assert caught.value.final
+        assert WORD not in "".join(traceback.format_exception(caught.value))
+        assert not server.received

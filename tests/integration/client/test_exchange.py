@@ -19,7 +19,7 @@ from rx_cometd.extensions import ack
 from rx_cometd.operators import to_async_iterable
 from rx_cometd.testing import BayeuxServer
 from tests.integration.client_driver import (
-    LONG_POLLING,
+    BOTH,
     WEBSOCKET,
     Recorder,
     client_of,
@@ -30,6 +30,8 @@ from tests.integration.client_driver import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from rx_cometd import ConnectionType
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -75,8 +77,11 @@ async def test_acks_that_both_sides_have_are_in_force() -> None:
         await messages.aclose()
 
 
-async def test_a_call_fails_with_the_session_that_its_answer_was_to_come_in() -> None:
-    async with BayeuxServer() as server, client_of(server, LONG_POLLING) as client:
+@BOTH
+async def test_a_call_fails_with_the_session_that_its_answer_was_to_come_in(
+    kind: ConnectionType,
+) -> None:
+    async with BayeuxServer() as server, client_of(server, kind) as client:
         await held(server)
         calling = asyncio.create_task(client.call("/service/nobody", 1, timeout=None))
         await server.until(lambda: requests(server, "/service/nobody"))
@@ -90,9 +95,10 @@ async def test_a_call_fails_with_the_session_that_its_answer_was_to_come_in() ->
         assert len(requests(server, "/service/nobody")) == 1
 
 
-async def test_a_call_outlives_a_connect_that_is_lost() -> None:
+@BOTH
+async def test_a_call_outlives_a_link_that_is_lost(kind: ConnectionType) -> None:
     """Its answer comes in the session, which is resumed."""
-    async with BayeuxServer() as server, client_of(server, LONG_POLLING) as client:
+    async with BayeuxServer() as server, client_of(server, kind) as client:
         await held(server)
         calling = asyncio.create_task(client.call("/service/nobody", 1, timeout=None))
         await server.until(lambda: requests(server, "/service/nobody"))

@@ -280,6 +280,24 @@ async def test_a_message_larger_than_we_take(kind: ConnectionType) -> None:
         await _works(server, seen)
 
 
+async def test_a_message_larger_than_we_take_says_nothing_of_what_the_server_takes() -> None:
+    """Closing with 1009 is our word, not the server's: what we send is not split smaller by it."""
+    async with (
+        BayeuxServer() as server,
+        client_of(server, WEBSOCKET, max_message_size=40_000) as client,
+    ):
+        changes = Recorder(client.state_changes)
+        seen = Recorder(client.channel("/a"))
+        await subscribed(server, "/a")
+        await asyncio.gather(*(client.publish("/b", "x" * 1000) for _ in range(30)))
+        await held(server)
+        await server.publish("/a", "x" * 50_000)
+        await changes.until(lambda: changes.items[-1].resumed)
+        await asyncio.gather(*(client.publish("/b", "x" * 1000) for _ in range(30)))
+        assert [len(p) for p in payloads_with(server, "/b")] == [30, 30]
+        await _works(server, seen)
+
+
 @BOTH
 async def test_messages_of_ten_megabytes(kind: ConnectionType) -> None:
     async with BayeuxServer() as server, client_of(server, kind) as client:

@@ -88,6 +88,18 @@ async def test_twenty_revocations_and_moves_lose_nothing_and_log_in_once_each() 
         assert sorted(set(numbers(recorder))) == list(range(count))
 
 
+async def test_a_disconnect_leads_to_a_new_session_whatever_the_advice() -> None:
+    async with SalesforceOrg(timeout=1.0) as org, client_for(org) as client:
+        recorder = Recorder(client.channel(ORDERS))
+        await subscribed(org, client)
+        first = client.client_id
+        await org.server.disconnect(first or "", advice={"reconnect": "none"})
+        await org.server.until(lambda: client.client_id not in (None, first))
+        await subscribed(org, client)
+        await org.publish(ORDERS, {"number": 1})
+        await all_came(recorder, {1})
+
+
 async def test_all_that_befalls_a_client_at_once_loses_nothing() -> None:
     store = MemoryStore()
     async with SalesforceOrg(timeout=1.0) as org:

@@ -1089,12 +1089,42 @@ def test_a_second_failure_is_final(step: str, told: str) -> None:
     assert not driver.of(Unauthorized)
 
 
-def test_new_credentials_that_a_handshake_liked_but_not_the_connect_are_a_second_failure() -> None:
-    driver = Driver(authenticates=True)
-    driver.fail(at(driver, "handshake"), error=DENIED)
+def expired(driver: Driver, request: dict[str, Any]) -> None:
+    """Have a request refused for its credentials, and give new ones."""
+    driver.fail(request, error=DENIED)
+    driver.assert_asks_credentials()
     driver.do(driver.protocol.authenticated)
+
+
+def test_credentials_that_served_a_handshake_may_expire_before_the_first_connect() -> None:
+    driver = Driver(authenticates=True)
+    expired(driver, at(driver, "handshake"))
     driver.handshaken()
-    driver.fail(driver.take_step(), error=DENIED)
+    expired(driver, driver.take_step())
+    driver.answer(driver.take_step())
+    assert driver.state is S.CONNECTED
+
+
+def test_credentials_may_expire_again_while_the_server_is_away() -> None:
+    driver = Driver(authenticates=True)
+    expired(driver, at(driver, "handshake"))
+    driver.fail(driver.take_step(), error=TransportError("away", http_status=503))
+    expired(driver, driver.take_step())
+    driver.handshaken()
+    assert driver.state is S.CONNECTING
+
+
+@pytest.mark.parametrize("advice", [HANDSHAKE, NONE])
+def test_new_credentials_that_handshakes_like_but_never_a_connect_are_not_asked_for_for_ever(
+    advice: dict[str, Any],
+) -> None:
+    driver = Driver(authenticates=True).handshaken()
+    for _ in range(3):
+        driver.refuse(driver.take_step(), "401::Authentication invalid", advice=advice)
+        driver.assert_asks_credentials()
+        driver.do(driver.protocol.authenticated)
+        driver.handshaken()
+    driver.refuse(driver.take_step(), "401::Authentication invalid", advice=advice)
     driver.assert_ended(AuthenticationError)
 
 

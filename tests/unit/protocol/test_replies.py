@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rx_cometd._protocol.outcomes import Settled
 from rx_cometd.exceptions import TransportConnectionClosed, TransportError
 from rx_cometd.states import ClientState
-from tests.unit.protocol.driver import HANDSHAKE, LP, Driver
+from tests.unit.protocol.driver import HANDSHAKE, LP, WS, Driver, event
+
+if TYPE_CHECKING:
+    from rx_cometd.connection_types import ConnectionType
 
 
 def handshaken(asked: object, granted: object) -> Driver:
@@ -74,12 +77,29 @@ def test_a_call_fails_when_its_session_is_given_up() -> None:
     assert not driver.protocol.awaits_answers
 
 
-def test_a_call_waits_on_when_the_session_is_resumed() -> None:
-    driver = Driver(LP).connected()
+@pytest.mark.parametrize("kind", [LP, WS])
+def test_a_call_waits_on_when_the_session_is_resumed(kind: ConnectionType) -> None:
+    driver = Driver(kind).connected()
     call = acknowledged_call(driver)
-    driver.fail(driver.take_step(), error=TransportError("down"))
+    connect = driver.take_step()
+    if kind is WS:
+        lost = TransportConnectionClosed("cut")
+        driver.do(lambda: driver.protocol.lose(lost, driver.now))
+    else:
+        driver.fail(connect, error=TransportError("down"))
+    assert driver.state is ClientState.UNCONNECTED
     driver.answer(driver.take_step())
     assert driver.waits_for(call)
+    driver.receive(event("/service/slow", data="answer", id=call))
+    assert driver.assert_settled(call)["data"] == "answer"
+
+
+def test_a_call_that_was_not_acknowledged_fails_with_the_websocket() -> None:
+    driver = Driver(WS).connected()
+    call = driver.publish("/service/slow", call=True)
+    lost = TransportConnectionClosed("cut")
+    driver.do(lambda: driver.protocol.lose(lost, driver.now))
+    driver.assert_failed(call, TransportConnectionClosed)
 
 
 def test_what_was_cancelled_does_not_leave_and_what_extensions_added_does() -> None:
