@@ -94,14 +94,6 @@ def test_a_call_waits_on_when_the_session_is_resumed(kind: ConnectionType) -> No
     assert driver.assert_settled(call)["data"] == "answer"
 
 
-def test_a_call_that_was_not_acknowledged_fails_with_the_websocket() -> None:
-    driver = Driver(WS).connected()
-    call = driver.publish("/service/slow", call=True)
-    lost = TransportConnectionClosed("cut")
-    driver.do(lambda: driver.protocol.lose(lost, driver.now))
-    driver.assert_failed(call, TransportConnectionClosed)
-
-
 def test_what_was_cancelled_does_not_leave_and_what_extensions_added_does() -> None:
     driver = Driver(LP).connected()
     kept, cancelled = driver.publish("/a"), driver.publish("/b")
