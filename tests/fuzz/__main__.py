@@ -1,4 +1,4 @@
-"""Fuzzes for some minutes: ``python -m tests.fuzz [--minutes N] [--seed N]``."""
+"""Fuzzes for some minutes: ``python -m tests.fuzz [--minutes N] [--seed N] [--target NAME]``."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0, help="of the first case")
+    parser.add_argument("--target", choices=TARGETS, help="this one alone, for all of the time")
     told = parser.parse_args()
     logging.disable()  # what is skipped is logged, and all of this is
-    for name, (fuzz, share) in TARGETS.items():
+    targets = {told.target: (TARGETS[told.target][0], 1.0)} if told.target else TARGETS
+    for name, (fuzz, share) in targets.items():
         end = time.monotonic() + told.minutes * 60 * share
         seed = told.seed
         while time.monotonic() < end:
