@@ -72,8 +72,8 @@ class Subscription:
         desired: Whether anybody observes it.
         known: What the server knows of it.
         request_id: The request under way; replies to earlier ones no longer count.
-        doubted: Whether an earlier request was lost, or may be yet, so that the server may have
-            the channel though it refuses to subscribe to it now.
+        doubted: Whether an earlier request was lost, or may be yet, so that nobody knows what the
+            server had when it refuses the next one.
     """
 
     channel: str
@@ -146,7 +146,7 @@ class Subscriptions:
 
     def requested(self, subscription: Subscription, kind: Kind, request_id: str) -> None:
         """Note that a request is under way."""
-        subscription.doubted |= subscription.known in (_Known.UNCERTAIN, _Known.UNSUBSCRIBING)
+        subscription.doubted |= subscription.known not in (_Known.ABSENT, _Known.SUBSCRIBED)
         subscription.request_id = request_id
         subscription.known = _Known.SUBSCRIBING if kind is Kind.SUBSCRIBE else _Known.UNSUBSCRIBING
 
@@ -164,7 +164,9 @@ class Subscriptions:
         """Note a refusal. Tells whether it still counts.
 
         A refused subscribe is desired no longer; a refused unsubscribe leaves the server as it was.
-        Where the server may have the channel from before, it stays to be unsubscribed from.
+        Where the server may have the channel from before, it stays to be unsubscribed from. Where
+        it may never have had it, the unsubscribe is refused for that (by CometD with
+        ``400::channel_missing``), and who desires the channel again has to ask.
         """
         subscription = self._current(channel, request_id)
         if subscription is None:
@@ -174,6 +176,9 @@ class Subscriptions:
             subscription.known = _Known.UNCERTAIN
         elif kind is Kind.SUBSCRIBE:
             del self._by_channel[channel]
+        elif subscription.doubted:
+            subscription.known = _Known.ABSENT
+            self._forget_if_idle(subscription)
         else:
             subscription.known = _Known.SUBSCRIBED
         return True

@@ -80,6 +80,9 @@ class Server:
                 return refusal_of(message, "403::denied")
             channels.add(message["subscription"])
         elif channel == "/meta/unsubscribe":
+            if not any(message["subscription"] in names for names in self.sessions.values()):
+                # As CometD does once it has swept a channel that nobody is subscribed to.
+                return refusal_of(message, "400::channel_missing")
             channels.discard(message["subscription"])
         elif not channel.startswith("/meta/"):
             self.published[message["data"]] += 1

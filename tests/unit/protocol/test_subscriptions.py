@@ -146,6 +146,24 @@ def test_a_refused_unsubscribe_leaves_the_server_as_it_was(asked: Asked) -> None
 
 
 @pytest.mark.parametrize("wanted_again", [False, True])
+def test_an_unsubscribe_may_be_refused_for_the_subscribe_before_it_never_arrived(
+    asked: Asked, *, wanted_again: bool
+) -> None:
+    """CometD does, with ``400::channel_missing``: the server has nothing to be relied on."""
+    asked.desire()
+    asked.subscriptions.lost("/a", asked.asked(SUB))
+    asked.undesire()
+    refused = asked.asked(UNSUB)
+    if wanted_again:
+        asked.desire()
+    assert asked.subscriptions.refused(UNSUB, "/a", refused)
+    assert not asked.is_confirmed()
+    assert ("/a" in asked.subscriptions) is wanted_again
+    asked.desire()
+    assert asked.asked(SUB)
+
+
+@pytest.mark.parametrize("wanted_again", [False, True])
 @pytest.mark.parametrize("lost", [SUB, UNSUB])
 def test_after_a_lost_request_the_server_is_asked_for_what_is_wanted_by_then(
     asked: Asked, lost: Kind, *, wanted_again: bool
@@ -277,6 +295,14 @@ class SubscriptionLife(RuleBasedStateMachine):
         self.server_has = False
         if self.asked.subscriptions.refused(SUB, "/a", request_id):
             self.desired = False
+
+    @precondition(lambda self: self.pending and self.pending[0][0] is UNSUB)
+    @precondition(lambda self: not self.server_has)
+    @rule()
+    def miss(self) -> None:
+        """Be refused to unsubscribe from what the server does not have."""
+        _, request_id = self.pending.pop(0)
+        self.asked.subscriptions.refused(UNSUB, "/a", request_id)
 
     def teardown(self) -> None:
         """Have the server answer everything: then it has what is wanted, and that is known."""
