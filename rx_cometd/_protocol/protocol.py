@@ -208,6 +208,8 @@ class Protocol:
     def outcomes(self) -> list[Outcome]:
         """Take and clear what happened, in order."""
         self._conclude()
+        if not self._outcomes:
+            return []
         outcomes = self._outcomes.copy()
         self._outcomes.clear()
         return outcomes

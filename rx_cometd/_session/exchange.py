@@ -58,7 +58,7 @@ class Exchanges:
         self._counters = counters
         self._act = act
         self._wire = Wire(settings, self, counters)
-        self.lanes = Lanes(self._send)
+        self.lanes = Lanes(self._send, self._gather)
         self._deadlines = Deadlines(self._expired, protocol.awaits_any)
         self._stopped = False
         #: Set once nothing is under way, if that is waited for.
@@ -66,18 +66,24 @@ class Exchanges:
 
     # -- sending -------------------------------------------------------------------------------
 
+    def _gather(self) -> None:
+        """Put what was asked for."""
+        for outgoing in self._protocol.take():
+            self.lanes.put(outgoing)
+        self._act()
+
     async def _send(self, outgoing: Outgoing) -> None:
         """Send a payload; what is too late for its session travels in the next one."""
         connection_type = self._protocol.connection_type
         if connection_type is None:
             return
-        exchange = tuple(message.get("id", "") for message in outgoing.messages)
+        exchange = tuple([message.get("id", "") for message in outgoing.messages])
         if self._protocol.is_stale(outgoing):
             self._protocol.postpone(exchange, self._loop.time())
             self._act()
             return
         try:
-            await self._wire.send(connection_type, outgoing.messages, outgoing.timeout)
+            await self._wire.send(connection_type, outgoing.messages, exchange, outgoing.timeout)
         except Exception as error:
             self.failed(exchange, error)
 

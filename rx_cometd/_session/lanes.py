@@ -25,15 +25,33 @@ __all__ = ["Lanes"]
 class Lanes:
     """Sends payloads in their lanes, and owns the tasks that do.
 
+    Ordinary payloads are made up when their lane is free, at the end of a turn of the event loop:
+    so all that was asked for in the turn travels together, and over long-polling all that was asked
+    for while a request was under way.
+
     Args:
         send: Sends one payload; over long-polling, it is done when the response was handled.
             It must not raise.
+        gather: Puts what is to travel in the next ordinary payload, if anything is. It must not
+            raise.
     """
 
-    def __init__(self, send: Callable[[Outgoing], Awaitable[None]]) -> None:
+    def __init__(
+        self, send: Callable[[Outgoing], Awaitable[None]], gather: Callable[[], None]
+    ) -> None:
         self._send = send
+        self._gather = gather
         self._queue: deque[Outgoing] = deque()
+        #: What sends ordinary payloads, one after the other, for as long as the session lives.
         self._worker: asyncio.Task[None] | None = None
+        #: Wakes the worker; ``None`` while it has something to do.
+        self._asleep: asyncio.Future[None] | None = None
+        #: Whether something is to be gathered.
+        self._wanted = False
+        #: How many batches hold back what is to be gathered.
+        self._batches = 0
+        #: Told when the worker has nothing more to do, if that is waited for.
+        self._emptied: asyncio.Future[None] | None = None
         self._resubscribing: asyncio.Task[None] | None = None
         #: The handshake or connect that is under way.
         self._attempt: asyncio.Task[None] | None = None
@@ -48,9 +66,24 @@ class Lanes:
         elif outgoing.lane is Lane.CONNECT:
             self._attempt = self.spawn(self._after(self._resubscribing, outgoing), "connect")
         elif outgoing.lane is Lane.DISCONNECT:
-            self.spawn(self._after(self._worker, outgoing), "disconnect")
+            self.spawn(self._after(self._until_emptied(), outgoing), "disconnect")
         else:
             self._put_in_order(outgoing)
+
+    def gather_soon(self) -> None:
+        """Gather the next ordinary payload at the end of this turn, or when its lane is free."""
+        self._wanted = True
+        if not self._batches:
+            self._wake()
+
+    def hold_batch(self) -> None:
+        """Gather nothing for the time being."""
+        self._batches += 1
+
+    def release_batch(self) -> None:
+        """Gather again, if no other batch holds it back."""
+        self._batches -= 1
+        self.gather_soon()
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run a coroutine in a task that `close` cancels."""
@@ -74,26 +107,58 @@ class Lanes:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    # -- ordinary payloads ---------------------------------------------------------------------
+
     def _put_in_order(self, outgoing: Outgoing) -> None:
         if self._queue:
             self._queue[-1].messages.extend(outgoing.messages)
         else:
             self._queue.append(outgoing)
+        self._wake()
+
+    def _wake(self) -> None:
         if self._worker is None:
-            worker = self.spawn(self._work(), "ordinary")
-            if not worker.done():
-                self._worker = worker
+            self._worker = self.spawn(self._work(), "ordinary")
+        elif self._asleep is not None:
+            if not self._asleep.done():  # closing cancels it
+                self._asleep.set_result(None)
+            self._asleep = None
 
     async def _work(self) -> None:
-        # Noted here as well: an eager task (Python 3.12) runs before `spawn` returns.
-        self._worker = asyncio.current_task()
-        try:
+        # An eager task (Python 3.12) runs before this turn is over.
+        await asyncio.sleep(0)
+        while True:
+            if self._resubscribing is not None and not self._resubscribing.done():
+                await asyncio.wait([self._resubscribing])
+            if self._wanted and not self._batches:
+                self._wanted = False
+                self._gather()
             while self._queue:
-                if self._resubscribing is not None and not self._resubscribing.done():
-                    await asyncio.wait([self._resubscribing])
                 await self._send(self._queue.popleft())
-        finally:
-            self._worker = None
+            await self._woken()
+
+    async def _woken(self) -> None:
+        """Wait for something to do."""
+        if (
+            self._wanted and not self._batches
+        ):  # since before the last payload was sent: let this turn end
+            await asyncio.sleep(0)
+            return
+        if self._emptied is not None:
+            self._emptied.set_result(None)
+            self._emptied = None
+        self._asleep = asyncio.get_running_loop().create_future()
+        await self._asleep
+
+    def _until_emptied(self) -> asyncio.Future[None] | None:
+        """Give what tells when all that is ordinary was sent, ``None`` where it is."""
+        if self._worker is None or self._asleep is not None:
+            return None
+        if self._emptied is None:
+            self._emptied = asyncio.get_running_loop().create_future()
+        return self._emptied
+
+    # -- the others ----------------------------------------------------------------------------
 
     async def _one(self, outgoing: Outgoing) -> None:
         await self._send(outgoing)

@@ -115,7 +115,6 @@ class Session:
             self._protocol,
             self._exchanges.lanes,
             settings.max_outbox,
-            act=self._act,
             call_begins=self._steps.resume,
         )
         self._milestones: Waiters[None] = Waiters()

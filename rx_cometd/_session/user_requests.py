@@ -7,7 +7,6 @@ is who is told of it.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +38,6 @@ class UserRequests:
         protocol: Told of what is asked for.
         lanes: Sends it.
         max_outbox: How many publishes and calls may wait; ``<= 0`` is unbounded.
-        act: Called when the protocol may have something to say.
         call_begins: Called when a call begins, whose answer comes by a connect.
     """
 
@@ -49,19 +47,14 @@ class UserRequests:
         lanes: Lanes,
         max_outbox: int,
         *,
-        act: Callable[[], None],
         call_begins: Callable[[], None],
     ) -> None:
-        self._loop = asyncio.get_running_loop()
         self._protocol = protocol
         self._lanes = lanes
         self._max_outbox = max_outbox
-        self._act = act
         self._call_begins = call_begins
         self._replies: Waiters[Message] = Waiters()
         self._confirmations: Waiters[None] = Waiters()
-        self._flush_handle: asyncio.Handle | None = None
-        self._batches = 0
         #: Whether nothing more is taken for sending, for the client is being drained.
         self._draining = False
         self._ended = False
@@ -132,24 +125,17 @@ class UserRequests:
 
     def hold_batch(self) -> None:
         """Hold ordinary payloads back."""
-        self._batches += 1
+        self._lanes.hold_batch()
 
     def release_batch(self) -> None:
         """Send ordinary payloads again, if no other batch holds them back."""
-        self._batches -= 1
-        self.flush_soon()
+        if not self._ended:
+            self._lanes.release_batch()
 
     def flush_soon(self) -> None:
         """Send what was asked for, at the end of this turn of the event loop."""
-        if self._flush_handle is None and not self._batches and not self._ended:
-            self._flush_handle = self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        self._flush_handle = None
-        if not self._batches:
-            for outgoing in self._protocol.take():
-                self._lanes.put(outgoing)
-            self._act()
+        if not self._ended:
+            self._lanes.gather_soon()
 
     async def flushed(self) -> None:
         """Take nothing more for sending, and wait until all that waits is answered."""
@@ -199,8 +185,6 @@ class UserRequests:
         """Tell everybody that the session is over, ``None`` if it was closed in order."""
         self._ended = True
         self._error = error
-        if self._flush_handle is not None:
-            self._flush_handle.cancel()
         gone = error or ClientInvalidOperation("the client was closed")
         self._confirmations.fail_all(gone)
         self._replies.fail_all(gone)

@@ -77,17 +77,21 @@ class Wire:
     # -- outbound ------------------------------------------------------------------------------
 
     async def send(
-        self, connection_type: ConnectionType, messages: list[Message], timeout: float
+        self,
+        connection_type: ConnectionType,
+        messages: list[Message],
+        exchange: Exchange,
+        timeout: float,
     ) -> None:
         """Send messages in one payload, or in several where a size limit makes it so.
 
-        Over long-polling, returns when the response was handled.
+        Over long-polling, returns when the response was handled. The exchange is the requests
+        among the messages.
 
         Raises:
             CometDError: Nothing, or not everything, was sent or answered.
             Exception: What the user's ``headers`` raised.
         """
-        exchange = tuple([message.get("id", "") for message in messages])
         headers: Mapping[str, str] = _NO_HEADERS
         wanted = self._link.wants_headers(connection_type)
         if wanted or self._outbound is not None:
@@ -134,7 +138,9 @@ class Wire:
         self._counters.messages_out += len(messages)
         self._counters.bytes_out += len(data)
         self._largest_sent = max(self._largest_sent, len(data))
-        exchange = tuple([str(message["id"]) for message in messages if "id" in message])
+        exchange: Exchange = ()
+        if connection_type is ConnectionType.LONG_POLLING:
+            exchange = tuple([str(message["id"]) for message in messages if "id" in message])
         received = await self._link.send(connection_type, data, headers, timeout)
         if received is not None:
             self._received(received.data, received.headers, exchange)

@@ -34,7 +34,8 @@ class Road:
         self.under_way: dict[str, asyncio.Event] = {}
         self.sent: list[str] = []
         self.arrived: list[str] = []
-        self.lanes = Lanes(self._send)
+        self.wanted: list[str] = []
+        self.lanes = Lanes(self._send, self._gather)
 
     async def _send(self, outgoing: Outgoing) -> None:
         name = "+".join(str(m.get("id")) for m in outgoing.messages)
@@ -42,6 +43,14 @@ class Road:
         gate = self.under_way[name] = asyncio.Event()
         await gate.wait()
         self.arrived.append(name)
+
+    def _gather(self) -> None:
+        names, self.wanted = self.wanted, []
+        self.put(Lane.ORDINARY, "".join(names))
+
+    def want(self, name: str) -> None:
+        self.wanted.append(name)
+        self.lanes.gather_soon()
 
     def put(self, lane: Lane, name: str) -> None:
         self.lanes.put(Outgoing(lane, [{"id": name}], 1.0))
@@ -84,11 +93,104 @@ async def test_eager_tasks_keep_the_lane_open() -> None:
             lanes.put(Outgoing(Lane.ORDINARY, [{"id": "b"}], 1.0))
         sent.extend(str(m["id"]) for m in outgoing.messages)
 
-    lanes = Lanes(send)
+    lanes = Lanes(send, lambda: None)
     for name in "acd":
         lanes.put(Outgoing(Lane.ORDINARY, [{"id": name}], 1.0))
-    assert sent == ["first", "a", "b", "c", "d"]
+    assert sent == []
+    await settle()
+    assert sent == ["first", "a", "c", "d", "b"]
     await lanes.close()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+async def test_eager_tasks_gather_at_the_end_of_the_turn() -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 - not on 3.11
+    road = Road()
+    for names in ("ab", "cd"):
+        for name in names:
+            road.want(name)
+        await settle()
+        await road.let_through(names)
+    assert road.arrived == ["ab", "cd"]
+    await road.lanes.close()
+
+
+async def test_what_is_asked_for_in_a_turn_is_gathered_at_its_end() -> None:
+    road = Road()
+    for names in ("abc", "de"):
+        for name in names:
+            road.want(name)
+            assert names not in road.sent
+        await settle()
+        assert road.sent[-1] == names
+        await road.let_through(names)
+    assert road.arrived == ["abc", "de"]
+    await road.lanes.close()
+
+
+async def test_while_the_lane_is_busy_nothing_is_gathered() -> None:
+    road = Road()
+    road.want("a")
+    await settle()
+    road.want("b")
+    await settle()
+    road.want("c")
+    await settle()
+    assert road.wanted == ["b", "c"]
+    asyncio.get_running_loop().call_soon(road.under_way["a"].set)
+    for name in "de":  # in the turn in which the lane becomes free, and the one after it
+        await asyncio.sleep(0)
+        road.want(name)
+    await settle()
+    assert road.sent == ["a", "bcde"]
+    await road.let_through("bcde")
+    await road.lanes.close()
+
+
+async def test_a_batch_holds_back_what_is_to_be_gathered() -> None:
+    road = Road()
+    road.lanes.hold_batch()
+    road.want("a")
+    road.lanes.hold_batch()
+    await settle()
+    road.want("b")
+    road.lanes.release_batch()
+    await settle()
+    assert road.sent == []
+    road.lanes.release_batch()
+    await settle()
+    assert road.sent == ["ab"]
+    road.lanes.hold_batch()
+    road.want("c")
+    await road.let_through("ab")
+    assert road.sent == ["ab"]
+    road.lanes.release_batch()
+    await settle()
+    assert road.sent == ["ab", "c"]
+    await road.lanes.close()
+
+
+async def test_what_is_wanted_is_gathered_after_the_resubscribing() -> None:
+    road = Road()
+    road.put(Lane.RESUBSCRIBE, "subscribes")
+    road.want("a")
+    await settle()
+    assert road.wanted == ["a"]
+    await road.let_through("subscribes")
+    assert road.sent == ["subscribes", "a"]
+    await road.lanes.close()
+
+
+async def test_nothing_is_gathered_after_closing() -> None:
+    road = Road()
+    road.want("a")
+    await settle()
+    await road.let_through("a")
+    await road.lanes.close()
+    road.want("b")
+    await settle()
+    assert road.sent == ["a"]
 
 
 @BOTH
