@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 MODEL = "tests/integration/client/test_contract_model.py"
 UNIT = "tests/unit"
 DISPATCH = "rx_cometd/_flow/dispatch.py"
+MULTICAST = "rx_cometd/_flow/multicast.py"
 SHARED = "rx_cometd/_session/shared_session.py"
 BUFFER = "rx_cometd/_flow/buffer.py"
 PAYLOAD = "rx_cometd/_flow/payload.py"
@@ -70,8 +71,8 @@ FAULTS = [
     Fault(
         "observers are told in the reverse order",
         DISPATCH,
-        "= tuple(found)\n        return observers",
-        "= tuple(reversed(found))\n        return observers",
+        "Multicast(tuple(found), self._report)",
+        "Multicast(tuple(reversed(found)), self._report)",
     ),
     Fault(
         "an observer that raised is not told its error",
@@ -81,18 +82,17 @@ FAULTS = [
     ),
     Fault(
         "an observer that raises keeps a message from the next ones",
-        DISPATCH,
-        "                    self._fail_observer(observer, error)\n\n    def deliver_meta",
-        "                    self._fail_observer(observer, error)\n                    break\n\n"
-        "    def deliver_meta",
+        MULTICAST,
+        "                fail_observer(observer, error, self._report)\n",
+        "                fail_observer(observer, error, self._report)\n                break\n",
     ),
     Fault(
         "who subscribes within a payload misses the rest of it",
         DISPATCH,
         "        for message in messages:\n            # Looked up anew each time: an observer may "
-        "subscribe or dispose.\n            try:\n                observers = self._resolved[",
+        "subscribe or dispose.\n            try:\n                observer = self._resolved[",
         "        found = dict(self._resolved)\n        for message in messages:\n            try:\n"
-        "                observers = found[",
+        "                observer = found[",
     ),
     Fault(
         "one observer does not complete",

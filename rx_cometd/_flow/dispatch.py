@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from reactivex import abc
 
 from rx_cometd._flow.delivery import Delivery
-from rx_cometd._flow.edge import is_over
-from rx_cometd._flow.ending import tell_end
+from rx_cometd._flow.multicast import Multicast, fail_observer
 from rx_cometd._protocol.channel_names import globs, is_meta, is_service
 from rx_cometd.messages import Event, Message
 
@@ -28,9 +27,7 @@ __all__ = [
     "EVERYTHING",
     "Dispatch",
     "LastingObserver",
-    "fail_observer",
     "is_on_wire",
-    "notify_end",
 ]
 
 #: The key under which observers of every event message are kept; no channel can be named so.
@@ -69,8 +66,8 @@ class Dispatch:
         self._report = report
         #: Observers by channel or glob; dictionaries keep their order, and find them at once.
         self._observers: dict[str, dict[abc.ObserverBase[Any], None]] = {}
-        #: Observers by the channel of an event message: what delivering looks up.
-        self._resolved: dict[str, tuple[abc.ObserverBase[Any], ...]] = {}
+        #: Whom to tell, by the channel of an event message: what delivering looks up.
+        self._resolved: dict[str, abc.ObserverBase[Any] | Multicast[Any]] = {}
         #: The meta channels among the keys; nearly always none.
         self._meta: set[str] = set()
         #: Takes the messages that nobody else observes.
@@ -188,14 +185,13 @@ class Dispatch:
         for message in messages:
             # Looked up anew each time: an observer may subscribe or dispose.
             try:
-                observers = self._resolved[message["channel"]]
+                observer = self._resolved[message["channel"]]
             except KeyError:
-                observers = self._resolve(message["channel"])
-            for observer in observers:
-                try:
-                    observer.on_next(message)
-                except BaseException as error:
-                    self._fail_observer(observer, error)
+                observer = self._resolve(message["channel"])
+            try:
+                observer.on_next(message)
+            except BaseException as error:
+                self._fail_observer(observer, error)
 
     def deliver_meta(self, messages: Sequence[Message]) -> None:
         """Deliver meta messages to those who observe their channels, globs left aside."""
@@ -209,8 +205,8 @@ class Dispatch:
                 except BaseException as error:
                     self._fail_observer(observer, error)
 
-    def _resolve(self, channel: str) -> tuple[abc.ObserverBase[Any], ...]:
-        """Find the observers of a channel: its own, those of globs, those of everything.
+    def _resolve(self, channel: str) -> abc.ObserverBase[Any] | Multicast[Any]:
+        """Find who observes a channel: its own observers, those of globs, those of everything.
 
         An observer found under several keys (the pull view) is there once.
         """
@@ -220,57 +216,17 @@ class Dispatch:
         found = dict.fromkeys(o for key in keys for o in self._observers.get(key, ()))
         if not found and self._fallback is not None:
             found[self._fallback] = None
-        observers = self._resolved[channel] = tuple(found)
-        return observers
+        told = next(iter(found)) if len(found) == 1 else Multicast(tuple(found), self._report)
+        self._resolved[channel] = told
+        return told
 
-    def _fail_observer(self, observer: abc.ObserverBase[Any], error: BaseException) -> None:
+    def _fail_observer(
+        self, observer: abc.ObserverBase[Any] | Multicast[Any], error: BaseException
+    ) -> None:
         """Take an observer that raised out, and let it know; the others go on."""
+        if isinstance(observer, Multicast):
+            raise error  # what it does not see to itself is to end the program
         fail_observer(observer, error, self._report)
-
-
-def fail_observer(
-    observer: abc.ObserverBase[Any],
-    error: BaseException,
-    report: Callable[[BaseException], None],
-) -> None:
-    """Let an observer know what it raised itself; what is to end the program goes on.
-
-    One that is over already has no use for it: in ``map(f)`` without an ``on_error`` behind it,
-    what ``f`` raises ends the observer behind ``map`` first, whose default raises it again.
-
-    Raises:
-        KeyboardInterrupt: That is what it raised.
-        SystemExit: Likewise.
-    """
-    if isinstance(error, KeyboardInterrupt | SystemExit):
-        raise error
-    if is_over(observer):
-        report(error)
-    else:
-        notify_end(observer, error, report)
-
-
-def notify_end(
-    observer: abc.ObserverBase[Any],
-    error: BaseException | None,
-    report: Callable[[BaseException], None],
-) -> None:
-    """Tell an observer how its stream ended; report what it has no use for, or raises.
-
-    Its ``on_error`` disposes of the subscription, as the ReactiveX contract has it. Without an
-    ``on_error`` of the user's, reactivex raises the error here.
-
-    Args:
-        observer: The observer.
-        error: Why the stream ended, ``None`` where it completed.
-        report: Told what nobody handled.
-    """
-    try:
-        tell_end(observer, error)
-    except BaseException as unhandled:
-        if isinstance(unhandled, KeyboardInterrupt | SystemExit):
-            raise
-        report(unhandled)
 
 
 def _call_all(callbacks: Sequence[Callable[[], None]]) -> None:

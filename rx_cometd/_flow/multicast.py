@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from rx_cometd._flow.dispatch import fail_observer, notify_end
-from rx_cometd._flow.edge import current_loop
+from rx_cometd._flow.edge import current_loop, is_over
+from rx_cometd._flow.ending import tell_end
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reactivex import abc
 
-__all__ = ["Multicast", "report_unhandled"]
+__all__ = ["Multicast", "fail_observer", "notify_end", "report_unhandled"]
 
 _log = logging.getLogger("rx_cometd.operators")
 _T = TypeVar("_T")
@@ -23,11 +25,22 @@ class Multicast(Generic[_T]):
     An observer that raises is disposed of by its own ``on_error``, which gets the error; without
     one, it goes to the event loop's exception handler (the log where no loop runs). A `Subject` of
     ReactiveX would let the error go up to whoever emitted, past the observers still to be told.
+
+    Args:
+        observers: Those that there are at first.
+        report: Told what no observer took, where it is not as above.
     """
 
-    def __init__(self) -> None:
+    __slots__ = ("_observers", "_report")
+
+    def __init__(
+        self,
+        observers: tuple[abc.ObserverBase[_T], ...] = (),
+        report: Callable[[BaseException], None] | None = None,
+    ) -> None:
         # Replaced, never changed, so that an observer may come or go during a delivery.
-        self._observers: tuple[abc.ObserverBase[_T], ...] = ()
+        self._observers = observers
+        self._report = report_unhandled if report is None else report
 
     def __len__(self) -> int:
         return len(self._observers)
@@ -41,12 +54,17 @@ class Multicast(Generic[_T]):
         self._observers = tuple(o for o in self._observers if o is not observer)
 
     def on_next(self, value: _T) -> None:
-        """Tell all observers of an item, in the order in which they came."""
+        """Tell all observers of an item, in the order in which they came.
+
+        Raises:
+            KeyboardInterrupt: That is what one of them raised; it is to end the program.
+            SystemExit: Likewise.
+        """
         for observer in self._observers:
             try:
                 observer.on_next(value)
-            except Exception as error:
-                fail_observer(observer, error, report_unhandled)
+            except BaseException as error:
+                fail_observer(observer, error, self._report)
 
     def end(self, error: Exception | None) -> None:
         """Tell all observers how the stream ended, and forget them.
@@ -56,7 +74,52 @@ class Multicast(Generic[_T]):
         """
         observers, self._observers = self._observers, ()
         for observer in observers:
-            notify_end(observer, error, report_unhandled)
+            notify_end(observer, error, self._report)
+
+
+def fail_observer(
+    observer: abc.ObserverBase[Any],
+    error: BaseException,
+    report: Callable[[BaseException], None],
+) -> None:
+    """Let an observer know what it raised itself; what is to end the program goes on.
+
+    One that is over already has no use for it: in ``map(f)`` without an ``on_error`` behind it,
+    what ``f`` raises ends the observer behind ``map`` first, whose default raises it again.
+
+    Raises:
+        KeyboardInterrupt: That is what it raised.
+        SystemExit: Likewise.
+    """
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        raise error
+    if is_over(observer):
+        report(error)
+    else:
+        notify_end(observer, error, report)
+
+
+def notify_end(
+    observer: abc.ObserverBase[Any],
+    error: BaseException | None,
+    report: Callable[[BaseException], None],
+) -> None:
+    """Tell an observer how its stream ended; report what it has no use for, or raises.
+
+    Its ``on_error`` disposes of the subscription, as the ReactiveX contract has it. Without an
+    ``on_error`` of the user's, reactivex raises the error here.
+
+    Args:
+        observer: The observer.
+        error: Why the stream ended, ``None`` where it completed.
+        report: Told what nobody handled.
+    """
+    try:
+        tell_end(observer, error)
+    except BaseException as unhandled:
+        if isinstance(unhandled, KeyboardInterrupt | SystemExit):
+            raise
+        report(unhandled)
 
 
 def report_unhandled(error: BaseException) -> None:

@@ -11,8 +11,9 @@ import logging
 import typing
 from typing import TYPE_CHECKING, Final
 
-from rx_cometd._flow.dispatch import Dispatch, notify_end
+from rx_cometd._flow.dispatch import Dispatch
 from rx_cometd._flow.ending import ending_for
+from rx_cometd._flow.multicast import notify_end
 from rx_cometd._protocol.outcomes import (
     Changed,
     Due,

@@ -15,13 +15,9 @@ from typing import TYPE_CHECKING, Any
 from reactivex import abc
 from reactivex.disposable import Disposable
 
-from rx_cometd._flow.dispatch import (
-    LastingObserver,
-    fail_observer,
-    is_on_wire,
-    notify_end,
-)
+from rx_cometd._flow.dispatch import LastingObserver, is_on_wire
 from rx_cometd._flow.edge import running_loop
+from rx_cometd._flow.multicast import fail_observer, notify_end
 from rx_cometd._flow.observable import LoopObservable
 from rx_cometd._session.flow_control import FlowControl
 from rx_cometd._session.session import Session

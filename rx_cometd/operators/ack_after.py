@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rx_cometd._flow.arguments import check_coroutine_function
 from rx_cometd._flow.delivery import apart
-from rx_cometd._flow.dispatch import notify_end
-from rx_cometd._flow.multicast import report_unhandled
+from rx_cometd._flow.multicast import notify_end, report_unhandled
 from rx_cometd._flow.observable import derive
 from rx_cometd.operators.map_async import map_async
 

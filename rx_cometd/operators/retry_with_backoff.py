@@ -9,9 +9,8 @@ from reactivex.disposable import SerialDisposable, SingleAssignmentDisposable
 
 from rx_cometd._flow.arguments import check_plain_function, check_positive
 from rx_cometd._flow.delivery import apart
-from rx_cometd._flow.dispatch import notify_end
 from rx_cometd._flow.edge import current_loop, disposable_on, loop_scheduler
-from rx_cometd._flow.multicast import report_unhandled
+from rx_cometd._flow.multicast import notify_end, report_unhandled
 from rx_cometd._flow.observable import derive
 from rx_cometd._protocol.backoff import Backoff
 

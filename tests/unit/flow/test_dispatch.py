@@ -374,10 +374,13 @@ def test_observers_that_come_and_go_during_a_delivery_of_known_messages() -> Non
     assert leaving.data == [0, 1]
 
 
+@pytest.mark.parametrize("others", [0, 1])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_what_ends_the_program_is_not_caught(error: type[BaseException]) -> None:
+def test_what_ends_the_program_is_not_caught(error: type[BaseException], others: int) -> None:
     table = dispatch()
     ended = Recorder()
+    for _ in range(others):
+        table.add("/*", Recorder())
 
     def stop(_: object) -> None:
         raise error

@@ -54,6 +54,19 @@ def test_one_that_raises_gets_its_error_and_the_others_their_item() -> None:
     assert other.events == [1, 2]
 
 
+def test_a_cancellation_that_one_of_them_raises_is_its_own() -> None:
+    def cancel(_: int) -> None:
+        raise asyncio.CancelledError
+
+    stream = Multicast[int]()
+    raising, other = Told(cancel), Told()
+    stream.add(raising.observer)
+    stream.add(other.observer)
+    stream.on_next(1)
+    assert other.events == [1]
+    assert isinstance(raising.events[-1], asyncio.CancelledError)
+
+
 @pytest.mark.parametrize("error", [LookupError("source"), None], ids=["failed", "completed"])
 def test_the_end_is_told_once_and_the_observers_forgotten(error: Exception | None) -> None:
     stream = Multicast[int]()
