@@ -32,11 +32,11 @@ def log_change(change: StateChange, url: URL) -> None:
     if error is not None:
         notes.append(str(error))
     _log.info(
-        "%s:%s %s (%s)",
+        "%s:%s %s%s",
         url.host,
         url.port,
         change.state.value,
-        ", ".join(notes),
+        f" ({', '.join(notes)})" if notes else "",
         extra={
             "event": "state_changed",
             "state": change.state.value,

@@ -26,6 +26,10 @@ _MISSING = """\
 rx-cometd: the command line needs {name}, which is not installed. It comes with
 
     pip install 'rx-cometd[cli]'
+
+or, in a clone of the repository,
+
+    pip install '.[cli]'
 """
 
 

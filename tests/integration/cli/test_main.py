@@ -69,6 +69,7 @@ def test_without_the_extra_it_says_how_to_get_it(
     error = capsys.readouterr().err
     assert missing in error
     assert "pip install 'rx-cometd[cli]'" in error
+    assert "pip install '.[cli]'" in error
 
 
 def test_other_missing_modules_are_bugs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,8 @@ async def test_each_change_of_the_state_is_one_line(
     connected = [vars(line) for line in lines if vars(line)["state"] == "connected"]
     assert [line["resumed"] for line in connected] == [False, False]
     assert {line["connection_type"] for line in connected} == {kind.value}
+    assert lines[0].getMessage() == f"127.0.0.1:{client.url.port} handshaking"
+    assert all("()" not in line.getMessage() for line in lines)
     assert first
     assert second
     for record in caplog.records:
