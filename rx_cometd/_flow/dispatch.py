@@ -179,7 +179,11 @@ class Dispatch:
     def _deliver(self, messages: Sequence[Event], processed: _Callbacks) -> None:
         if processed:
             for message in messages:
-                with Delivery(partial(_call_all, processed.get(id(message), ()))):
+                channel = message["channel"]
+                observed = self._resolved.get(channel) or self._resolve(channel)
+                # What nobody takes was not processed: it is to come again, if it can.
+                callbacks = processed.get(id(message), ()) if observed else ()
+                with Delivery(partial(_call_all, callbacks)):
                     self._deliver((message,), None)
             return
         for message in messages:

@@ -160,7 +160,7 @@ class Payload:
         Processed means: every observer's ``on_next`` returned, and the buffers and
         asynchronous operators of rx_cometd that took the message in are done with it.
         Messages need not be processed in order. A message that an extension drops counts as
-        processed.
+        processed, one that nobody observes does not.
         """
         processed = self.receipts.processed
         processed[id(message)] = (*processed.get(id(message), ()), callback)

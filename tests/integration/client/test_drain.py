@@ -20,7 +20,7 @@ from rx_cometd import (
     TransportTimeoutError,
 )
 from rx_cometd import operators as cometd_ops
-from rx_cometd.extensions import MemoryStore, ReplayOption, replay
+from rx_cometd.extensions import MemoryStore, ReplayOption, ack, replay
 from rx_cometd.testing import BayeuxServer, ReplayLog
 from tests.integration.client_driver import BOTH, Recorder, client_of, requests, subscribed
 
@@ -67,6 +67,34 @@ async def test_all_that_is_pending_is_processed_and_the_markers_say_so(
         assert len(requests(server, "/meta/disconnect")) == 1
         assert client.state is ClientState.DISCONNECTED
         assert done[-1] == len(done) - 1
+
+
+@BOTH
+async def test_what_comes_when_nobody_is_left_to_take_it_moves_no_marker(
+    kind: ConnectionType,
+) -> None:
+    """Drained while the link is down, with messages waiting on the server, and something to send:
+    the link is made anew for that, and they come to nobody."""
+    store = MemoryStore()
+    async with BayeuxServer(replay=ReplayLog(gaps=(1,))) as server:
+        extensions = [ack(), replay(store, initial=ReplayOption.ALL_EVENTS)]
+        client = client_of(server, kind, extensions=extensions)
+        await client.open()
+        seen, changes = Recorder(client.channel("/a")), Recorder(client.state_changes)
+        await subscribed(server, "/a")
+        await server.publish("/a", {"payload": 0})
+        await seen.count(1)
+        server.faults.respond_with(503)
+        server.faults.drop_link()
+        await changes.until(lambda: changes.items[-1].state is ClientState.UNCONNECTED)
+        await server.publish("/a", {"payload": 1})
+        publishing = asyncio.ensure_future(client.publish("/b", {}))
+        await client.drain(10)
+        assert (await publishing)["successful"]
+        assert store.load("/a") == len(seen.items)
+        async with client:
+            again = Recorder(client.channel("/a"))
+            await again.count(2 - len(seen.items))
 
 
 class Stage:

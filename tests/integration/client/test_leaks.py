@@ -97,6 +97,7 @@ async def nothing_grows(deed: Callable[[], Awaitable[None]], count: int) -> None
     finally:
         tracemalloc.stop()
     more = {name: getattr(after, name) - getattr(before, name) for name in Held._fields}
+    print(f"\n{count} rounds: {more} more, {grown / count:.0f} bytes a round")
     assert max(more.values()) <= UNDER_WAY, more
     assert half_closed() == []
     assert grown < FIXED + LEFT * count
