@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from rx_cometd._flow.delivery import Hold, hold
 from rx_cometd._flow.drop_log import DropLog
-from rx_cometd._flow.ending import drained_by
+from rx_cometd._flow.ending import on_behalf_of
 from rx_cometd._flow.flow import Overflow
 from rx_cometd.exceptions import BufferOverflowError, ClientError
 from rx_cometd.statistics.snapshot import BufferStatistics
@@ -64,7 +64,8 @@ class MessageBuffer(Generic[_T]):
         wake: The owner's callback, called when a message came and when the stream ends.
         lingers: Whether the buffer stays with its client until `close`, though nothing is pending:
             its owner works on what it took, or has still to tell the end.
-        drained_by: The client whose draining ended the stream, ``None`` if it ended otherwise.
+        client: The client that waits for what is left to do, once the stream has ended; ``None``
+            if there is none.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class MessageBuffer(Generic[_T]):
         self.error: Exception | None = None
         self.wake: Callable[[], object] | None = None
         self.lingers = False
-        self.drained_by: Flow | None = None
+        self.client: Flow | None = None
         self._overflow = overflow
         self._flow = flow
         self._key: Callable[[Any], Hashable] = _channel if key is None else key
@@ -161,6 +162,8 @@ class MessageBuffer(Generic[_T]):
         """Put an arriving message in, as the policy says; nothing once `terminated`."""
         if self.terminated:
             return
+        if self._flow is None:
+            self.client = on_behalf_of() or self.client
         held = hold()
         entry: Any = message if held is None else _Tracked(message, held)
         if len(self._queue) >= self._limit or self._latest:
@@ -336,10 +339,10 @@ class MessageBuffer(Generic[_T]):
         self.terminated = True
         self.error = error
         self._resume()  # nothing more comes in, so nothing has to be held back
-        self.drained_by = drained_by()
-        if self.drained_by is not None and self._flow is None:
-            # Behind streams that were merged: from now on the client knows that it is waited for.
-            self._flow = self.drained_by
+        self.client = on_behalf_of() or self.client or self._flow
+        if self.client is not None and self._flow is None:
+            # Behind streams that were merged: from now on the client knows what it waits for.
+            self._flow = self.client
             self._flow.attach(self)
         if not self.pending_count and not self.lingers:
             self._detach()

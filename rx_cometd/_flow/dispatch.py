@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from reactivex import abc
 
 from rx_cometd._flow.delivery import Delivery
+from rx_cometd._flow.ending import act_on_behalf_of
 from rx_cometd._flow.multicast import Multicast, fail_observer
 from rx_cometd._protocol.channel_names import globs, is_meta, is_service
 from rx_cometd.messages import Event, Message
@@ -22,6 +23,7 @@ from rx_cometd.messages import Event, Message
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from rx_cometd._flow.flow import Flow
 
 __all__ = [
     "EVERYTHING",
@@ -60,10 +62,12 @@ class Dispatch:
 
     Args:
         report: Told of errors that no observer takes.
+        client: On whose behalf messages are delivered.
     """
 
-    def __init__(self, report: Callable[[BaseException], None]) -> None:
+    def __init__(self, report: Callable[[BaseException], None], client: Flow | None = None) -> None:
         self._report = report
+        self._client = client
         #: Observers by channel or glob; dictionaries keep their order, and find them at once.
         self._observers: dict[str, dict[abc.ObserverBase[Any], None]] = {}
         #: Whom to tell, by the channel of an event message: what delivering looks up.
@@ -150,6 +154,8 @@ class Dispatch:
         if self._delivering:
             self._waiting.append((messages, processed))
             return
+        if self._client is not None:
+            act_on_behalf_of(self._client)
         self._delivering = True
         try:
             self._deliver(messages, processed)

@@ -77,7 +77,7 @@ class Drain(Generic[_T]):
         if self._closed:
             return
         self._close()
-        tell_end(self._observer, self._buffer.error, self._buffer.drained_by)
+        tell_end(self._observer, self._buffer.error, self._buffer.client)
 
     def _close(self) -> None:
         self._closed = True

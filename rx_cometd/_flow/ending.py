@@ -1,10 +1,11 @@
-"""The end of a stream: telling an observer of it, and a client that waits for it.
+"""Who waits for what is left to do: telling the end of a stream, and the client behind it.
 
 A client that is drained ends its channels, and waits for what the operators behind them still
 have to do. Those of one channel are known to its flow. Where streams were combined by functions of
-ReactiveX (``merge``), no flow reaches the operators behind, but the end does, in one call after the
-other: so it is told within `ending_for`, and who still has work to do then finds by `drained_by`
-who waits. When that is done, it hands the end on in the same way.
+ReactiveX (``merge``), no flow reaches the operators behind. But what they do is done on behalf of
+a client: because a message of its came, or because it ends its channels. That is known by a context
+variable, which asyncio hands on to every task and timer that a message leads to. So operators ask
+`on_behalf_of` when they begin to work, or find that their stream has ended.
 """
 
 from __future__ import annotations
@@ -20,14 +21,24 @@ if TYPE_CHECKING:
 
     from rx_cometd._flow.flow import Flow
 
-__all__ = ["drained_by", "ending_for", "tell_end"]
+__all__ = ["act_on_behalf_of", "ending_for", "on_behalf_of", "tell_end"]
 
-_drained_by: ContextVar[Flow | None] = ContextVar("rx_cometd_drained_by", default=None)
+_client: ContextVar[Flow | None] = ContextVar("rx_cometd_client", default=None)
 
 
-def drained_by() -> Flow | None:
-    """Give the client whose draining is why a stream ends now, ``None`` if it ends by itself."""
-    return _drained_by.get()
+def on_behalf_of() -> Flow | None:
+    """Give the client whose message, or whose end, led to what is done now; ``None``: none's."""
+    return _client.get()
+
+
+def act_on_behalf_of(client: Flow) -> None:
+    """Do on behalf of a client what follows in this task, and what comes of it.
+
+    Nothing is put back: it is a session's own task that brings messages in, each time for the same
+    client, and one look at the variable is all that this costs for each payload.
+    """
+    if _client.get() is not client:
+        _client.set(client)
 
 
 @contextmanager
@@ -37,11 +48,11 @@ def ending_for(flow: Flow) -> Generator[None]:
     Args:
         flow: The client's.
     """
-    token = _drained_by.set(flow)
+    token = _client.set(flow)
     try:
         yield
     finally:
-        _drained_by.reset(token)
+        _client.reset(token)
 
 
 def tell_end(

@@ -89,7 +89,7 @@ class Session:
         self._listener = listener
         self._flow = flow
         self._counters = counters
-        self.dispatch = Dispatch(self.report)
+        self.dispatch = Dispatch(self.report, flow)
         self._protocol = Protocol(
             settings.connection_types,
             backoff=settings.backoff,

@@ -281,7 +281,7 @@ class _Calls(Generic[_T, _R]):
             self._room += 1
         else:
             self._close()
-            tell_end(self._observer, error, self._buffer.drained_by)
+            tell_end(self._observer, error, self._buffer.client)
 
     def _settle(self, item: _Item, error: BaseException) -> BaseException | None:
         """Do without the result of an item, if that is tolerated; else give the error to tell."""
@@ -306,7 +306,7 @@ class _Calls(Generic[_T, _R]):
         ):
             return
         self._close()
-        tell_end(self._observer, buffer.error, buffer.drained_by)
+        tell_end(self._observer, buffer.error, buffer.client)
 
     def _close(self) -> None:
         self._closed = True

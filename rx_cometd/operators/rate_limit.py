@@ -175,7 +175,7 @@ class _Gate(Generic[_T]):
 
     def _end(self) -> None:
         self._close()
-        tell_end(self._observer, self._buffer.error, self._buffer.drained_by)
+        tell_end(self._observer, self._buffer.error, self._buffer.client)
 
     def _close(self) -> None:
         self._closed = True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from reactivex.disposable import SingleAssignmentDisposable
 
-from rx_cometd._flow.delivery import Hold, hold, stay_apart
+from rx_cometd._flow.delivery import hold, stay_apart
 from rx_cometd._flow.edge import (
     deliver,
     disposable_on,
@@ -16,7 +16,7 @@ from rx_cometd._flow.edge import (
     subscribe_on_loop,
     task_on,
 )
-from rx_cometd._flow.ending import drained_by, tell_end
+from rx_cometd._flow.ending import on_behalf_of, tell_end
 from rx_cometd._flow.flow import Flow, flow_of
 from rx_cometd._flow.observable import derive
 from rx_cometd._flow.work import Work
@@ -113,18 +113,32 @@ def one_at_a_time(
 
 
 class _Job:
-    """The work for one item."""
+    """The work for one item; the client that the item came from waits until its task is done."""
 
-    __slots__ = ("held", "task")
+    __slots__ = ("_client", "held", "task")
 
     task: asyncio.Task[None]
 
-    def __init__(self, held: Hold | None) -> None:
-        self.held = held
+    def __init__(self, client: Flow | None) -> None:
+        self.held = hold()
+        self._client: Flow | None = None
+        self.is_waited_for_by(client)
+
+    def is_waited_for_by(self, client: Flow | None) -> None:
+        """Let a client know, unless one does already."""
+        if self._client is None and client is not None:
+            self._client = client
+            client.begin_work(self)
 
     def processed(self) -> None:
         if self.held is not None:
             self.held()
+
+    def done(self, task: asyncio.Task[None]) -> None:
+        """Take note that the task is done, and so is what it led to."""
+        if self._client is not None:
+            self._client.end_work(self)
+        report_failure(task)
 
 
 class _OneAtATime(Generic[_T, _R]):
@@ -139,7 +153,7 @@ class _OneAtATime(Generic[_T, _R]):
         switch: bool,
     ) -> None:
         self._flow = flow
-        self._drained_by: Flow | None = None
+        self._client: Flow | None = None
         self._work = work
         self._observer = observer
         self._switch = switch
@@ -164,20 +178,16 @@ class _OneAtATime(Generic[_T, _R]):
                 return
             previous.task.cancel()
             previous.processed()
-        job = self._job = _Job(hold())
+        job = self._job = _Job(self._flow or on_behalf_of())
         job.task = task_on(self._loop, self._run(job, item), "rx_cometd.one_at_a_time")
-        job.task.add_done_callback(report_failure)
-        if self._flow is not None:
-            self._flow.begin_work(self)
+        job.task.add_done_callback(job.done)
 
     def _on_end(self, error: Exception | None = None) -> None:
         self._source_ended = True
         self._source_error = error
-        self._drained_by = drained_by()
-        if self._drained_by is not None and self._job is not None and self._flow is None:
-            # Behind streams that were merged: it is by their end that the client is known.
-            self._flow = self._drained_by
-            self._flow.begin_work(self)
+        self._client = on_behalf_of() or self._flow
+        if self._job is not None:
+            self._job.is_waited_for_by(self._client)
         self._end_if_done()
 
     async def _run(self, job: _Job, item: _T) -> None:
@@ -195,7 +205,7 @@ class _OneAtATime(Generic[_T, _R]):
             if self._job is job:
                 self._job = None  # first, or disposing within `on_next` would cancel this task
                 deliver(self._observer, value, job.held)
-                self._settled()
+                self._end_if_done()
 
     def _fail(self, job: _Job, item: _T, error: Exception) -> None:
         self._job = None
@@ -208,18 +218,7 @@ class _OneAtATime(Generic[_T, _R]):
             self._end(raised)
         else:
             job.processed()
-            self._settled()
-
-    def _settled(self) -> None:
-        """Take note that a job is done, after what it led to."""
-        if self._job is None:
-            self._release()
             self._end_if_done()
-
-    def _release(self) -> None:
-        """Tell the client that no work is under way."""
-        if self._flow is not None:
-            self._flow.end_work(self)
 
     def _end_if_done(self) -> None:
         if self._source_ended and self._job is None:
@@ -228,12 +227,10 @@ class _OneAtATime(Generic[_T, _R]):
     def _end(self, error: Exception | None) -> None:
         self._job = None
         self._source.dispose()
-        self._release()
-        tell_end(self._observer, error, self._drained_by)
+        tell_end(self._observer, error, self._client)
 
     def _close(self) -> None:
         self._source.dispose()
         job, self._job = self._job, None
         if job is not None:
             job.task.cancel()
-            self._release()

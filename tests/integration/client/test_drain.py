@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import reactivex as rx
 from reactivex import operators as ops
+from reactivex.subject import Subject
 
 from rx_cometd import (
     ClientInvalidOperation,
@@ -299,3 +300,90 @@ async def test_a_consumer_that_takes_too_long_is_left() -> None:
         assert time.monotonic() - began < 3
         assert client.closed
         seen.subscription.dispose()
+
+
+async def _at_once(item: Any) -> Any:
+    return item
+
+
+def _buffered(source: Observable[Any]) -> Observable[Any]:
+    return source.pipe(cometd_ops.bounded_buffer())
+
+
+def _worked_on(source: Observable[Any]) -> Observable[Any]:
+    return source.pipe(cometd_ops.map_async(_at_once))
+
+
+#: Streams of two channels that have ended before the client is drained, with the work of their last
+#: item still to be done: no flow leads from the operators behind them to the client.
+ENDED: dict[str, Callable[[Observable[Any], Observable[Any], Observable[Any]], Any]] = {
+    "merged": lambda a, b, _: rx.merge(a, b).pipe(ops.take(2)),
+    "until something else happens": lambda a, b, stop: rx.merge(a, b).pipe(ops.take_until(stop)),
+    "with an item of its own": lambda a, b, _: rx.merge(a, b).pipe(
+        ops.start_with(None), ops.skip(1), ops.take(2)
+    ),
+    "subscribed to later": lambda a, b, _: rx.merge(
+        rx.timer(0.0).pipe(ops.flat_map(lambda _: a)), b
+    ).pipe(ops.take(2)),
+    "merged, buffered": lambda a, b, _: _buffered(rx.merge(a, b)).pipe(ops.take(2)),
+    "buffered, merged": lambda a, b, _: rx.merge(_buffered(a), _buffered(b)).pipe(ops.take(2)),
+    "merged, worked on": lambda a, b, _: _worked_on(rx.merge(a, b)).pipe(ops.take(2)),
+    "worked on, merged": lambda a, b, _: rx.merge(_worked_on(a), _worked_on(b)).pipe(ops.take(2)),
+    "merged, limited": lambda a, b, _: rx.merge(a, b).pipe(
+        cometd_ops.rate_limit(1, 0.01), ops.take(2)
+    ),
+    "merged, delayed": lambda a, b, _: rx.merge(a, b).pipe(ops.delay(0.01), ops.take(2)),
+    "merged, in one list": lambda a, b, _: rx.merge(a, b).pipe(
+        cometd_ops.buffer_bounded(2, 5), ops.take(1)
+    ),
+}
+
+#: Which operators have something to do behind them: with ``FULL_SIZE=1`` each behind each.
+STILL_TO_DO = [
+    "map_async",
+    "map_async, unordered",
+    "switch_map_async",
+    "exhaust_map_async",
+    "ack_after",
+    "publish_to",
+    "rate_limit",
+    "share",
+    "bounded_buffer",
+    "buffer_bounded",
+]
+SOME = [
+    (ended, name)
+    for ended in ENDED
+    for name in STILL_TO_DO
+    if os.environ.get("FULL_SIZE") or ended == "merged" or name in {"map_async", "switch_map_async"}
+]
+
+
+@pytest.mark.parametrize(("ended", "name"), SOME)
+async def test_work_is_waited_for_though_its_stream_has_ended(ended: str, name: str) -> None:
+    stage, stop = Stage(), Subject[None]()
+    passed, source_ended = list[Any](), asyncio.Event()
+    async with BayeuxServer() as server:
+        client = client_of(server)
+        await client.open()
+        seen = Recorder(
+            ENDED[ended](client.channel("/a"), client.channel("/b"), stop).pipe(
+                ops.do_action(passed.append, on_completed=source_ended.set), *PIPES[name](stage)
+            )
+        )
+        everything = Recorder(client.messages)
+        for number, channel in enumerate(("/a", "/b")):
+            await subscribed(server, channel)
+            await server.publish(channel, {"payload": number})
+        await everything.until(lambda: len(everything.items) == 2)
+        stop.on_next(None)
+        async with asyncio.timeout(5):
+            await source_ended.wait()
+        assert (passed != [], seen.completed) == (True, False)
+        await client.drain(10)
+        assert seen.completed
+        assert stage.done, "nothing was worked on"
+        assert stage.done[-1] == stage.begun[-1]
+        finished = len(stage.done)
+        await asyncio.sleep(0.05)
+        assert len(stage.done) == finished
