@@ -62,7 +62,11 @@ def _left(before: set[asyncio.Task[object]]) -> set[asyncio.Task[object]]:
 
 def _threads() -> set[threading.Thread]:
     """Give the threads, but for those of asyncio itself, which looks up names in them."""
-    return {thread for thread in threading.enumerate() if not thread.name.startswith("asyncio_")}
+    return {
+        thread
+        for thread in threading.enumerate()
+        if not thread.name.startswith(("asyncio_", "asyncio-"))
+    }
 
 
 @pytest_asyncio.fixture

@@ -91,7 +91,7 @@ async def test_a_disconnect_may_be_final(blocks: list[Block]) -> None:
                 other.channel("/a").subscribe(survived)
                 await server.until(lambda: len(server.subscribers("/a")) == 2)
                 for session in server.subscribers("/a"):
-                    await server.disconnect(session.client_id)
+                    await server.disconnect(session.client_id, advice={"reconnect": "retry"})
                 await final.until(lambda: final.error is not None)
                 await server.until(lambda: server.subscribers("/a"))
                 assert isinstance(final.error, ServerError)
