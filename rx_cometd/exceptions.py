@@ -110,6 +110,8 @@ class TransportError(CometDError):
         close_code: The code of the WebSocket close frame, ``None`` where there was none.
         final: Whether waiting cannot mend it: a certificate that is not accepted, no HTTP server
             or nothing at that path, a redirect to another origin, two credentials for one request.
+        retry_after: Seconds that the server asks to wait (``Retry-After``, with HTTP 429 or 503),
+            ``None`` where it does not.
     """
 
     def __init__(
@@ -119,8 +121,10 @@ class TransportError(CometDError):
         http_status: int | None = None,
         close_code: int | None = None,
         final: bool = False,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
+        self.retry_after = retry_after
         self.http_status = http_status
         self.close_code = close_code
         self.final = final

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rx_cometd._protocol.advice import Advice
 
-__all__ = ["Backoff", "Pace", "UnproductiveConnects", "exponential", "fail_safe"]
+__all__ = ["MOST_ASKED", "Backoff", "Pace", "UnproductiveConnects", "exponential", "fail_safe"]
 
 _log = logging.getLogger("rx_cometd.protocol")
 
@@ -148,6 +148,8 @@ class UnproductiveConnects:
         return 0.05 * 2.0**excess if excess > 0 else 0.0
 
 
+#: Seconds that are waited at most because a server asked for it: it may be a mistake.
+MOST_ASKED: Final = 300.0
 #: The part of `connection_timeout` that is kept for the last attempts, and seconds at most.
 _LAST_ATTEMPTS: Final = 0.1
 _LAST_ATTEMPTS_AT_MOST: Final = 1.0
@@ -246,13 +248,23 @@ class Pace:
         events = self.first_event_at is not None
         return max(advice.interval, self._unproductive_connects.answered(now, events=events))
 
-    def after_failure(self, advice: Advice, now: float) -> float:
-        """Give the delay after an attempt that failed."""
+    def after_failure(self, advice: Advice, now: float, *, asked: float = 0.0) -> float:
+        """Give the delay after an attempt that failed.
+
+        Args:
+            advice: What the server advised.
+            now: The time, in seconds.
+            asked: Seconds that the server, or a proxy, asked to wait.
+        """
         if self._at_once:
             self._at_once = False
             return 0.0
         delay = advice.interval + self._backoff.next_delay()
-        return self._within_outage(delay, advice, now)
+        return self._within_outage(max(delay, min(asked, MOST_ASKED)), advice, now)
+
+    def as_asked(self, advice: Advice, now: float, asked: float) -> float:
+        """Give the delay where there is nothing to wait for but what the server asked."""
+        return self._within_outage(min(asked, MOST_ASKED), advice, now) if asked else 0.0
 
     def _within_outage(self, delay: float, advice: Advice, now: float) -> float:
         """Cap a delay, so that a last attempt is made just before the link is given up.
@@ -271,25 +283,27 @@ class Pace:
         return delay
 
     def before_resuming(
-        self, advice: Advice, now: float, *, acknowledges: bool = False
+        self, advice: Advice, now: float, *, acknowledges: bool = False, asked: float = 0.0
     ) -> float | None:
         """Give the delay before a connect that resumes the session after a failure.
 
         ``None`` where the server must have forgotten the session by now: ``advice.maxInterval``
         says when that is (BayeuxClient.java, nextConnectExceedsMaxInterval). Until then no delay
-        is longer than what is left of it.
+        is longer than what is left of it, unless the server asked for it.
 
         Args:
             advice: What the server advised.
             now: The time, in seconds.
             acknowledges: Whether messages are acknowledged, and so lost with the session.
+            asked: Seconds that the server, or a proxy, asked to wait.
         """
-        delay = self.after_failure(advice, now)
+        delay = self.after_failure(advice, now, asked=asked)
+        asked = min(asked, delay)
         if self._down_since is None:
             self._down_since = now
         down = now - self._down_since
         if acknowledges:
-            delay = self._several_in_lifetime(delay, advice, down)
+            delay = max(asked, self._several_in_lifetime(delay, advice, down))
         if advice.max_interval is None or down + delay <= (
             advice.max_interval * _WITHIN_MAX_INTERVAL
         ):
@@ -298,7 +312,7 @@ class Pace:
         lifetime = advice.timeout + advice.interval + advice.max_interval
         for end in (advice.max_interval * _WITHIN_MAX_INTERVAL, lifetime):
             if down < end:
-                return max(advice.interval, min(delay, end - down))
+                return max(asked, advice.interval, min(delay, end - down))
         return None
 
     def _several_in_lifetime(self, delay: float, advice: Advice, down: float) -> float:
@@ -313,14 +327,19 @@ class Pace:
         # Drawn anew: the clients of a server do not come all at once.
         return delay if delay <= cap else max(advice.interval, self._draw(cap / 2, cap))
 
-    def before_new_session(self, advice: Advice, now: float) -> float:
+    def before_new_session(self, advice: Advice, now: float, *, asked: float = 0.0) -> float:
         """Give the delay before a handshake that the server wants, or that is the way out.
 
         A server that advises a handshake on every reply (Faye does for a 301) must not make
         the client spin: only a connect that was held, and did not lead here again, proves that
         a handshake was of use.
+
+        Args:
+            advice: What the server advised.
+            now: The time, in seconds.
+            asked: Seconds that the server, or a proxy, asked to wait.
         """
-        delay = advice.interval
+        delay = max(advice.interval, min(asked, MOST_ASKED))
         if self._unproductive_handshakes:
             delay = max(delay, self._backoff.next_delay())
         self._unproductive_handshakes += 1

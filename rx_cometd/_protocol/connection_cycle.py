@@ -18,6 +18,7 @@ from rx_cometd._protocol.outcomes import Changed, Due, Outcome, Step, Told
 from rx_cometd._protocol.refusals import (
     Policy,
     as_authentication_error,
+    asked_delay,
     authentication_failed,
     is_final,
     reached_server,
@@ -357,12 +358,13 @@ class ConnectionCycle:
         if upcoming is None:
             self.end(self._negotiation.nothing_left(error))
         elif self._negotiation.falls_back(upcoming):
-            self._attempt(ClientState.REHANDSHAKING, Step.HANDSHAKE, 0.0, error)
+            delay = self._pace.as_asked(self.advice, now, asked_delay(error))
+            self._attempt(ClientState.REHANDSHAKING, Step.HANDSHAKE, delay, error)
         else:
             self._handshake_again(error, now)
 
     def _handshake_again(self, error: Exception, now: float) -> None:
-        delay = self._pace.after_failure(self.advice, now)
+        delay = self._pace.after_failure(self.advice, now, asked=asked_delay(error))
         self._attempt(ClientState.REHANDSHAKING, Step.HANDSHAKE, delay, error)
 
     def connected(self, reply: Message, now: float) -> None:
@@ -547,12 +549,15 @@ class ConnectionCycle:
     def _rehandshake(self, error: Exception | None, now: float, *, at_least: float = 0.0) -> None:
         """Seek a new session."""
         self._negotiation.renew(proven_only=isinstance(error, TransportError))
-        delay = max(at_least, self._pace.before_new_session(self.advice, now))
+        asked = asked_delay(error)
+        delay = max(at_least, self._pace.before_new_session(self.advice, now, asked=asked))
         self._attempt(ClientState.REHANDSHAKING, Step.HANDSHAKE, delay, error)
 
     def _retry_connect(self, error: Exception, now: float) -> None:
         """Try to resume the session, unless the server must have forgotten it by now."""
-        delay = self._pace.before_resuming(self.advice, now, acknowledges=self.acknowledges)
+        delay = self._pace.before_resuming(
+            self.advice, now, acknowledges=self.acknowledges, asked=asked_delay(error)
+        )
         if delay is None:
             self._rehandshake(error, now)
         else:

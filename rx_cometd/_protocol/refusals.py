@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Policy",
     "as_authentication_error",
+    "asked_delay",
     "authentication_failed",
     "cause_text",
     "is_final",
@@ -134,6 +135,11 @@ def as_authentication_error(error: Exception) -> Exception:
 def cause_text(error: BaseException) -> str:
     """Give the text of a cause, for the text of the error that it led to."""
     return str(error) or type(error).__name__
+
+
+def asked_delay(error: Exception | None) -> float:
+    """Give the seconds that a server asks to wait before the next attempt, 0 where it does not."""
+    return (error.retry_after or 0.0) if isinstance(error, TransportError) else 0.0
 
 
 def is_lost(error: Exception) -> bool:

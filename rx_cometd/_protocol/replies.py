@@ -15,6 +15,7 @@ from rx_cometd._protocol.farewell import Farewell
 from rx_cometd._protocol.outcomes import Outcome, Settled, Step
 from rx_cometd._protocol.refusals import (
     as_authentication_error,
+    asked_delay,
     authentication_failed,
     is_lost,
     is_passing,
@@ -327,7 +328,7 @@ class Replies:
         elif self._await_credentials(request, error):
             return
         elif request.kind in (Kind.SUBSCRIBE, Kind.UNSUBSCRIBE) and is_lost(error):
-            self._lose(request)
+            self._lose(request, asked_delay(error))
         else:
             failure = as_authentication_error(error) if authentication_failed(error) else error
             self._settle_failed(request, failure)
@@ -343,10 +344,10 @@ class Replies:
         else:
             self._cycle.connect_failed(error, now, outdated=outdated)
 
-    def _lose(self, request: Request) -> tuple[int, float]:
+    def _lose(self, request: Request, asked: float = 0.0) -> tuple[int, float]:
         """Have a request made anew; gives which attempt that is, and in how many seconds."""
         self._requests.settle(request)
-        return self._reconciliation.lost(request)
+        return self._reconciliation.lost(request, asked)
 
     def _settle_failed(self, request: Request, error: Exception) -> None:
         self._requests.settle(request)

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from rx_cometd import messages as m
+from rx_cometd._protocol.backoff import MOST_ASKED
 from rx_cometd._protocol.outcomes import (
     Outcome,
     ResendDue,
@@ -226,6 +227,7 @@ class Reconciliation:
         self._outcomes = outcomes
         #: Channels whose request was lost; asked for again when the link is back, or a bit later.
         self._lost: list[str] = []
+        self._delay = 0.0
 
     def ask(self, channel: str) -> Request | None:
         """Make the request for what is desired of a channel, if the server does not know."""
@@ -275,19 +277,24 @@ class Reconciliation:
         if kind is Kind.SUBSCRIBE and channel in self.subscriptions:
             self._ask_later(channel)
 
-    def lost(self, request: Request) -> tuple[int, float]:
+    def lost(self, request: Request, asked: float = 0.0) -> tuple[int, float]:
         """Take it that no reply will come: the request is made anew, a bit later.
 
         Gives which attempt in a row that is, and in how many seconds it is made.
+
+        Args:
+            request: The request.
+            asked: Seconds that the server asked to wait.
         """
         channel = _channel_of(request)
         if self.subscriptions.lost(channel, request.id):
-            self._ask_later(channel)
-        return self._backoff.count, self._backoff.last
+            self._ask_later(channel, asked)
+        return self._backoff.count, self._delay
 
-    def _ask_later(self, channel: str) -> None:
+    def _ask_later(self, channel: str, asked: float = 0.0) -> None:
         if not self._lost:
-            self._outcomes.append(ResendDue(self._backoff.next_delay()))
+            self._delay = max(self._backoff.next_delay(), min(asked, MOST_ASKED))
+            self._outcomes.append(ResendDue(self._delay))
         self._lost.append(channel)
 
     def take_lost(self) -> list[str]:

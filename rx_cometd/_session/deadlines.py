@@ -7,7 +7,7 @@ import heapq
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
-from rx_cometd._session.timer import Timer
+from rx_cometd._transports.timer import Timer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from rx_cometd._protocol.refusals import cause_text
-from rx_cometd._session.timer import Timer
+from rx_cometd._transports.timer import Timer
 from rx_cometd.exceptions import TransportTimeoutError
 from rx_cometd.states import ClientState, StateChange
 
@@ -91,7 +91,7 @@ class Outage:
         self._was_up = True
 
     def _pass(self) -> None:
-        late = self._timer is not None and self._timer.late
+        late = self._timer is not None and self._timer.late > 0
         self._timer = None
         if late:
             self._begin()

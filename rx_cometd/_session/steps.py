@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rx_cometd._protocol.outcomes import Step
 from rx_cometd._protocol.refusals import cause_text
 from rx_cometd._session.settings import Settings, provided
-from rx_cometd._session.timer import Timer
+from rx_cometd._transports.timer import Timer
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.exceptions import AuthenticationError
 from rx_cometd.states import ClientState
@@ -77,7 +77,7 @@ class Steps:
             self._timer = None
 
     def _take(self, step: Step) -> None:
-        late = self._timer is not None and self._timer.late
+        late = self._timer is not None and self._timer.late > 0
         self._timer = None
         if late:
             self._stood_still()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import aiohttp
 from aiohttp.http import HttpProcessingError
 
+from rx_cometd._transports.retry_after import retry_after
 from rx_cometd.exceptions import (
     ProtocolError,
     TransportConnectionClosed,
@@ -23,7 +24,7 @@ from rx_cometd.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from yarl import URL
 
@@ -96,13 +97,19 @@ _TEXTS: Final[dict[type[BaseException], str]] = {
 
 
 def status_error(
-    status: int, address: URL, *, upgrade: bool = False, text: str | None = None
+    status: int,
+    address: URL,
+    headers: Mapping[str, str] | None = None,
+    *,
+    upgrade: bool = False,
+    text: str | None = None,
 ) -> TransportError:
     """Give the error of an HTTP status that is no success.
 
     Args:
         status: The status.
         address: What was asked.
+        headers: Those of the response.
         upgrade: Whether it was asked for a WebSocket.
         text: What to say of it, where more is known than the status tells.
     """
@@ -111,6 +118,7 @@ def status_error(
         f"HTTP {status} at {shown(address)}: {advice}",
         http_status=status,
         final=status in _FINAL,
+        retry_after=retry_after(status, headers),
     )
 
 
@@ -210,7 +218,7 @@ def _bad_response(error: aiohttp.ClientResponseError, address: URL) -> Transport
         )
     upgrade = isinstance(error, aiohttp.WSServerHandshakeError)
     text = "the WebSocket was not opened as it should be" if error.status == 101 else None
-    return status_error(error.status, address, upgrade=upgrade, text=text)
+    return status_error(error.status, address, error.headers, upgrade=upgrade, text=text)
 
 
 def _harmless(error: BaseException) -> BaseException | None:

@@ -16,6 +16,7 @@ from rx_cometd._transports.base import (
     TransportOptions,
     check_credentials,
 )
+from rx_cometd._transports.departing import unsent
 from rx_cometd._transports.errors import shown, status_error, transport_errors
 from rx_cometd._transports.redirects import MOST_REDIRECTS, redirect_target
 from rx_cometd._transports.timeout import Timeout, timeout_after
@@ -56,7 +57,8 @@ class LongPollingTransport:
             data: The payload.
             headers: Headers of the request.
             timeout: Seconds until the response must begin, and then until more of it must have
-                come: a large one takes its time.
+                come: a large one takes its time. So does a large payload; it may take longer, as
+                long as more of it leaves within each such time.
 
         Raises:
             TransportError: The network failed, or the status is not 200, or there are credentials
@@ -85,7 +87,7 @@ class LongPollingTransport:
         """Post a payload; again if the first time nothing of it was sent."""
         with transport_errors(url):
             if len(data) > _WRITTEN_AT_ONCE:
-                return await self._post(url, _large(data), headers, timeout)
+                return await self._post(url, _LargeBody(data), headers, timeout)
             body = _Body(data)
             try:
                 return await self._post(url, body, headers, timeout)
@@ -95,11 +97,12 @@ class LongPollingTransport:
             return await self._post(url, _Body(data), headers, timeout)
 
     async def _post(
-        self, url: URL, body: _Body | io.BytesIO, headers: Mapping[str, str], timeout: float
+        self, url: URL, body: _Body | _LargeBody, headers: Mapping[str, str], timeout: float
     ) -> Received | URL:
         """Post a payload; gives the response, or where it redirects to."""
+        progressed = body.progressed if isinstance(body, _LargeBody) else None
         async with (
-            timeout_after(timeout) as deadline,
+            timeout_after(timeout, progressed) as deadline,
             self._http.post(
                 url,
                 data=body,
@@ -115,7 +118,7 @@ class LongPollingTransport:
                 if response.status != 303:  # a GET elsewhere, which means nothing in Bayeux
                     target = redirect_target(response.status, response.headers, url)
                 if target is None:
-                    raise status_error(response.status, url)
+                    raise status_error(response.status, url, response.headers)
                 return target
             content = await self._read(response, deadline)
         if not content:
@@ -168,9 +171,30 @@ class _Body(aiohttp.BytesPayload):
         self.sent = True
 
 
-def _large(data: str | bytes) -> io.BytesIO:
-    """Give a body that is sent in pieces: aiohttp warns that a large one blocks the loop."""
-    return io.BytesIO(data.encode() if isinstance(data, str) else data)
+class _LargeBody(aiohttp.BytesIOPayload):
+    """A body that is sent in pieces: a large one at once would block the loop."""
+
+    def __init__(self, data: str | bytes) -> None:
+        content = data.encode() if isinstance(data, str) else data
+        super().__init__(io.BytesIO(content))
+        self._transport: asyncio.WriteTransport | None = None
+        #: How many bytes had still to reach the server when last looked at.
+        self._left = len(content)
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        """Write the body."""
+        self._transport = getattr(writer, "transport", None)
+        await super().write_with_length(writer, content_length)
+
+    def progressed(self) -> bool:
+        """Tell whether a good deal of it has reached the server since this was last asked."""
+        if self._transport is None:
+            return False
+        unwritten = 0 if self._value.closed else self._size - self._value.tell()
+        left, self._left = self._left, unwritten + unsent(self._transport)
+        return self._left <= left - LEAST_PROGRESS or self._left == 0 < left
 
 
 #: Characters or bytes. Four bytes a character, it is below the 64 KiB after which aiohttp waits

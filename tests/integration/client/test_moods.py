@@ -11,7 +11,7 @@ import pytest
 
 from rx_cometd import ClientState, ServerError
 from rx_cometd.extensions import MemoryStore, ReplayOption, replay
-from rx_cometd.testing import BayeuxServer, ReplayLog
+from rx_cometd.testing import BayeuxServer, FaultProxy, ReplayLog
 from tests.integration.client_driver import (
     BOTH,
     COME_BACK,
@@ -166,6 +166,40 @@ async def _publish_in_bad_moods(server: BayeuxServer, client: Client) -> None:
 
 def _is_renewed(server: BayeuxServer, session: str) -> bool:
     return session not in server.sessions and bool(server.subscribers("/a"))
+
+
+@BOTH
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_busy_server_is_left_alone_as_long_as_it_asks(
+    kind: ConnectionType, status: int
+) -> None:
+    """At the opening, and when the link is lost; the backoff alone would be back at once."""
+    loop = asyncio.get_running_loop()
+    async with BayeuxServer() as server, FaultProxy(server.url) as proxy:
+        client = client_of(proxy.url, kind)
+        changes = Recorder(client.state_changes)
+        proxy.respond(status, retry_after=1)
+        began = loop.time()
+        async with client:
+            assert loop.time() - began >= 1
+            await held(server)
+            proxy.respond(status, retry_after=1)
+            began = loop.time()
+            proxy.cut()
+            await changes.until(lambda: changes.items[-1].resumed)
+            assert loop.time() - began >= 1
+        asked = [c for c in changes.items if getattr(c.error, "http_status", None) == status]
+        assert [(c.delay, getattr(c.error, "retry_after", None)) for c in asked] == [(1, 1)] * 2
+
+
+@BOTH
+async def test_the_last_attempt_is_made_though_the_server_asks_for_more_time(
+    kind: ConnectionType,
+) -> None:
+    async with BayeuxServer() as server, FaultProxy(server.url) as proxy:
+        proxy.respond(503, retry_after=3600)
+        async with client_of(proxy.url, kind, connection_timeout=1.5) as client:
+            assert client.state is ClientState.CONNECTED
 
 
 async def test_a_websocket_that_is_no_longer_let_through_gives_way_to_long_polling() -> None:

@@ -292,3 +292,40 @@ def test_the_first_event_since_the_last_connect_is_timed() -> None:
     times.append(it.first_event_at)
     it.sent(4.0, held=True)
     assert [*times, it.first_event_at] == [None, 2.0, None]
+
+
+# -- Retry-After -----------------------------------------------------------------------------------
+
+
+def test_what_a_server_asks_to_wait_is_the_least() -> None:
+    assert pace(1.0, 2.0).after_failure(Advice(), 0.0, asked=5.0) == 5.0
+    assert pace(8.0).after_failure(Advice(interval=1.0), 0.0, asked=5.0) == 9.0
+    assert pace(1.0).before_new_session(Advice(), 0.0, asked=5.0) == 5.0
+    assert pace(1.0).as_asked(Advice(), 0.0, 5.0) == 5.0
+    assert pace(1.0).as_asked(Advice(), 0.0, 0.0) == 0.0
+
+
+def test_nobody_waits_for_hours_because_a_server_asked_for_it() -> None:
+    for asked in (301.0, 86_400.0):
+        assert pace(1.0).after_failure(Advice(), 0.0, asked=asked) == 300.0
+        assert pace(1.0).before_new_session(Advice(), 0.0, asked=asked) == 300.0
+        assert pace(1.0).as_asked(Advice(), 0.0, asked) == 300.0
+
+
+def test_the_last_attempt_is_made_whatever_a_server_asks_to_wait() -> None:
+    waiting = Pace(Backoff(lambda: iter([1.0])), 10.0, draw=max)
+    waiting.begin_outage(0.0)
+    assert waiting.after_failure(Advice(), 0.0, asked=60.0) == 9.0
+
+
+def test_it_counts_more_than_the_lifetime_of_the_session() -> None:
+    advice = Advice(timeout=1.0, max_interval=10.0)
+    assert pace(1.0).before_resuming(advice, 0.0, asked=30.0) == 30.0
+    assert pace(1.0).before_resuming(advice, 0.0, asked=30.0, acknowledges=True) == 30.0
+    assert pace(30.0).before_resuming(advice, 0.0) == 8.0
+
+
+def test_reconnecting_now_does_not_wait_for_it() -> None:
+    waiting = pace(1.0)
+    waiting.begin_anew(0.0, at_once=True)
+    assert waiting.after_failure(Advice(), 0.0, asked=5.0) == 0.0

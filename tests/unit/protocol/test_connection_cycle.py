@@ -1411,3 +1411,32 @@ def test_an_attempt_is_made_just_before_the_link_is_given_up() -> None:
     driver.fail(driver.take_step())
     (due,) = driver.of(Due)
     assert 8.0 <= due.delay <= 8.6
+
+
+# -- Retry-After -----------------------------------------------------------------------------------
+
+BUSY = TransportError("busy", http_status=503, retry_after=5.0)
+
+
+@pytest.mark.parametrize("types", [(LP,), (WS, LP)])
+def test_a_handshake_waits_as_long_as_the_server_asked(types: tuple[Any, ...]) -> None:
+    """Over the next transport as well: it is the same server."""
+    driver = Driver(*types)
+    driver.open()
+    driver.fail(driver.take_step(), error=BUSY)
+    driver.assert_due(Step.HANDSHAKE, 5.0)
+
+
+def test_a_connect_waits_as_long_as_the_server_asked() -> None:
+    driver = Driver().connected()
+    driver.fail(driver.take_step(), error=BUSY)
+    driver.assert_due(Step.CONNECT, 5.0)
+    (changed,) = driver.of(Changed)
+    assert (changed.change.attempt, changed.change.delay) == (1, 5.0)
+
+
+def test_a_subscribe_waits_as_long_as_the_server_asked() -> None:
+    driver = Driver(LP).connected()
+    driver.subscribe("/a")
+    driver.fail(driver.message("/meta/subscribe"), error=BUSY)
+    driver.assert_resend_due(5.0)

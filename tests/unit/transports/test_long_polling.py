@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 import tracemalloc
@@ -309,11 +310,11 @@ async def test_a_large_response_takes_its_time() -> None:
         await response.prepare(request)
         for _ in range(8):
             await response.write(b"x" * LEAST_PROGRESS)
-            await asyncio.sleep(0.05)  # the rate of the link; the whole takes four timeouts
+            await asyncio.sleep(0.1)  # the rate of the link; the whole takes more than two timeouts
         return response
 
     async with serving(answer) as url:
-        assert len((await exchange(options(url), timeout=0.1)).data) == 8 * LEAST_PROGRESS
+        assert len((await exchange(options(url), timeout=0.3)).data) == 8 * LEAST_PROGRESS
 
 
 async def test_a_response_that_trickles_is_no_progress() -> None:
@@ -327,6 +328,64 @@ async def test_a_response_that_trickles_is_no_progress() -> None:
     async with serving(answer) as url:
         with pytest.raises(TransportTimeoutError):
             await exchange(options(url), timeout=0.2)
+
+
+@asynccontextmanager
+async def reading_slowly(rate: float, *, most: int = 10**9) -> AsyncGenerator[str]:
+    """Read requests at a rate, in bytes a second, until so many came; answer what came whole."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        left = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        came = 0
+        while left and came < most:
+            piece = await reader.read(min(left, 64 * 1024))
+            if not piece:
+                break
+            left -= len(piece)
+            came += len(piece)
+            await asyncio.sleep(len(piece) / rate)
+        if left == 0:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]")
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    # What the kernel takes in of itself is not read yet.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    server = await asyncio.start_server(serve, sock=listener, limit=64 * 1024)
+    async with server:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/cometd"
+
+
+async def test_a_large_payload_takes_its_time() -> None:
+    """Sending it takes several timeouts, of which its stay in the kernel's buffer alone takes some;
+    as long as it makes progress, that is no reason to give it up."""
+    began = asyncio.get_running_loop().time()
+    async with reading_slowly(6_000_000) as url:
+        assert (await exchange(options(url), b"x" * 8_000_000, timeout=0.3)).data == b"[]"
+    assert asyncio.get_running_loop().time() - began > 4 * 0.3
+
+
+@pytest.mark.parametrize("most", [1, 200_000])
+async def test_a_large_payload_that_is_not_taken_is_given_up(most: int) -> None:
+    began = asyncio.get_running_loop().time()
+    async with reading_slowly(6_000_000, most=most) as url:
+        with pytest.raises(TransportTimeoutError):
+            await exchange(options(url), b"x" * 8_000_000, timeout=0.3)
+    assert asyncio.get_running_loop().time() - began < 10 * 0.3
+
+
+async def test_a_large_payload_that_is_taken_and_not_answered_is_given_up() -> None:
+    async def never(request: web.Request) -> web.Response:
+        await request.read()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with serving(never) as url:
+        with pytest.raises(TransportTimeoutError):
+            await exchange(options(url), b"x" * 1_000_000, timeout=0.3)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])

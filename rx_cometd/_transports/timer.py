@@ -1,8 +1,9 @@
 """A timer that lets the sockets be read first.
 
-When the event loop stood still (a consumer that blocks, a debugger), its timers fire before
-what came meanwhile was read. Whoever looked then would find replies late that are there. So where a
-timer fires late, it lets the loop go round a few times first.
+When the event loop stood still (a consumer that blocks, a debugger, a laptop asleep), its timers
+fire before what came meanwhile was read. Whoever looked then would find replies late that are
+there. So where a timer fires late, it lets the loop go round a few times first, and says how late
+it was.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ class Timer:
 
     Attributes:
         when: The time.
-        late: Whether it fired late: the loop stood still.
+        late: By how many seconds the loop, which stood still, missed the time; 0 if it did not.
     """
 
     def __init__(self, when: float, callback: Callable[[], object]) -> None:
         self._loop = asyncio.get_running_loop()
         self.when = when
         self._callback = callback
-        self.late = False
+        self.late = 0.0
         self._handle: asyncio.Handle = self._loop.call_at(when, self._fire)
 
     def cancel(self) -> None:
@@ -46,10 +47,11 @@ class Timer:
         self._handle.cancel()
 
     def _fire(self) -> None:
-        if self._loop.time() - self.when < _STALL:
+        late = self._loop.time() - self.when
+        if late < _STALL:
             self._callback()
         else:
-            self.late = True
+            self.late = late
             self._go_round(_TURNS)
 
     def _go_round(self, turns: int) -> None:
