@@ -71,8 +71,11 @@ async def run_standby(broker: Broker, directory: Path) -> None:
 
 
 async def run_throughput(broker: Broker, _: Path) -> None:
-    """Rounds side by side: the relay from a source that has everything, and the bare loop."""
-    count, ratios = 20_000, list[tuple[float, float]]()
+    """Rounds side by side: the relay from a source that has everything, and the bare loop.
+
+    A round has to last some seconds: in less the brokers and their clients are not warm.
+    """
+    count, ratios = 150_000, list[tuple[float, float]]()
     for number in range(5):
         relayed = await _relayed(broker, f"r{number}", count)
         bare = await _LOOPS[type(broker).__name__](broker, f"bare{number}", count)
