@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
 __all__ = [
+    "BATCH_COUNT",
     "CALL",
     "ERROR_TYPE",
     "PROCESS",
     "PUBLISH",
     "REMEMBERED",
     "SETTLE",
+    "SYSTEM",
     "Destinations",
     "Operation",
     "Tracing",
@@ -47,6 +49,7 @@ OPERATION_TYPE: Final = "messaging.operation.type"
 DESTINATION_NAME: Final = "messaging.destination.name"
 DESTINATION_TEMPLATE: Final = "messaging.destination.template"
 MESSAGE_ID: Final = "messaging.message.id"
+BATCH_COUNT: Final = "messaging.batch.message_count"
 ERROR_TYPE: Final = "error.type"
 
 #: Destinations that metrics tell apart by name, those of templates left aside.
@@ -55,6 +58,9 @@ _MOST_NAMES: Final = 10
 _OTHER: Final = "_OTHER"
 #: Channels remembered with their template; servers may make up names without end.
 REMEMBERED: Final = 10_000
+
+#: Links that a span keeps, unless it is told otherwise.
+_MOST_LINKS: Final = 128
 
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 #: In place of a span where nobody traces.
@@ -71,6 +77,7 @@ class Operation(NamedTuple):
 
 PUBLISH: Final = Operation("publish", "send", trace.SpanKind.PRODUCER)
 CALL: Final = Operation("call", "send", trace.SpanKind.CLIENT)
+SEND: Final = Operation("send", "send", trace.SpanKind.PRODUCER)
 PROCESS: Final = Operation("process", "process", trace.SpanKind.CONSUMER)
 SETTLE: Final = Operation("settle", "settle", trace.SpanKind.CLIENT)
 
@@ -187,9 +194,29 @@ class Tracing:
         origin = trace.get_current_span(sent)
         if tracer is None:  # handed on all the same: what is published here belongs to that trace
             return trace.use_span(origin)
-        carried = origin.get_span_context()
-        links = [trace.Link(carried)] if carried.is_valid else []
+        link = _link(sent)
+        links = [] if link is None else [link]
         return self._within(tracer, PROCESS, channel, context=sent, links=links)
+
+    def sending(
+        self,
+        destination: str | None,
+        carried: Iterable[Mapping[str, str]],
+        *,
+        more: Mapping[str, AttributeValue],
+    ) -> AbstractContextManager[object]:
+        """Give the span of sending several messages, linked to what their headers carry.
+
+        It begins a trace, for they may belong to several.
+        """
+        tracer = self._traced_by()
+        if tracer is None:
+            return _UNTRACED
+        # Each once, and no more than a span keeps anyway.
+        traces = list({tuple(sorted(headers.items())): headers for headers in carried}.values())
+        contexts = (_PROPAGATOR.extract(headers, Context()) for headers in traces[:_MOST_LINKS])
+        links = [link for link in map(_link, contexts) if link is not None]
+        return self._within(tracer, SEND, destination, context=Context(), links=links, more=more)
 
     @contextmanager
     def _within(
@@ -244,6 +271,11 @@ def extract(message: object) -> Context:
 
 def _carried(message: object) -> dict[str, Any]:
     return _object(_object(message).get("ext"))
+
+
+def _link(context: Context) -> trace.Link | None:
+    carried = trace.get_current_span(context).get_span_context()
+    return trace.Link(carried) if carried.is_valid else None
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from rx_cometd.cli.connection import Connection, connection_options
 from rx_cometd.cli.parameters import POSITIVE
 from rx_cometd.cli.running import run
 from rx_cometd.extensions import ReplayOption
-from rx_cometd.relay import Relay, Shard, operations, relays_of, sink_for
+from rx_cometd.relay import Relay, Shard, operations, relays_of, sink_for, traced_sink
 from rx_cometd.relay import demo as run_demo
 from rx_cometd.relay.relay import MAX_MESSAGE_SIZE
 
@@ -60,6 +60,7 @@ def _shard(_context: click.Context, _parameter: click.Parameter, text: str | Non
     "--port", type=click.IntRange(0, 65535), help="Serve /healthz, /readyz and /metrics there."
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address for --port.")
+@click.option("--traced", is_flag=True, help="Make OpenTelemetry spans of what is written.")
 @click.option("--log", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @connection_options
 def relay(url: str | None, channels: Sequence[str], **options: Any) -> None:
@@ -96,11 +97,12 @@ def _relays(
     plain = connection._replace(ack=False, salesforce=False, since=None)
     if connection.salesforce and not plain.transport:
         plain = plain._replace(transport=("long-polling",))
+    sink = sink_for(options["to"], options["name"])
     return [
         Relay(
             lambda extensions: plain.client(url, extensions, max_message_size=MAX_MESSAGE_SIZE),
             channels,
-            sink_for(options["to"], options["name"]),
+            traced_sink(sink) if options["traced"] else sink,
             name=options["name"],
             template=options["template"],
             dead_letter=options["dead_letter"],

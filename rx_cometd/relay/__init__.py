@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rx_cometd.relay.nats_sink import NatsSink
     from rx_cometd.relay.redis_consumer import from_redis
     from rx_cometd.relay.redis_sink import RedisSink
+    from rx_cometd.relay.tracing import traced_sink
 
 __all__ = [
     "Batch",
@@ -57,6 +58,7 @@ __all__ = [
     "operations",
     "relays_of",
     "sink_for",
+    "traced_sink",
 ]
 
 #: What needs an extra, or is seldom wanted, and so is imported when it is first asked for.
@@ -68,6 +70,7 @@ _HOMES: Final = {
     "from_kafka": "kafka_consumer",
     "from_nats": "nats_consumer",
     "from_redis": "redis_consumer",
+    "traced_sink": "tracing",
 }
 
 

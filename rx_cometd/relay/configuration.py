@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from rx_cometd.extensions import ReplayOption
 from rx_cometd.relay.destinations import sink_for
+from rx_cometd.relay.extras import load
 from rx_cometd.relay.relay import Relay
 from rx_cometd.relay.shard import Shard
 
@@ -31,6 +32,7 @@ _COMMON: Final = {
     "shard": str,
     "max_pending_count": int,
     "max_batch": int,
+    "traced": bool,
     "client": dict,
 }
 _OF_A_SOURCE: Final = {"name": str, "url": str, "channels": list, **_COMMON}
@@ -49,6 +51,7 @@ def relays_of(path: Path, environment: Mapping[str, str] | None = None) -> list[
 
     Raises:
         ValueError: The file is no TOML, or says what makes no sense; the text says where.
+        ImportError: The package for a broker, or for ``traced``, is not installed.
         OSError: It cannot be read.
     """
     known = os.environ if environment is None else environment
@@ -74,6 +77,8 @@ def relays_of(path: Path, environment: Mapping[str, str] | None = None) -> list[
 def _relay(told: dict[str, Any]) -> Relay:
     name, url, channels = told.pop("name"), told.pop("url"), told.pop("channels")
     sink = sink_for(told.pop("to"), name, **told.pop("broker", {}))
+    if told.pop("traced", False):
+        sink = load("tracing", "traced_sink")(sink)
     initial: ReplayId = told.pop("initial", "new")
     shard = told.pop("shard", None)
     return Relay(
@@ -92,8 +97,9 @@ def _check(told: Mapping[str, Any], known: Mapping[str, Any], where: str) -> Non
     for name, value in told.items():
         if name not in known:
             raise ValueError(f"{where}: {name!r} is unknown; known are {', '.join(sorted(known))}")
-        if not isinstance(value, known[name]) or isinstance(value, bool):
-            raise ValueError(f"{where}: {name} cannot be {value!r}")  # noqa: TRY004 - the file's
+        # A boolean is an integer to Python, but none in a file.
+        if not isinstance(value, known[name]) or isinstance(value, bool) != (known[name] is bool):
+            raise ValueError(f"{where}: {name} cannot be {value!r}")
 
 
 def _expanded(value: Any, environment: Mapping[str, str]) -> Any:

@@ -48,6 +48,8 @@ class KafkaSink:
             ``max_request_size``...
     """
 
+    system = "kafka"
+
     def __init__(
         self,
         url: str,

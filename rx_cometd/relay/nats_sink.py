@@ -50,6 +50,8 @@ class NatsSink:
         duplicate_window: Seconds for which a stream that is created knows repeats.
     """
 
+    system = "nats"
+
     def __init__(
         self,
         url: str,

@@ -20,6 +20,7 @@ __all__ = [
     "ID",
     "RECEIVED",
     "REPLAY_ID",
+    "TRACE",
     "Batch",
     "Record",
     "dead_letter",

@@ -62,6 +62,8 @@ class RedisSink:
         max_bytes: Data above that are refused; Redis takes 512 MB (``proto-max-bulk-len``).
     """
 
+    system = "redis"
+
     def __init__(self, url: str, name: str, *, max_bytes: int = 512 * 1024 * 1024) -> None:
         self._url = url
         self._client = connect(url)

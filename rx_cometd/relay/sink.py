@@ -45,6 +45,11 @@ class Lease(Protocol):
 class Sink(Protocol):
     """A broker as a relay sees it. Every method connects, if there is no connection."""
 
+    @property
+    def system(self) -> str:
+        """What OpenTelemetry calls the kind of broker (``messaging.system``)."""
+        ...
+
     def subject(self, template: str, channel: str) -> str:
         """Give the subject, stream or topic of a channel.
 

@@ -23,6 +23,11 @@ _ONE_LINE: Final = bytes.maketrans(b"\r\n", b"  ")
 class StdoutSink:
     """Writes records as JSON lines. It remembers no markers, and knows no lease."""
 
+    system = "stdout"
+
+    def __repr__(self) -> str:
+        return "<StdoutSink>"
+
     def subject(self, template: str, channel: str) -> str:
         """Give the subject: segments become words with dots between them."""
         return template.replace("{channel}", ".".join(channel[1:].split("/")))

@@ -22,6 +22,8 @@ class Notebook:
         refuses: Which records it takes no batch with.
     """
 
+    system = "notebook"
+
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.away = 0
