@@ -1,14 +1,22 @@
-"""The FAQ is about texts that exist: each heading in it is a text of the code."""
+"""The FAQ is about texts that exist: headings are texts of the code, met when the page says so."""
 
 from __future__ import annotations
 
 import ast
+import asyncio
 import re
-from itertools import chain
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
+from rx_cometd import Client, CometDError, ConnectionType
+from rx_cometd.testing import BayeuxServer
+from tests.integration.stores.servers import free_port
 from tests.project.docs import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 PAGE = ROOT / "docs" / "faq.md"
 HEADINGS = re.findall(r"^### `(.+)`$", PAGE.read_text("utf-8"), re.MULTILINE)
@@ -43,4 +51,135 @@ def test_each_part_of_a_message_is_in_the_code(heading: str) -> None:
     missing = [f for f in fragments if f and not any(f in text for text in TEXTS)]
     assert not missing
     # A message of which only a scrap were in the code would be found in anything.
-    assert max(map(len, chain(fragments, [""]))) >= 10
+    assert sum(map(len, fragments)) >= 10
+
+
+@asynccontextmanager
+async def answering(answer: bytes) -> AsyncGenerator[str]:
+    """Serve what is no HTTP, or one fixed response."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/cometd"
+
+
+def http(status: str, body: str = "", *headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
+    return ("\r\n".join([*lines, "", body])).encode()
+
+
+#: What answers a client, and the heading of the page that it leads to.
+ANSWERS = {
+    "what answered at … is not an HTTP server: are port and scheme right?": b"220 mail ESMTP\r\n",
+    "a Bayeux server would answer 200; is the address right?": http("418 I'm a teapot"),
+    "HTTP … is the path right?": http("404 Not Found"),
+    "are the credentials missing, or no longer valid?": http("401 Unauthorized"),
+    "… redirects to …, which is another origin: …": http(
+        "302 Found", "", "Location: http://example.com/"
+    ),
+    "… redirects again and again": http("307 Temporary Redirect", "", "Location: /cometd/"),
+    "… sent a response larger than max_message_size, …": http("200 OK", "[" + " " * 2000 + "]"),
+    "the server sent JSON that is no Bayeux payload, …": http("200 OK", "42"),
+}
+
+
+def pattern_of(heading: str) -> str:
+    return ".*".join(re.escape(part) for part in heading.split("…"))
+
+
+@pytest.mark.parametrize("heading", ANSWERS)
+async def test_what_answers_leads_to_its_heading(heading: str) -> None:
+    assert heading in HEADINGS
+    async with answering(ANSWERS[heading]) as url:
+        client = Client(
+            url, ConnectionType.LONG_POLLING, connection_timeout=0.3, max_message_size=1000
+        )
+        with pytest.raises(CometDError, match=pattern_of(heading)):
+            await client.open()
+
+
+async def nowhere(url: str) -> None:
+    await Client(url, connection_timeout=0.3).open()
+
+
+async def to_a_port_where_nothing_is(_: BayeuxServer) -> None:
+    await nowhere(f"http://127.0.0.1:{free_port()}/cometd")
+
+
+async def to_a_name_that_is_none(_: BayeuxServer) -> None:
+    await nowhere("http://no-such-host.invalid/cometd")
+
+
+async def by_tls_where_none_is(server: BayeuxServer) -> None:
+    await nowhere(server.url.replace("http", "https"))
+
+
+async def with_two_credentials(server: BayeuxServer) -> None:
+    url = server.url.replace("://", "://user:password@")
+    await Client(url, headers={"Authorization": "Bearer token"}).open()
+
+
+async def with_a_full_outbox(server: BayeuxServer) -> None:
+    async with Client(server.url, max_outbox=2) as client:
+        await asyncio.gather(*(client.publish("/a", number) for number in range(3)))
+
+
+async def while_it_is_drained(server: BayeuxServer) -> None:
+    async with Client(server.url) as client:
+        client.channel("/a").subscribe_async(lambda _: asyncio.sleep(0.2))
+        await server.until(lambda: server.subscribers("/a"))
+        await client.publish("/a", 1)
+        draining = asyncio.ensure_future(client.drain())
+        await asyncio.sleep(0)
+        try:
+            await client.subscribe("/b")
+        finally:
+            await draining
+
+
+async def drained_in_no_time(server: BayeuxServer) -> None:
+    async with Client(server.url) as client:
+        client.channel("/a").subscribe_async(lambda _: asyncio.sleep(60))
+        await server.until(lambda: server.subscribers("/a"))
+        await client.publish("/a", 1)
+        await client.drain(0.05)
+
+
+async def with_what_is_no_json(server: BayeuxServer) -> None:
+    async with Client(server.url) as client:
+        await client.publish("/a", {1, 2})
+
+
+async def on_a_channel_that_cannot_be(server: BayeuxServer) -> None:
+    Client(server.url).channel("/a/*/b")
+
+
+#: What is done, and the heading that it leads to.
+DEEDS = {
+    "cannot connect to …; is the server running?": to_a_port_where_nothing_is,
+    "the name … could not be looked up: …": to_a_name_that_is_none,
+    "… does not speak TLS: is the scheme http, or the port another?": by_tls_where_none_is,
+    "there are two credentials for …: in an Authorization header, and in the …": (
+        with_two_credentials
+    ),
+    "max_outbox, … requests, wait to be sent or answered: wait for replies before you publish "
+    "more": with_a_full_outbox,
+    "the client is being drained: it takes nothing new": while_it_is_drained,
+    "not everything was processed and sent within … s; the client is closed": drained_in_no_time,
+    "the message cannot be encoded as JSON: …": with_what_is_no_json,
+    "invalid channel …: …": on_a_channel_that_cannot_be,
+}
+
+
+@pytest.mark.parametrize("heading", DEEDS)
+async def test_what_is_done_leads_to_its_heading(heading: str) -> None:
+    assert heading in HEADINGS
+    async with BayeuxServer() as server:
+        with pytest.raises(CometDError, match=pattern_of(heading)):
+            await DEEDS[heading](server)
