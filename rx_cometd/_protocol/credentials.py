@@ -29,7 +29,8 @@ class Credentials:
     def __init__(self, outcomes: list[Outcome], *, renewable: bool) -> None:
         self._renewable = renewable
         self._outcomes = outcomes
-        self._generation = 0
+        #: What a request that is sent now is sent with.
+        self.generation = 0
         self._asked = False
         self._waiting: list[Request] = []
 
@@ -43,13 +44,9 @@ class Credentials:
             self._asked = True
             self._outcomes.append(Unauthorized(error))
 
-    def stamp(self, request: Request) -> None:
-        """Note that a request is sent with the credentials of now."""
-        request.credentials = self._generation
-
     def are_newer_than(self, request: Request) -> bool:
         """Tell whether there are newer ones than those a request was sent with."""
-        return request.credentials < self._generation
+        return request.credentials < self.generation
 
     def hold(self, request: Request) -> None:
         """Keep a request until there are new credentials."""
@@ -58,7 +55,7 @@ class Credentials:
 
     def renewed(self) -> list[Request]:
         """Note that there are new ones. Gives the requests that waited for them."""
-        self._generation += 1
+        self.generation += 1
         return self.unavailable()
 
     def unavailable(self) -> list[Request]:

@@ -100,13 +100,15 @@ class Outbox:
     ) -> None:
         """Make up a payload of requests; ``None`` stands for what need not be asked."""
         messages: list[Message] = []
+        generation = self._credentials.generation
+        client_id = self._cycle.client_id or ""
         for request in requests:
             if request is None:
                 continue
-            self._credentials.stamp(request)
+            request.credentials = generation
             request.sent = True
             if request.kind is not Kind.HANDSHAKE:
-                request.message["clientId"] = self._cycle.client_id or ""
+                request.message["clientId"] = client_id
             # Extensions may change what goes out; what is sent again begins as it was.
             messages.append(request.message.copy())
         if messages:
@@ -115,5 +117,7 @@ class Outbox:
 
     def take(self) -> list[Outgoing]:
         """Take and clear the payloads; after the end of the session there are none."""
+        if not self._payloads:
+            return []
         payloads, self._payloads = self._payloads, []
         return [] if self._cycle.over else payloads

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rx_cometd.states import StateChange
 
 __all__ = [
+    "Answered",
     "Changed",
     "Due",
     "Ended",
@@ -96,6 +97,12 @@ class Settled(NamedTuple):
     error: Exception | None = None
 
 
+class Answered(NamedTuple):
+    """Publishes were taken by the server: the replies, in the order in which they came."""
+
+    replies: list[Message]
+
+
 class Subscribed(NamedTuple):
     """The server confirmed a subscription."""
 
@@ -134,6 +141,7 @@ Outcome: TypeAlias = (
     | Changed
     | Told
     | Settled
+    | Answered
     | Subscribed
     | SubscriptionFailed
     | Unsubscribed

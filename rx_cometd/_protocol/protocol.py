@@ -215,6 +215,11 @@ class Protocol:
         return outcomes
 
     @property
+    def has_outcomes(self) -> bool:
+        """Whether `outcomes` would now give any, but for the end of the session."""
+        return bool(self._outcomes)
+
+    @property
     def has_ordinary(self) -> bool:
         """Whether `take` would now give an ordinary payload, were it not held back."""
         return self._outbox.has_ordinary and self._cycle.state in _LINK_UP
@@ -328,6 +333,17 @@ class Protocol:
         """
         return self._replies.receive(messages, now, exchange, retries)
 
+    def published(self, decoded: Any) -> bool:
+        """Take a payload that holds nothing but replies to publishes that the server took.
+
+        Args:
+            decoded: What the JSON function made of it, whatever that is.
+
+        Returns:
+            Whether it was one, and was taken; if not, `receive` is to take it.
+        """
+        return self._replies.published(decoded)
+
     def fail(self, request_ids: Iterable[str], error: Exception, now: float) -> None:
         """Take the failure of an exchange: replies to these requests will not come."""
         self._replies.fail(request_ids, error, now)
@@ -351,9 +367,10 @@ class Protocol:
             The messages but for the requests that were cancelled, or failed, since they were
             made up.
         """
-        for message in messages:
-            if message.get("channel") == m.HANDSHAKE:
-                self._cycle.handshake_leaves(message)
+        if self._cycle.client_id is None:
+            for message in messages:
+                if message.get("channel") == m.HANDSHAKE:
+                    self._cycle.handshake_leaves(message)
         gone = self._requests.not_waiting(request_ids)
         return [m for m in messages if m.get("id") not in gone] if gone else messages
 

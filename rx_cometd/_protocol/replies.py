@@ -7,12 +7,12 @@ exactly one of: an outcome, a place among what is sent again, or a turn of the c
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from rx_cometd import messages as m
 from rx_cometd._protocol.advice import Reconnect, reconnect_of
 from rx_cometd._protocol.farewell import Farewell
-from rx_cometd._protocol.outcomes import Outcome, Settled, Step
+from rx_cometd._protocol.outcomes import Answered, Outcome, Settled, Step
 from rx_cometd._protocol.refusals import (
     as_authentication_error,
     asked_delay,
@@ -112,6 +112,24 @@ class Replies:
         if self._farewell.pending:
             self._disconnected_by_server(now)
         return events
+
+    def published(self, decoded: Any) -> bool:
+        """Take a payload of nothing but replies to publishes that the server took.
+
+        Args:
+            decoded: What the JSON function made of it, whatever that is.
+
+        Returns:
+            Whether it was one, and was taken; if not, `receive` is to take it.
+        """
+        if not isinstance(decoded, list) or not decoded:
+            return False
+        replies = cast("list[Message]", decoded)
+        if not self._requests.settle_published(replies):
+            return False
+        self._unknown = 0
+        self._outcomes.append(Answered(replies))
+        return True
 
     def fail(self, request_ids: Iterable[str], error: Exception, now: float) -> None:
         """Take the failure of an exchange: replies to these requests will not come."""

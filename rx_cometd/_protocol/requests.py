@@ -11,12 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from rx_cometd._protocol.channel_names import is_meta
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from rx_cometd.messages import Message
 
@@ -103,6 +103,33 @@ class Requests:
         if self._waiting.pop(request.id, None) is not None:
             self.user_count -= request.kind in _USER
         self.calls.pop(request.id, None)
+
+    def settle_published(self, replies: list[Any]) -> bool:
+        """Forget the publishes that a payload answers, if it holds nothing but such answers.
+
+        Args:
+            replies: The messages of the payload, whatever the JSON function made of them.
+
+        Returns:
+            Whether it does. If not, nothing is forgotten.
+        """
+        waiting = self._waiting
+        for reply in replies:
+            if type(reply) is not dict:
+                return False
+            given = cast("Mapping[str, Any]", reply)
+            if given.get("successful") is not True or "data" in given:
+                return False
+            request_id: object = given.get("id")
+            request = waiting.get(request_id) if isinstance(request_id, str) else None
+            if request is None or request.kind is not Kind.PUBLISH or not request.sent:
+                return False
+            if request.channel != given.get("channel"):
+                return False
+        for reply in replies:
+            if waiting.pop(reply["id"], None) is not None:
+                self.user_count -= 1
+        return True
 
     def take_all(self) -> list[Request]:
         """Forget every request, and give them."""

@@ -70,7 +70,8 @@ class Exchanges:
         """Put what was asked for."""
         for outgoing in self._protocol.take():
             self.lanes.put(outgoing)
-        self._act()
+        if self._protocol.has_outcomes:
+            self._act()
 
     async def _send(self, outgoing: Outgoing) -> None:
         """Send a payload; what is too late for its session travels in the next one."""
@@ -196,6 +197,16 @@ class Exchanges:
             return False
         self._counters.events_came(decoded)
         self._dispatch.deliver(decoded)
+        return True
+
+    def received_replies(self, decoded: Any, exchange: Exchange) -> bool:
+        """Take a payload of nothing but replies to publishes that the server took."""
+        if self._stopped or not self._protocol.published(decoded):
+            return False
+        if exchange:
+            self._protocol.finish(exchange, self._loop.time())
+        self._act()
+        self._note_idle()
         return True
 
     def received(

@@ -59,16 +59,16 @@ class Lanes:
 
     def put(self, outgoing: Outgoing) -> None:
         """Send a payload, in its turn."""
-        if outgoing.lane is Lane.HANDSHAKE:
+        if outgoing.lane is Lane.ORDINARY:
+            self._put_in_order(outgoing)
+        elif outgoing.lane is Lane.HANDSHAKE:
             self._attempt = self.spawn(self._one(outgoing), "handshake")
         elif outgoing.lane is Lane.RESUBSCRIBE:
             self._resubscribing = self.spawn(self._one(outgoing), "resubscribe")
         elif outgoing.lane is Lane.CONNECT:
             self._attempt = self.spawn(self._after(self._resubscribing, outgoing), "connect")
-        elif outgoing.lane is Lane.DISCONNECT:
-            self.spawn(self._after(self._until_emptied(), outgoing), "disconnect")
         else:
-            self._put_in_order(outgoing)
+            self.spawn(self._after(self._until_emptied(), outgoing), "disconnect")
 
     def gather_soon(self) -> None:
         """Gather the next ordinary payload at the end of this turn, or when its lane is free."""

@@ -36,6 +36,18 @@ class WireListener(Protocol):
         """
         ...
 
+    def received_replies(self, decoded: Any, exchange: Exchange) -> bool:
+        """Take a payload if it holds nothing but replies to publishes that the server took.
+
+        Args:
+            decoded: What the JSON function made of it, whatever that is.
+            exchange: The requests that an HTTP response answers; empty over a WebSocket.
+
+        Returns:
+            Whether it was taken.
+        """
+        ...
+
     def received(
         self, messages: list[Message], exchange: Exchange, payload: Payload | None
     ) -> None:

@@ -15,6 +15,7 @@ from rx_cometd._flow.dispatch import Dispatch
 from rx_cometd._flow.ending import ending_for
 from rx_cometd._flow.multicast import notify_end
 from rx_cometd._protocol.outcomes import (
+    Answered,
     Changed,
     Due,
     Ended,
@@ -258,6 +259,8 @@ class Session:
 
     def _act_on(self, outcome: Outcome) -> None:
         match outcome:
+            case Answered(replies):
+                self.requests.answered(replies)
             case Due(step, delay):
                 self._steps.schedule(step, delay)
             case Changed(change):

@@ -7,6 +7,7 @@ is who is told of it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -49,11 +50,13 @@ class UserRequests:
         *,
         call_begins: Callable[[], None],
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._protocol = protocol
         self._lanes = lanes
         self._max_outbox = max_outbox
         self._call_begins = call_begins
-        self._replies: Waiters[Message] = Waiters()
+        #: Who waits for the reply to a request, by its id.
+        self._replies: dict[str, asyncio.Future[Message]] = {}
         self._confirmations: Waiters[None] = Waiters()
         #: Whether nothing more is taken for sending, for the client is being drained.
         self._draining = False
@@ -84,13 +87,16 @@ class UserRequests:
         if 0 < limit <= self._protocol.waiting_count:
             raise BufferOverflowError(limit, outbox=True)
         request_id = self._protocol.publish(channel, data, fields, call=call)
+        reply: asyncio.Future[Message] = self._loop.create_future()
+        self._replies[request_id] = reply
         if call:
             self._call_begins()
-        self.flush_soon()
+        self._lanes.gather_soon()
         try:
-            return await self._replies.wait(request_id)
+            return await reply
         finally:
-            self._protocol.cancel(request_id)
+            if self._replies.pop(request_id, None) is not None:  # the caller gave up
+                self._protocol.cancel(request_id)
 
     def subscribe(self, channel: str, fields: Fields = None) -> None:
         """Have a channel subscribed to; an unsubscribe not sent yet is settled by it."""
@@ -140,17 +146,27 @@ class UserRequests:
     async def flushed(self) -> None:
         """Take nothing more for sending, and wait until all that waits is answered."""
         self._draining = True
-        await self._replies.all_settled()
+        while self._replies:
+            await asyncio.wait(list(self._replies.values()))
 
     # -- what became of it ---------------------------------------------------------------------
 
     def settle(self, outcome: Settled) -> None:
         """Tell who waits for the reply to a request."""
+        reply = self._replies.pop(outcome.request_id, None)
+        if reply is None or reply.done():
+            return
         if outcome.reply is not None:
-            self._replies.settle(outcome.request_id, outcome.reply)
+            reply.set_result(outcome.reply)
         else:
-            error = outcome.error or TransportConnectionClosed("the reply is lost")
-            self._replies.fail(outcome.request_id, error)
+            reply.set_exception(outcome.error or TransportConnectionClosed("the reply is lost"))
+
+    def answered(self, replies: list[Message]) -> None:
+        """Tell who waits for the replies to publishes that the server took."""
+        for message in replies:
+            reply = self._replies.pop(message.get("id", ""), None)
+            if reply is not None and not reply.done():
+                reply.set_result(message)
 
     def settle_subscribe(self, channel: str, error: Exception | None) -> None:
         """Tell who waits for the subscription to a channel."""
@@ -187,7 +203,10 @@ class UserRequests:
         self._error = error
         gone = error or ClientInvalidOperation("the client was closed")
         self._confirmations.fail_all(gone)
-        self._replies.fail_all(gone)
+        replies, self._replies = self._replies, {}
+        for reply in replies.values():
+            if not reply.done():
+                reply.set_exception(gone)
 
 
 def _without(channel: str) -> str:

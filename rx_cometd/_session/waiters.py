@@ -40,11 +40,6 @@ class Waiters(Generic[_T]):
                 if not futures:
                     del self._futures[key]
 
-    async def all_settled(self) -> None:
-        """Wait until nobody waits any more."""
-        while self._futures:
-            await asyncio.wait([future for futures in self._futures.values() for future in futures])
-
     def settle(self, key: str, result: _T) -> None:
         """Give a result to all who wait for a key."""
         for future in self._futures.pop(key, ()):

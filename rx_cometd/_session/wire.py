@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from multidict import CIMultiDict
 from reactivex.scheduler.eventloop import AsyncIOScheduler
@@ -176,7 +176,7 @@ class Wire:
         counters.bytes_in += counters.payload_size
         try:
             decoded = self._codec.parse(data)
-            if not exchange and self._inbound is None and self._listener.received_events(decoded):
+            if self._inbound is None and self._taken(decoded, exchange):
                 counters.messages_in += len(decoded)
                 return
             messages = self._codec.messages(decoded, data)
@@ -195,6 +195,12 @@ class Wire:
             if self._codec.leaves_raw:
                 complete(messages)  # extensions look at what they like
             self._inbound.receive(messages, headers, exchange)
+
+    def _taken(self, decoded: Any, exchange: Exchange) -> bool:
+        """Hand on a payload that is nothing but events, or nothing but replies to publishes."""
+        if not exchange and self._listener.received_events(decoded):
+            return True
+        return self._listener.received_replies(decoded, exchange)
 
     def holds(self, reply: str) -> bool:
         """Tell whether a reply came, but is still with an extension."""

@@ -28,7 +28,7 @@ def credentials(outcomes: list[Outcome]) -> Credentials:
 def sent_with(credentials: Credentials) -> Request:
     request = Requests().add(Kind.PUBLISH, cast("Message", {"channel": "/a"}))
     request.sent = True
-    credentials.stamp(request)
+    request.credentials = credentials.generation
     return request
 
 
@@ -73,5 +73,5 @@ def test_they_are_newer_than_a_request_that_was_sent_before(credentials: Credent
     assert not credentials.are_newer_than(request)
     credentials.renewed()
     assert credentials.are_newer_than(request)
-    credentials.stamp(request)
+    request.credentials = credentials.generation
     assert not credentials.are_newer_than(request)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rx_cometd._protocol.outcomes import Settled
+from rx_cometd._protocol.outcomes import Answered, Settled
 from rx_cometd.exceptions import TransportConnectionClosed, TransportError
 from rx_cometd.states import ClientState
 from tests.unit.protocol.driver import HANDSHAKE, LP, WS, Driver, event
@@ -106,3 +106,36 @@ def test_what_was_cancelled_does_not_leave_and_what_extensions_added_does() -> N
     driver.protocol.cancel(cancelled)
     left = driver.protocol.leaving(messages, [kept, cancelled])
     assert [message["channel"] for message in left] == ["/a", "/c"]
+
+
+@pytest.mark.parametrize("kind", [LP, WS])
+def test_a_payload_of_replies_to_publishes_is_one_outcome(kind: ConnectionType) -> None:
+    driver = Driver(kind).connected()
+    ids = [driver.publish(f"/{n}") for n in range(3)]
+    replies: list[Any] = [
+        {"channel": f"/{n}", "id": i, "successful": True} for n, i in enumerate(ids)
+    ]
+    driver.do(lambda: driver.protocol.published(replies))
+    assert driver.happened == [Answered(replies)]
+    assert driver.protocol.waiting_count == 0
+    driver.receive(*replies)
+    assert driver.happened == []
+
+
+@pytest.mark.parametrize("decoded", [{}, [], None, "text", 5, [[]], [None], ({"id": "1"},)])
+def test_other_payloads_are_left_to_be_received(decoded: Any) -> None:
+    driver = Driver(WS).connected()
+    driver.publish()
+    assert not driver.protocol.published(decoded)
+    assert not driver.protocol.has_outcomes
+    assert driver.protocol.waiting_count == 1
+
+
+def test_replies_among_others_are_left_to_be_received() -> None:
+    driver = Driver(WS).connected()
+    first, second = driver.publish("/a"), driver.publish("/b")
+    taken = {"channel": "/a", "id": first, "successful": True}
+    refused = {"channel": "/b", "id": second, "successful": False}
+    assert not driver.protocol.published([taken, refused])
+    driver.receive(taken, refused)
+    assert [outcome.request_id for outcome in driver.of(Settled)] == [first, second]

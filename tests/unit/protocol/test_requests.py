@@ -176,3 +176,46 @@ def test_a_subscription_is_one_channel_several_or_none(
 ) -> None:
     assert subscriptions_of(message(subscription=subscription)) == expected
     assert subscriptions_of(message()) == ()
+
+
+def taken(request: Request, **fields: Any) -> dict[str, Any]:
+    return {"channel": request.channel, "id": request.id, "successful": True, **fields}
+
+
+def test_replies_to_publishes_settle_them_all(requests: Requests) -> None:
+    published = [send(requests, Kind.PUBLISH, channel=f"/{n}") for n in range(3)]
+    other = send(requests, Kind.CONNECT)
+    replies = [taken(request) for request in published]
+    assert requests.settle_published([*replies, replies[0]])
+    assert requests.all() == [other]
+    assert requests.user_count == 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"channel": "/chat", "id": "2", "successful": False},
+        {"channel": "/chat", "id": "2"},
+        {"channel": "/chat", "id": "2", "successful": 1},
+        {"channel": "/other", "id": "2", "successful": True},
+        {"channel": "/chat", "id": "2", "successful": True, "data": {}},
+        {"channel": "/chat", "id": 2, "successful": True},
+        {"channel": "/chat", "id": ["2"], "successful": True},
+        {"channel": "/chat", "id": "9", "successful": True},
+        {"channel": "/chat", "successful": True},
+        {"channel": "/service/echo", "id": "3", "successful": True},
+        {"channel": "/meta/connect", "id": "4", "successful": True},
+        {"channel": "/chat", "id": "5", "successful": True},
+        "no message",
+        None,
+    ],
+)
+def test_whatever_else_is_among_them_settles_none(requests: Requests, other: Any) -> None:
+    first = send(requests, Kind.PUBLISH)
+    send(requests, Kind.PUBLISH)
+    send(requests, Kind.CALL)
+    send(requests, Kind.CONNECT)
+    send(requests, Kind.PUBLISH).sent = False
+    assert not requests.settle_published([taken(first), other])
+    assert len(requests) == 5
+    assert requests.user_count == 4
