@@ -5,6 +5,7 @@
     python -m benchmarks.relay drill BROKER       kills and restarts at random
     python -m benchmarks.relay outage BROKER      the broker is away for two minutes
     python -m benchmarks.relay standby BROKER     the relay at work is killed, five times
+    python -m benchmarks.relay behind BROKER      a relay, then a consumer, far behind: their memory
     python -m benchmarks.relay throughput BROKER  beside a bare loop of the same client library
 
 BROKER is ``nats``, ``redis`` or ``kafka``; they are started here, as the tests do it.
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -27,15 +29,17 @@ import redis.asyncio
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from rx_cometd.relay import Relay, sink_for
+from rx_cometd.operators import map_async
+from rx_cometd.relay import Relay, from_kafka, from_nats, from_redis, sink_for
 from rx_cometd.relay.kafka_client import aiokafka
 from rx_cometd.testing import BayeuxServer, ReplayLog
 from tests.integration.relay.brokers import BROKERS
 from tests.integration.relay.drill import CHANNELS, Plan, drill, outage, standby
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
+    from rx_cometd.messages import Event
     from tests.integration.relay.brokers import Broker
 
 
@@ -68,6 +72,70 @@ async def run_standby(broker: Broker, directory: Path) -> None:
     outcome, takeovers = await standby(broker, directory, lease=lease, kills=5)
     print(outcome)
     print(f"lease {lease} s, taken over after", ", ".join(f"{t:.2f} s" for t in takeovers))
+
+
+async def run_behind(broker: Broker, _: Path) -> None:
+    """A relay and a consumer that begin 100,000 events behind, each in a process of its own."""
+    count = 100_000
+    async with BayeuxServer(
+        salesforce=True, replay=ReplayLog(max_events=count), max_received=0
+    ) as server:
+        for number in range(count):
+            await server.publish(CHANNELS[0], _data(number))
+        await _program("catch-up", broker.url, server.url)
+    await _program("consume", broker.url)
+
+
+async def _program(*arguments: str) -> None:
+    program = (sys.executable, "-m", "benchmarks.relay", *arguments)
+    process = await asyncio.create_subprocess_exec(*program)
+    if await process.wait():
+        raise RuntimeError(f"{arguments[0]} failed")
+
+
+async def catch_up(broker: str, source: str) -> None:
+    """Relay 100,000 events that a source has kept; tell the memory."""
+    relay = Relay(source, CHANNELS[:1], sink_for(broker, "behind"), name="behind", initial=-2)
+    running = asyncio.create_task(relay.run())
+    await _watched("relay", lambda: relay.counts.written)
+    relay.stop()
+    await running
+
+
+async def consume(broker: str) -> None:
+    """Consume 100,000 events, each with some asynchronous work; tell the memory."""
+    subject, done = f"cometd.{CHANNELS[0][1:].replace('/', '.')}", 0
+
+    async def work(_: Event) -> None:
+        nonlocal done
+        await asyncio.sleep(0)
+        done += 1
+
+    events = {
+        "nats": lambda: from_nats(broker, subject, "behind"),
+        "redis": lambda: from_redis(broker, subject, "behind"),
+        "kafka": lambda: from_kafka(broker, subject, group="behind"),
+    }[broker.partition(":")[0]]()
+    with events.pipe(map_async(work, max_concurrency=10)).subscribe():
+        await _watched("consumer", lambda: done)
+    await asyncio.sleep(1)  # what is under way is told to the broker
+
+
+async def _watched(who: str, done: Callable[[], int]) -> None:
+    """Wait until 100,000 events are done; tell how much memory that took at most."""
+    began = time.perf_counter()
+    before = most = _memory()
+    while done() < 100_000:
+        await asyncio.sleep(0.02)
+        most = max(most, _memory())
+    rate = 100_000 / (time.perf_counter() - began)
+    print(f"{who}: RSS {before:.1f} MB before, at most {most:.1f} MB; {rate:.0f} events a second")
+
+
+def _memory() -> float:
+    """Give the resident memory of this process in MB."""
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGESIZE") / 1e6
 
 
 async def run_throughput(broker: Broker, _: Path) -> None:
@@ -143,8 +211,9 @@ async def _relayed(broker: Broker, name: str, count: int) -> Taken:
     return taken
 
 
-async def serve(count: int) -> None:
+async def serve(number_of_events: str) -> None:
     """Keep so many events for who subscribes, until standard input ends."""
+    count = int(number_of_events)
     log = ReplayLog(max_events=count)
     async with BayeuxServer(salesforce=True, replay=log) as server:
         for number in range(count):
@@ -235,18 +304,26 @@ _RUNS: Final = {
     "drill": run_drill,
     "outage": run_outage,
     "standby": run_standby,
+    "behind": run_behind,
     "throughput": run_throughput,
+}
+#: What the runs have other processes do.
+_PARTS: Final[dict[str, Callable[..., Coroutine[Any, Any, None]]]] = {
+    "serve": serve,
+    "catch-up": catch_up,
+    "consume": consume,
 }
 
 
 async def main() -> None:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(description="What a relay stands, and what it takes.")
-    parser.add_argument("what", choices=[*_RUNS, "serve"])
+    parser.add_argument("what", choices=[*_RUNS, *_PARTS])
     parser.add_argument("broker", help="nats, redis or kafka")
+    parser.add_argument("source", nargs="?", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.what == "serve":
-        await serve(int(arguments.broker))
+    if arguments.what in _PARTS:
+        await _PARTS[arguments.what](*filter(None, (arguments.broker, arguments.source)))
         return
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)

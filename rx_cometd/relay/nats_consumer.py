@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from nats.errors import TimeoutError as NothingCame
@@ -67,6 +68,8 @@ class _NatsConsumer:
         # By where their acknowledgements go, which names a delivery.
         self._outstanding: dict[str, Msg] = {}
         self._processed: list[Msg] = []
+        #: When it was last told what is under way.
+        self._told = 0.0
 
     async def fetch(self, count: int) -> Sequence[Consumed]:
         async with self._connection.jetstream() as (client, js):
@@ -96,9 +99,12 @@ class _NatsConsumer:
     async def settle(self) -> None:
         if self._seen_by is None:
             return
+        now = asyncio.get_running_loop().time()
         async with self._connection.jetstream():
-            for message in self._outstanding.values():
-                await message.in_progress()
+            if now - self._told >= _ACK_WAIT / 3:
+                for message in self._outstanding.values():
+                    await message.in_progress()
+                self._told = now
             for message in self._processed:
                 await message.ack()
             self._processed.clear()

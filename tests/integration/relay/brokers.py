@@ -162,10 +162,13 @@ class Redis(Broker):
         untyped: Any = redis.asyncio.Redis
         async with untyped.from_url(self.url) as client:
             found: list[Stored] = []
-            for _, fields in await client.xrange(subject):
-                headers = {name.decode(): value.decode() for name, value in fields.items()}
-                value = headers.pop("data").encode()
-                found.append(Stored(subject, headers, value))
+            after = "-"
+            while entries := await client.xrange(subject, min=after, count=1000):
+                for _, fields in entries:
+                    headers = {name.decode(): value.decode() for name, value in fields.items()}
+                    value = headers.pop("data").encode()
+                    found.append(Stored(subject, headers, value))
+                after = f"({entries[-1][0].decode()}"
             return found
 
 

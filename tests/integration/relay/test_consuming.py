@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 import uuid
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +13,7 @@ from reactivex import operators as ops
 
 from rx_cometd import Client
 from rx_cometd.operators import data, map_async, publish_to
-from rx_cometd.relay import Relay, from_kafka, from_nats, from_redis, sink_for
+from rx_cometd.relay import Batch, Record, Relay, from_kafka, from_nats, from_redis, sink_for
 from rx_cometd.testing import BayeuxServer
 
 if TYPE_CHECKING:
@@ -139,3 +141,52 @@ async def test_an_observer_that_raises_ends_the_stream_with_its_error(
     with consumed(broker, channel).pipe(ops.do_action(fail)).subscribe(on_error=errors.append):
         await until(lambda: errors)
     assert str(errors[0]) == "0"
+
+
+async def test_one_that_is_far_behind_holds_little(broker: Broker, channel: str) -> None:
+    count, size = 2000, 8000
+    sink = sink_for(broker.url, uuid.uuid4().hex)
+    await sink.markers()
+    subject = sink.subject("cometd.{channel}", channel)
+    value = f'"{"x" * size}"'.encode()
+    for _ in range(count // 100):
+        records = [Record(subject, channel, None, None, {}, value) for _ in range(100)]
+        await sink.write(Batch(records, {}, uuid.uuid4().hex))
+    await sink.aclose()
+    done = 0
+
+    async def work(_: Event) -> None:
+        nonlocal done
+        await asyncio.sleep(0)
+        done += 1
+
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        with consumed(broker, channel, max_in_flight=20).pipe(map_async(work)).subscribe():
+            await until(lambda: done == count)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # aiokafka reads ahead: a megabyte of each partition, twice while it is unpacked.
+    assert most - before < (6e6 if broker.url.startswith("kafka") else 3e6) < count * size / 2
+
+
+async def test_what_is_under_way_in_nats_is_told_from_time_to_time(
+    broker: Broker, channel: str
+) -> None:
+    if not broker.url.startswith("nats"):
+        pytest.skip("NATS alone gives again what nobody tells it of")
+    await relay_some(broker, channel, 20)
+    private: Any = import_module("rx_cometd.relay.nats_consumer")
+    subject = f"cometd.{channel[1:].replace('/', '.')}"
+    consumer = private._NatsConsumer(broker.url, subject, uuid.uuid4().hex, "cometd")
+    try:
+        assert len(await consumer.fetch(20)) == 20
+        await consumer.settle()
+        sent = consumer._seen_by.stats["out_msgs"]
+        for _ in range(5):
+            await consumer.settle()
+        assert consumer._seen_by.stats["out_msgs"] == sent
+    finally:
+        await consumer.aclose()
