@@ -9,8 +9,6 @@ import tracemalloc
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-import pydantic
 from reactivex import operators as ops
 
 from benchmarks.peers.task import Counting, Stopwatch, Task, latencies, perform
@@ -51,34 +49,16 @@ def _looking() -> Extension:
     return Extension.of(inbound=ops.do_action(look))
 
 
-class StructQuote(msgspec.Struct):
-    """The generator's data, for msgspec."""
-
-    symbol: str
-    price: float
-    volume: int
-    side: str
-
-
-class ModelQuote(pydantic.BaseModel):
-    """The generator's data, for pydantic."""
-
-    symbol: str
-    price: float
-    volume: int
-    side: str
-
-
-_TYPES = {"msgspec": StructQuote, "pydantic": ModelQuote}
-
-
 def _observable(client: Client, name: str, task: Task) -> Observable[Any]:
+    if not task.typed:
+        return client.channel(name)
+    # Only where it is wanted: what is imported is looked through by Python's garbage collector.
+    from benchmarks.peers.quotes import TYPES  # noqa: PLC0415
+
     how, _, whose = task.typed.partition(" ")
     if how == "channel":
-        return client.channel(name, type=_TYPES[whose])
-    if how == "operators":
-        return client.channel(name).pipe(cometd_ops.data(), cometd_ops.decode(_TYPES[whose]))
-    return client.channel(name)
+        return client.channel(name, type=TYPES[whose])
+    return client.channel(name).pipe(cometd_ops.data(), cometd_ops.decode(TYPES[whose]))
 
 
 async def receive(task: Task) -> dict[str, float]:
