@@ -110,6 +110,10 @@ class Protocol:
             policy=policy,
         )
         self._ended = False
+        #: Whether `receive` has to see event messages: else only observers want them. As of the
+        #: last `take`, which everything passes that makes a difference to them: a connect whose
+        #: first events are noted, and a call that is answered by one.
+        self.heeds_events = True
 
     # -- what is known -------------------------------------------------------------------------
 
@@ -152,10 +156,6 @@ class Protocol:
     def first_event_at(self) -> float | None:
         """When the first event message came since the last connect went out, if any did."""
         return self._cycle.first_event_at
-
-    def heeds_events(self) -> bool:
-        """Tell whether `receive` has to see event messages: else only observers want them."""
-        return self._cycle.heeds_events() or bool(self._requests.calls)
 
     @property
     def awaits_answers(self) -> bool:
@@ -233,6 +233,7 @@ class Protocol:
         """
         if ordinary and self.has_ordinary:
             self._outbox.put_ordinary()
+        self.heeds_events = self._cycle.heeds_events() or self.awaits_answers
         return self._outbox.take()
 
     # -- the cycle -----------------------------------------------------------------------------

@@ -134,7 +134,7 @@ class Exchanges:
             return False
         payloads, size = deadline.arrived
         least = LEAST_PROGRESS + (size if payloads == arriving.payloads else 0)
-        left = arriving.at + self._settings.max_network_delay - self._loop.time()
+        left = arriving.at + self._settings.max_network_delay - time.monotonic()
         if arriving.size < least or left <= 0:
             return False
         self._deadlines.add(
@@ -193,7 +193,7 @@ class Exchanges:
 
         What else `received` sees to needs a reply, or a payload that passed extensions.
         """
-        if not self._dispatch.knows(decoded) or self._stopped or self._protocol.heeds_events():
+        if not self._dispatch.knows(decoded) or self._stopped or self._protocol.heeds_events:
             return False
         self._counters.events_came(decoded)
         self._dispatch.deliver(decoded)

@@ -7,6 +7,7 @@ between the socket and aiohttp, by a protocol in the middle.
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import cast
 
 __all__ = ["Meter"]
@@ -17,14 +18,16 @@ class Meter(asyncio.Protocol):
 
     Attributes:
         count: How many bytes came.
-        at: When the last ones came, by the loop's clock.
+        at: When the last ones came, in seconds of `time.monotonic`.
     """
+
+    __slots__ = ("_hand_on", "_protocol", "at", "count")
 
     def __init__(self, protocol: asyncio.Protocol) -> None:
         self._protocol = protocol
-        self._time = asyncio.get_running_loop().time
+        self._hand_on = protocol.data_received
         self.count = 0
-        self.at = self._time()
+        self.at = monotonic()
 
     @classmethod
     def between(cls, transport: asyncio.Transport) -> Meter:
@@ -36,8 +39,8 @@ class Meter(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes."""
         self.count += len(data)
-        self.at = self._time()
-        self._protocol.data_received(data)
+        self.at = monotonic()
+        self._hand_on(data)
 
     def eof_received(self) -> bool | None:
         """Take the end of what comes."""

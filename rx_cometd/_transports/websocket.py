@@ -41,7 +41,7 @@ class Arriving(NamedTuple):
     Attributes:
         payloads: How many payloads came before it.
         size: The bytes of it.
-        at: When the last ones came, by the loop's clock.
+        at: When the last ones came, in seconds of `time.monotonic`.
     """
 
     payloads: int
@@ -176,7 +176,7 @@ class WebSocketTransport:
                     await socket.pong(message.data)
             except NETWORK_ERRORS as error:
                 raise as_transport_error(error, self._url) from error
-            if kind in _PAYLOAD:
+            if kind is _TEXT or kind in _PAYLOAD:
                 self._payloads += 1
                 if self._meter is not None:
                     self._complete = self._meter.count

@@ -1133,23 +1133,24 @@ def test_only_ordinary_payloads_come_too_late() -> None:
 def test_only_the_first_events_after_a_connect_make_a_difference() -> None:
     driver = Driver().connected()
     connect = driver.take_step()
-    heeded = [driver.protocol.heeds_events()]
+    heeded = [driver.protocol.heeds_events]
     driver.receive(event("/a"))
-    heeded.append(driver.protocol.heeds_events())
+    heeded.append(driver.protocol.heeds_events)
     driver.answer(connect)
-    heeded.append(driver.protocol.heeds_events())
+    heeded.append(driver.protocol.heeds_events)
     driver.take_step()
-    heeded.append(driver.protocol.heeds_events())
+    heeded.append(driver.protocol.heeds_events)
     assert heeded == [True, False, False, True]
 
 
 def test_events_make_a_difference_while_a_call_waits_for_its_answer(driver: Driver) -> None:
     driver.receive(event("/a"))
-    request_id = driver.protocol.publish("/service/a", 1, {}, call=True)
-    heeded = [driver.protocol.heeds_events()]
-    driver.protocol.cancel(request_id)
-    assert [*heeded, driver.protocol.heeds_events()] == [True, False]
+    driver.do(lambda: driver.protocol.publish("/service/a", 1, {}, call=True))
+    heeded = [driver.protocol.heeds_events]
+    (call,) = driver.outstanding[-1:]
+    driver.do(lambda: driver.protocol.cancel(call.id))
+    assert [*heeded, driver.protocol.heeds_events] == [True, False]
 
 
 def test_events_make_a_difference_while_there_is_no_session() -> None:
-    assert Driver().protocol.heeds_events()
+    assert Driver().protocol.heeds_events
