@@ -137,8 +137,14 @@ class WatchedClient(_Log):
         self._report(change)
 
     async def refresh(self) -> None:
-        """Measure."""
+        """Measure, and look at the buffers: those of a glob have a line of its own."""
         self.activity.measure()
+        buffers = {n: c for n, c in self._client.channel_statistics().items() if c.buffers}
+        for channel in self.activity.channels.values():
+            channel.pending = channel.drops = None if buffers else 0
+        for name, known in buffers.items():
+            channel = self.activity.channel(name)
+            channel.pending, channel.drops = known.pending, known.drops
 
     def facts(self) -> dict[str, Any]:
         """Give what is known of the connection."""
@@ -218,14 +224,18 @@ class WatchedMetrics(_Log):
         self.activity.measure()
 
     def _take(self, text: str) -> None:
-        facts: dict[str, Any] = {}
-        messages: dict[str, float] = {}
+        facts: dict[str, float] = {}
+        figures: dict[tuple[str, str], float] = {}
         for name, labels, value in samples(text):
             short = name.removeprefix("rx_cometd_")
-            if "channel" not in labels:
+            if "channel" in labels:  # once for each relay that is told of there
+                key = (labels["channel"], short)
+                figures[key] = figures.get(key, 0) + value
+            else:
                 facts[short] = facts.get(short, 0) + value
-                continue
-            channel = self.activity.channel(labels["channel"])
+        messages: dict[str, float] = {}
+        for (channel_name, short), value in figures.items():
+            channel = self.activity.channel(channel_name)
             if "pending" in short:
                 channel.pending = int(value)
             elif "drop" in short:

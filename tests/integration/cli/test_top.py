@@ -10,12 +10,13 @@ import struct
 import sys
 import termios
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
 
 from rx_cometd import Client
+from rx_cometd import operators as cometd_ops
 from rx_cometd.cli.screen import TopScreen
 from rx_cometd.cli.table import ChannelTable
 from rx_cometd.cli.watched import WatchedClient
@@ -47,6 +48,7 @@ async def test_once_as_json(invoke: Invocation, bayeux_server: BayeuxServer) -> 
     assert (first["channel"], first["messages"]) == ("/a/x", 5)
     assert 5 < first["rate"] <= 10
     assert (second["channel"], second["messages"]) == ("/b", 1)
+    assert (first["pending"], first["drops"]) == (0, 0)  # what comes is counted at once
 
 
 async def test_once_as_text(invoke: Invocation, bayeux_server: BayeuxServer) -> None:
@@ -101,6 +103,45 @@ async def test_the_metrics_of_a_relay(invoke: Invocation) -> None:
     (channel,) = known["channels"]
     assert (channel["channel"], channel["messages"]) == ("/a", 30)
     assert (channel["pending"], channel["drops"]) == (1, 2)
+
+
+async def test_the_figures_of_several_relays_are_added_up(invoke: Invocation) -> None:
+    text = "".join(
+        f'rx_cometd_relay_channel_events_total{{relay="{relay}",channel="/a"}} 30\n'
+        f'rx_cometd_relay_channel_pending{{relay="{relay}",channel="/a"}} 2\n'
+        for relay in ("one", "two")
+    )
+    async with metrics(text) as url:
+        outcome = await invoke(
+            *("top", url, "--once", "--json", "--interval", "0.2", "--header", "X-Key: k")
+        )
+    (channel,) = json.loads(outcome.out)["channels"]
+    assert (channel["messages"], channel["pending"], channel["drops"]) == (60, 4, None)
+
+
+async def test_what_waits_in_buffers_is_told_by_the_name_they_were_made_under(
+    bayeux_server: BayeuxServer,
+) -> None:
+    async with Client(bayeux_server.url) as client:
+        watched = WatchedClient(client, bayeux_server.url)
+        watched.observe(["/a", "/b/*"])
+        slow: Any = cometd_ops.map_async(
+            never, max_pending_count=2, overflow=cometd_ops.Overflow.DROP_OLDEST
+        )
+        with client.channel("/b/*").pipe(slow).subscribe():
+            await bayeux_server.until(lambda: bayeux_server.subscribers("/b/x"))
+            for number in range(5):
+                await client.publish("/b/x", number)
+            await watched.refresh()
+            known = watched.activity.channels
+            # One is worked on, two wait, two were dropped for them.
+            assert (known["/b/*"].pending, known["/b/*"].drops) == (2, 2)
+            assert (known["/b/x"].messages, known["/b/x"].pending) == (5, None)
+        watched.dispose()
+
+
+async def never(_: object) -> None:
+    await asyncio.Event().wait()
 
 
 async def test_metrics_that_are_not_there(invoke: Invocation, bayeux_server: BayeuxServer) -> None:
