@@ -60,7 +60,11 @@ def _main() -> None:
         sys.stderr.write(_MISSING.format(name=error.name.partition(".")[0]))
         sys.exit(1)
     _open_missing_streams()
-    app(prog_name="rx-cometd")
+    try:
+        app(prog_name="rx-cometd")
+    except OSError as error:  # of what it printed itself: the errors of commands are told by them
+        sys.stderr.write(f"rx-cometd: {error.strerror or error}\n")
+        sys.exit(1)
 
 
 def _open_missing_streams() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
+import math
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -22,7 +23,7 @@ from rx_cometd.extensions import ack
 from rx_cometd.testing import BayeuxServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import Coroutine
 
     from reactivex import Observable
 
@@ -77,8 +78,11 @@ async def _demo(seconds: float, speed: float, cut: float) -> None:
         ]
         title = f"rx-cometd demo: /stock/** from {server.url}, for {seconds:g} s"
         board = stack.enter_context(_board(title))
-        async with _going_on(Market(server, speed), server, cut, board):
-            await _show(updates(clients), board, seconds)
+        await _until_first(
+            _show(updates(clients), board, seconds),
+            _trade(server, Market(server, speed)),
+            _cut(server, board, cut),
+        )
 
 
 def _board(title: str) -> Board:
@@ -107,27 +111,30 @@ async def _show(stream: Observable[Update], board: Board, seconds: float) -> Non
                 await asyncio.sleep(min(board.frame, max(0.0, end - now())))
 
 
-@asynccontextmanager
-async def _going_on(
-    market: Market, server: BayeuxServer, cut: float, board: Board
-) -> AsyncGenerator[None]:
-    """Let the market trade, and cut the links, until the block ends."""
+async def _trade(server: BayeuxServer, market: Market) -> None:
+    # Not before all listen, so that they can be compared from the first quote on.
+    await server.until(lambda: len(server.subscribers("/stock/ACME")) == len(ConnectionType))
+    await market.run()
 
-    async def trade() -> None:
-        # Not before all listen, so that they can be compared from the first quote on.
-        await server.until(lambda: len(server.subscribers("/stock/ACME")) == len(ConnectionType))
-        await market.run()
 
-    async def fail() -> None:
-        while cut:
-            await asyncio.sleep(cut)
-            board.note("the server cuts all connections")
-            server.faults.drop_link()
+async def _cut(server: BayeuxServer, board: Board, seconds: float) -> None:
+    while True:
+        await asyncio.sleep(seconds or math.inf)
+        board.note("the server cuts all connections")
+        server.faults.drop_link()
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(trade()), group.create_task(fail())]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
+
+async def _until_first(*works: Coroutine[None, None, None]) -> None:
+    """Do works at the same time until one of them ends, and raise what it raised as it is.
+
+    A task group would wrap the error, and nobody knew a reader that went away any longer.
+    """
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()

@@ -73,12 +73,12 @@ def publish(
 @click.command(short_help="Call a service, and print its answer.")
 @click.argument("url")
 @click.argument("channel")
-@click.argument("data", metavar="JSON", default="null")
+@click.argument("data", metavar="[JSON]", default="{}")
 @click.option("--text", is_flag=True, help="What is sent is plain text, not JSON.")
 @rendering_options
 @connection_options
 def call(url: str, channel: str, data: str, *, text: bool, **options: Any) -> None:
-    """Send JSON to a service channel, and print the answer.
+    """Send JSON (an empty object, if left out) to a service channel, and print the answer.
 
     \b
     rx-cometd call http://127.0.0.1:8080/cometd /service/echo '{"ping": 1}' --data

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 import threading
 from contextlib import suppress
@@ -142,6 +143,7 @@ def _kind(error: BaseException) -> str:
 #: What to do about an error, told by its kind or by words in its text.
 _ADVICE: tuple[tuple[type[BaseException], str, str], ...] = (
     (OSError, "address already in use", "give another --port; 0 takes a free one"),
+    (socket.gaierror, "", "is --host a name or address of this machine?"),
     (BufferOverflowError, "", "--ack makes the server wait"),
     (AuthenticationError, "", "give a token with --auth"),
     (CometDError, "certificate verify failed", "trust it with --cacert FILE, or use --insecure"),

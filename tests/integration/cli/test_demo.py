@@ -72,9 +72,10 @@ async def test_it_ends_on_time_however_fast_the_market(invoke: Invocation) -> No
     assert asyncio.get_running_loop().time() - began < 5
 
 
-async def test_a_reader_that_goes_ends_it_quietly() -> None:
+@pytest.mark.parametrize("last", ["rx-cometd demo", "connected", "ACME"])
+async def test_a_reader_that_goes_ends_it_quietly(last: str) -> None:
     async with spawned("demo", "--seconds", "20") as process:
-        await line_from(process.stdout, lambda line: "ACME" in line)
+        await line_from(process.stdout, lambda line: last in line)
         assert process.stdout is not None
         process.stdout._transport.close()  # type: ignore[attr-defined]
         assert await asyncio.wait_for(process.wait(), 10) == 0

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,8 +19,6 @@ from rx_cometd.testing import BayeuxServer, ServiceRequest
 from tests.integration.cli.commands import COMMAND, ENVIRONMENT, line_from, spawned
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.integration.cli.commands import Invocation
 
 
@@ -85,6 +84,22 @@ def test_it_runs_as_a_program() -> None:
         [*COMMAND, "--version"], env=ENVIRONMENT, capture_output=True, text=True, check=True
     )
     assert rx_cometd.__version__ in outcome.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("arguments", [["--help"], ["completion", "bash"]])
+def test_output_that_cannot_be_written_is_told_in_a_line(arguments: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        outcome = subprocess.run(
+            [*COMMAND, *arguments],
+            env=ENVIRONMENT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert outcome.returncode == 1
+    assert outcome.stderr == "rx-cometd: No space left on device\n"
 
 
 def test_the_package_runs_as_a_module() -> None:

@@ -49,6 +49,17 @@ async def test_a_service_is_called(invoke: Invocation, bayeux_server: BayeuxServ
     assert json.loads(outcome.out)["data"] == 42
 
 
+async def test_without_data_a_call_sends_an_empty_object(
+    invoke: Invocation, bayeux_server: BayeuxServer
+) -> None:
+    @bayeux_server.service("/service/echo")
+    def echo(request: ServiceRequest) -> object:
+        return request.data
+
+    outcome = await invoke("call", bayeux_server.url, "/service/echo", "--data")
+    assert (outcome.code, outcome.out) == (0, "{}\n")
+
+
 async def test_the_command_call(invoke: Invocation, bayeux_server: BayeuxServer) -> None:
     @bayeux_server.service("/service/double")
     def double(request: ServiceRequest) -> int:

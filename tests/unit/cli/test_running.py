@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 
 import pytest
 
@@ -40,6 +41,10 @@ NO_LINK = TransportTimeoutError("no link for 10 s")
                 "network: no link for 10 s; last: certificate verify failed: self-signed;"
                 " trust it with --cacert FILE, or use --insecure"
             ),
+        ),
+        (
+            socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+            "Name or service not known; is --host a name or address of this machine?",
         ),
         (
             BufferOverflowError(9),
