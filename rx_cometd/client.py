@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from rx_cometd._flow.arguments import check_seconds
 from rx_cometd._flow.decoders import decoder_of
 from rx_cometd._flow.dispatch import EVERYTHING
 from rx_cometd._protocol.backoff import exponential
@@ -220,7 +221,11 @@ class Client(Requesting):
 
         Raises:
             TransportTimeoutError: It took longer. The client is closed all the same.
+            TypeError: ``timeout`` is no number.
+            ValueError: It is negative.
         """
+        if timeout is not None:
+            check_seconds("timeout", timeout, zero=True)
         await self._shared.drain(timeout)
 
     async def __aenter__(self) -> Self:
@@ -312,6 +317,7 @@ class Client(Requesting):
 
         Raises:
             ClientInvalidOperation: The client is not open.
+            InvalidChannelError: The name cannot be that of a channel.
             ServerError: The server refused.
         """
         await self._pull.unsubscribe(channel)

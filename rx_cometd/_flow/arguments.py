@@ -16,8 +16,11 @@ __all__ = [
     "check_bound",
     "check_choice",
     "check_coroutine_function",
+    "check_fraction",
+    "check_methods",
     "check_plain_function",
     "check_positive",
+    "check_scheduler",
     "check_seconds",
     "told_to",
 ]
@@ -99,6 +102,19 @@ def check_seconds(name: str, value: Any, *, zero: bool = False) -> None:
         raise ValueError(f"{name} must be {least} 0 seconds, not {value!r}")
 
 
+def check_fraction(name: str, value: Any) -> None:
+    """Check a part of a whole.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is not from 0 to 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number from 0 to 1, not {value!r}")
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be from 0 to 1, not {value!r}")
+
+
 def check_choice(name: str, value: Any) -> None:
     """Check a choice between yes and no: what else counts as true may have been meant otherwise.
 
@@ -112,6 +128,35 @@ def check_choice(name: str, value: Any) -> None:
 def _is_int(value: Any) -> bool:
     """Tell a count from a choice, which Python takes for one."""
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def check_scheduler(scheduler: Any) -> None:
+    """Check what times an operator.
+
+    Raises:
+        TypeError: It is no scheduler of ReactiveX.
+    """
+    if scheduler is not None and not isinstance(scheduler, abc.SchedulerBase):
+        raise TypeError(f"scheduler must be a scheduler of reactivex or None, not {scheduler!r}")
+
+
+def check_methods(name: str, value: Any, *methods: str) -> None:
+    """Check what is used by its methods, whatever its class.
+
+    Args:
+        name: The name of the argument.
+        value: What was given.
+        methods: The methods that it needs.
+
+    Raises:
+        TypeError: It has not all of them.
+    """
+    missing = [method for method in methods if not callable(getattr(value, method, None))]
+    if missing:
+        # Its type only: credentials are in what may be meant to be a store or a login.
+        kind = type(value).__name__
+        wanted = " and ".join(f"{method}()" for method in methods)
+        raise TypeError(f"{name} must have {wanted}, which {kind} has not")
 
 
 def told_to(

@@ -7,6 +7,7 @@ what was asked to trace or to measure imports this.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
@@ -14,10 +15,11 @@ from opentelemetry import metrics, trace
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from rx_cometd._flow.arguments import check_methods
 from rx_cometd._protocol.channel_names import validate_channel
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping, MutableMapping
+    from collections.abc import Generator, Mapping, MutableMapping
 
     from opentelemetry.util.types import AttributeValue
 
@@ -89,6 +91,7 @@ class Destinations:
         templates: Names with placeholders for whole segments, as ``/user/{id}/inbox``.
 
     Raises:
+        TypeError: They are no list, or other iterable, of templates.
         InvalidChannelError: A template cannot be that of a channel.
 
     Example:
@@ -98,6 +101,9 @@ class Destinations:
     """
 
     def __init__(self, templates: Iterable[str]) -> None:
+        given: Any = templates
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise TypeError(f"templates must be a list of templates, not {given!r}")
         self._templates = tuple((template, tuple(template.split("/"))) for template in templates)
         for _, segments in self._templates:
             validate_channel("/".join("x" if _is_placeholder(s) else s for s in segments))
@@ -153,11 +159,16 @@ class Tracing:
     Args:
         destinations: The templates of channels.
         provider: Where spans go; the global one if ``None``.
+
+    Raises:
+        TypeError: The provider is none.
     """
 
     def __init__(
         self, destinations: Destinations, provider: trace.TracerProvider | None = None
     ) -> None:
+        if provider is not None:
+            check_methods("tracer_provider", provider, "get_tracer")
         self._destinations = destinations
         self._provider = provider
         self._tracer: trace.Tracer | None = None
@@ -283,5 +294,11 @@ def _object(value: object) -> dict[str, Any]:
 
 
 def meter(provider: metrics.MeterProvider | None = None) -> metrics.Meter:
-    """Give what makes the instruments."""
+    """Give what makes the instruments.
+
+    Raises:
+        TypeError: The provider is none.
+    """
+    if provider is not None:
+        check_methods("meter_provider", provider, "get_meter")
     return metrics.get_meter(_LIBRARY, meter_provider=provider, schema_url=_SCHEMA_URL)

@@ -57,7 +57,7 @@ class Work(Generic[_T, _R]):
         check_coroutine_function("fn", fn)
         if timeout is not None:
             check_seconds("timeout", timeout)
-        if errors not in {"raise", "drop"}:
+        if errors not in ("raise", "drop"):
             raise ValueError(f'errors must be "raise" or "drop", not {errors!r}')
         self._fn = fn
         self._timeout = timeout

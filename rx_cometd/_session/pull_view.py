@@ -90,6 +90,7 @@ class PullView(LastingObserver):
 
     async def unsubscribe(self, channel: str) -> None:
         """Unsubscribe from a channel, and wait for the server if it has to be asked."""
+        validate_channel(channel)
         session = self._shared.open_session()
         if channel not in self._channels:
             return

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from rx_cometd._flow.arguments import check_seconds
 from rx_cometd._protocol.channel_names import validate_target
 from rx_cometd._protocol.subscriptions import Fields, fields_of
 from rx_cometd._session.accompanied import Accompanied
@@ -84,10 +85,19 @@ class Requesting(Facts):
             timeout: Seconds that the answer may take, ``None`` for ever.
 
         Raises:
+            InvalidChannelError: It is no channel that can be published to.
+            ClientInvalidOperation: The client is not open.
             TransportTimeoutError: There was no answer in time.
+            TransportError: The request is lost.
             ServerError: The server refused.
+            BufferOverflowError: ``max_outbox`` requests wait already.
+            ExtensionError: An extension failed, or dropped the message.
+            TypeError: ``timeout`` is no number.
+            ValueError: It is negative.
         """
         validate_target(channel)
+        if timeout is not None:
+            check_seconds("timeout", timeout, zero=True)
         request = Request("call", channel, {}, self)
         with self._accompanied.within(request) if self._accompanied else nullcontext():
             requests = self._shared.open_session().requests

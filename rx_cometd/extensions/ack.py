@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from reactivex import operators as ops
 
+from rx_cometd._flow.arguments import check_choice
 from rx_cometd._protocol.channel_names import is_meta
 from rx_cometd.extension import Extension, Operators, Payload
 from rx_cometd.extensions.ext import as_object, get_ext, put_ext
@@ -55,6 +56,9 @@ def ack(*, deduplicate: bool = False) -> Ack:
         The extension, to be put into ``Client(extensions=[...])``. One may serve several
         clients.
 
+    Raises:
+        TypeError: ``deduplicate`` is no bool.
+
     Example:
         >>> ack()
         <Ack>
@@ -66,6 +70,7 @@ class Ack(Extension):
     """The extension that `ack` makes; what it remembers is each session's own."""
 
     def __init__(self, *, deduplicate: bool = False) -> None:
+        check_choice("deduplicate", deduplicate)
         self._deduplicate = deduplicate
 
     def __repr__(self) -> str:

@@ -8,8 +8,9 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from rx_cometd._flow.arguments import check_seconds
 from rx_cometd.exceptions import ExtensionError
 from rx_cometd.extension import AuthExtension, Operators
 from rx_cometd.extensions.in_turn import in_turn
@@ -61,6 +62,10 @@ def bearer_auth(provider: TokenProvider, *, margin: float = 30.0) -> BearerAuth:
     Returns:
         The extension, to be given as ``Client(auth=...)``. Clients that share it share the token.
 
+    Raises:
+        TypeError: ``provider`` cannot be called, or ``margin`` is no number.
+        ValueError: ``margin`` is less than 0.
+
     Example:
         >>> async def token() -> tuple[str, float]:
         ...     return "6e3b", 3600.0
@@ -74,6 +79,12 @@ class BearerAuth(AuthExtension):
     """The extension that `bearer_auth` makes."""
 
     def __init__(self, provider: TokenProvider, *, margin: float = 30.0) -> None:
+        given: Any = provider
+        if not callable(given):
+            # Its type only: it may be the token itself.
+            kind = type(given).__name__
+            raise TypeError(f"provider must be a function that gives a token, not a {kind}")
+        check_seconds("margin", margin, zero=True)
         self._provider = provider
         self._margin = margin
         self._token: str | None = None

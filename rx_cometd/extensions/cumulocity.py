@@ -9,10 +9,12 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from yarl import URL
+from rx_cometd.extensions.origin import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from yarl import URL
 
 __all__ = ["CumulocitySettings", "cumulocity"]
 
@@ -53,6 +55,7 @@ def cumulocity(
 
     Raises:
         TypeError: Neither or both of the logins are given.
+        ValueError: ``base_url`` is no absolute HTTP address.
 
     Example:
         >>> from rx_cometd import Client
@@ -70,7 +73,7 @@ def cumulocity(
         return {"ext": {"com.cumulocity.authn": credentials}}
 
     return {
-        "url": URL(base_url).origin() / "notification/realtime",
+        "url": origin_of("base_url", base_url) / "notification/realtime",
         "connection_timeout": connection_timeout,
         "handshake_fields": handshake_fields,
     }

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
-from yarl import URL
-
 from rx_cometd.connection_types import ConnectionType
+from rx_cometd.extensions.origin import origin_of
 
 if TYPE_CHECKING:
     import aiohttp
+    from yarl import URL
 
 __all__ = ["GenesysSettings", "genesys"]
 
@@ -47,9 +47,13 @@ def genesys(
 
     Returns:
         The arguments, to be unpacked beside others of `Client`.
+
+    Raises:
+        TypeError: An argument is of the wrong kind.
+        ValueError: ``base_url`` is no absolute HTTP address.
     """
     return {
-        "url": URL(base_url).origin() / "workspace/v3/notifications",
+        "url": origin_of("base_url", base_url) / "workspace/v3/notifications",
         "connection_types": ConnectionType.LONG_POLLING,
         "connection_timeout": connection_timeout,
         "headers": {"x-api-key": api_key},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from reactivex import operators as ops
 
+from rx_cometd._flow.arguments import check_methods
 from rx_cometd.extension import Extension
 
 if TYPE_CHECKING:
@@ -44,7 +45,15 @@ def log_payloads(logger: logging.Logger | None = None, level: int = logging.DEBU
 
     Returns:
         The extension, to be put into ``Client(extensions=[...])``.
+
+    Raises:
+        TypeError: An argument is of the wrong kind.
     """
+    if logger is not None:
+        check_methods("logger", logger, "isEnabledFor", "log")
+    given: Any = level
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise TypeError(f"level must be an int, as logging.DEBUG is, not {given!r}")
     target = logging.getLogger("rx_cometd.payloads") if logger is None else logger
     return Extension.of(
         inbound=ops.do_action(_log(target, level, "<")),

@@ -13,10 +13,12 @@ What happens on the wire (Salesforce's Streaming API, "Message Durability"):
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from reactivex import operators as ops
 
+from rx_cometd._flow.arguments import check_methods, check_plain_function
 from rx_cometd._protocol.channel_names import (
     is_glob,
     is_meta,
@@ -34,7 +36,7 @@ from rx_cometd.extensions.replay_store import ReplayId, ReplayOption, StoreLocke
 from rx_cometd.messages import HANDSHAKE, SUBSCRIBE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from rx_cometd.extension import Payload
     from rx_cometd.extensions.replay_store import AsyncReplayStore, ReplayStore
@@ -81,6 +83,7 @@ def replay(
         The extension, to be put into ``Client(extensions=[...])``.
 
     Raises:
+        TypeError: An argument is of the wrong kind.
         InvalidChannelError: One of the channels cannot be one.
 
     Example:
@@ -88,11 +91,25 @@ def replay(
         >>> replay(MemoryStore(), fallback=ReplayOption.ALL_EVENTS)
         <Replay>
     """
+    check_methods("store", store, "load", "save")
+    _check_id("initial", initial)
+    if fallback is not None:
+        _check_id("fallback", fallback)
+    if on_fallback is not None:
+        check_plain_function("on_fallback", on_fallback)
+    named: Any = channels
+    if isinstance(named, str) or not isinstance(named, Iterable | None):
+        raise TypeError(f"channels must be a list of names, not {channels!r}")
     return Replay(
         MarkerWriter(store),
         _Choice(initial, fallback, None if channels is None else tuple(channels)),
         on_fallback,
     )
+
+
+def _check_id(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise TypeError(f"{name} must be a replay id or a ReplayOption, not {value!r}")
 
 
 class _Choice(NamedTuple):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypedDict
 
-from yarl import URL
-
 from rx_cometd.connection_types import ConnectionType
+from rx_cometd.extensions.origin import origin_of
 from rx_cometd.extensions.replay import replay
 from rx_cometd.extensions.replay_store import MemoryStore, ReplayOption
 from rx_cometd.messages import DISCONNECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from yarl import URL
 
     from rx_cometd.exceptions import ServerError
     from rx_cometd.extension import AuthExtension, Extension
@@ -68,6 +69,10 @@ def salesforce(
     Returns:
         The arguments, to be unpacked beside others of `Client`.
 
+    Raises:
+        TypeError: An argument is of the wrong kind.
+        ValueError: ``login_url`` is no absolute HTTP address.
+
     Example:
         >>> from rx_cometd import Client
         >>> from rx_cometd.extensions import salesforce_auth
@@ -77,7 +82,7 @@ def salesforce(
     """
     markers = replay(MemoryStore() if store is None else store, initial=initial, fallback=fallback)
     return {
-        "url": URL(login_url).origin() / "cometd" / version,
+        "url": origin_of("login_url", login_url) / "cometd" / version,
         "connection_types": ConnectionType.LONG_POLLING,
         "connection_timeout": connection_timeout,
         "max_suspension": _MAX_SUSPENSION,

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import aiohttp
 from yarl import URL
 
+from rx_cometd._flow.arguments import check_seconds
 from rx_cometd.exceptions import AuthenticationError, TransportError
 from rx_cometd.extension import AuthExtension, Operators
 from rx_cometd.extensions.bearer_auth import BearerAuth, BearerToken
+from rx_cometd.extensions.origin import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,14 +66,17 @@ def salesforce_auth(
         The extension, to be given as ``Client(auth=...)``.
 
     Raises:
-        TypeError: Neither or both of the flows are given.
+        TypeError: Neither or both of the flows are given, or an argument is of the wrong kind.
+        ValueError: ``login_url`` is no absolute HTTP address, or ``lifetime`` not more than 0.
         ModuleNotFoundError: The JWT bearer flow needs PyJWT.
 
     Example:
         >>> salesforce_auth("https://example.my.salesforce.com", "3MVG9", client_secret="...")
         <SalesforceAuth https://example.my.salesforce.com>
     """
-    address = URL(login_url).origin()
+    address = origin_of("login_url", login_url)
+    if lifetime is not None:
+        check_seconds("lifetime", lifetime)
     if client_secret is not None and private_key is None and username is None:
         secret = client_secret
 

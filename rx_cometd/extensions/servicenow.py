@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
-from yarl import URL
+from rx_cometd.extensions.origin import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import aiohttp
+    from yarl import URL
 
 __all__ = ["ServiceNowSettings", "servicenow"]
 
@@ -45,13 +46,17 @@ def servicenow(
 
     Returns:
         The arguments, to be unpacked beside others of `Client`.
+
+    Raises:
+        TypeError: An argument is of the wrong kind.
+        ValueError: ``instance_url`` is no absolute HTTP address.
     """
 
     def headers() -> dict[str, str]:
         return {} if user_token is None else {"X-UserToken": user_token()}
 
     return {
-        "url": URL(instance_url).origin() / "amb",
+        "url": origin_of("instance_url", instance_url) / "amb",
         "connection_timeout": connection_timeout,
         "headers": headers,
         "http_session": http_session,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rx_cometd._flow.arguments import check_choice
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -43,6 +45,7 @@ def telemetry(
 
     Raises:
         ImportError: The package ``opentelemetry-api`` is not installed (``rx-cometd[otel]``).
+        TypeError: ``templates`` is no list of them, or ``durations`` no bool.
         InvalidChannelError: A template cannot be that of a channel.
     """
     try:
@@ -50,4 +53,5 @@ def telemetry(
     except ImportError as error:
         text = "telemetry needs OpenTelemetry: pip install rx-cometd[otel]"
         raise ImportError(text) from error
+    check_choice("durations", durations)
     return Telemetry(templates, tracer_provider, meter_provider, durations=durations)

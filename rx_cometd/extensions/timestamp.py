@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from reactivex import operators as ops
 
+from rx_cometd._flow.arguments import check_choice
 from rx_cometd.extension import Extension
 
 if TYPE_CHECKING:
@@ -26,7 +27,11 @@ def timestamp(*, iso: bool = False) -> Extension:
 
     Returns:
         The extension, to be put into ``Client(extensions=[...])``.
+
+    Raises:
+        TypeError: ``iso`` is no bool.
     """
+    check_choice("iso", iso)
     now = _iso if iso else _http_date
 
     def stamp(payload: Payload) -> None:

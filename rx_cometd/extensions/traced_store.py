@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rx_cometd._flow.arguments import check_methods
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -35,10 +37,12 @@ def traced_store(
 
     Raises:
         ImportError: The package ``opentelemetry-api`` is not installed (``rx-cometd[otel]``).
+        TypeError: ``store`` is no store, or ``templates`` no list of them.
         InvalidChannelError: A template cannot be that of a channel.
 
     Example:
-        >>> from rx_cometd.extensions import MemoryStore
+        >>> from rx_cometd._flow.arguments import check_methods
+    from rx_cometd.extensions import MemoryStore
         >>> store = traced_store(MemoryStore())
         >>> store.save("/event/Order__e", 82)
         >>> store.load("/event/Order__e")
@@ -54,6 +58,7 @@ def traced_store(
     except ImportError as error:
         text = "traced_store needs OpenTelemetry: pip install rx-cometd[otel]"
         raise ImportError(text) from error
+    check_methods("store", store, "load", "save")
     tracing = Tracing(Destinations(templates), tracer_provider)
     original: Any = store
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rx_cometd._flow.arguments import check_bound, check_plain_function
+from rx_cometd._flow.arguments import check_bound, check_plain_function, check_scheduler
 from rx_cometd._flow.buffer import MessageBuffer
 from rx_cometd._flow.drain import Drain
 from rx_cometd._flow.edge import drain_scheduler, loop_scheduler
@@ -109,6 +109,7 @@ def bounded_buffer(
         >>> asyncio.run(main())
         [3, 4, 5]
     """
+    check_scheduler(scheduler)
     check_bound(max_pending_count, overflow)
     if on_overflow is not None:
         check_plain_function("on_overflow", on_overflow)

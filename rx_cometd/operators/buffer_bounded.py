@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reactivex.disposable import Disposable, SerialDisposable, SingleAssignmentDisposable
 
-from rx_cometd._flow.arguments import check_positive, check_seconds
+from rx_cometd._flow.arguments import check_positive, check_scheduler, check_seconds
 from rx_cometd._flow.delivery import Delivery, Hold, apart, hold
 from rx_cometd._flow.edge import (
     current_loop,
@@ -76,6 +76,7 @@ def buffer_bounded(
         [3, 4]
         [5]
     """
+    check_scheduler(scheduler)
     check_positive("count", count)
     if seconds is not None:
         check_seconds("seconds", seconds)

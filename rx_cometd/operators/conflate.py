@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rx_cometd._flow.arguments import check_plain_function
+from rx_cometd._flow.arguments import check_plain_function, check_scheduler
 from rx_cometd._flow.buffer import MessageBuffer
 from rx_cometd._flow.drain import Drain
 from rx_cometd._flow.edge import drain_scheduler, loop_scheduler
@@ -65,6 +65,7 @@ def conflate(
         >>> asyncio.run(main())
         ['a2', 'b1']
     """
+    check_scheduler(scheduler)
     if key is not None:
         check_plain_function("key", key)
 

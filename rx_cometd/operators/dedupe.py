@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rx_cometd._flow.arguments import check_plain_function, check_positive, check_seconds
+from rx_cometd._flow.arguments import (
+    check_plain_function,
+    check_positive,
+    check_scheduler,
+    check_seconds,
+)
 from rx_cometd._flow.edge import clock_of, loop_scheduler
 from rx_cometd._flow.observable import derive
 
@@ -67,6 +72,7 @@ def dedupe(
         >>> asyncio.run(main())
         ['a1', 'b1']
     """
+    check_scheduler(scheduler)
     check_plain_function("key", key)
     check_seconds("window", window)
     check_positive("max_keys", max_keys)

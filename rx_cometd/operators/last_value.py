@@ -6,8 +6,13 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from rx_cometd._flow.arguments import check_plain_function, check_positive
-from rx_cometd.operators.share import SharedSource, check_linger
+from rx_cometd._flow.arguments import (
+    check_plain_function,
+    check_positive,
+    check_scheduler,
+    check_seconds,
+)
+from rx_cometd.operators.share import SharedSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -75,8 +80,9 @@ def last_value(
     """
     if by is not None:
         check_plain_function("by", by)
+    check_scheduler(scheduler)
     check_positive("max_keys", max_keys)
-    check_linger(linger)
+    check_seconds("linger", linger, zero=True)
     key = _channel if by is None else by
 
     def operator(source: Observable[_T]) -> Observable[_T]:

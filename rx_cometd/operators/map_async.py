@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from reactivex.disposable import SingleAssignmentDisposable
 
-from rx_cometd._flow.arguments import check_bound, check_positive
+from rx_cometd._flow.arguments import check_bound, check_choice, check_positive
 from rx_cometd._flow.buffer import MessageBuffer
 from rx_cometd._flow.delivery import stay_apart
 from rx_cometd._flow.edge import (
@@ -108,6 +108,7 @@ def map_async(
     """
     work = Work(fn, timeout=timeout, errors=errors, dead_letter=dead_letter)
     check_positive("max_concurrency", max_concurrency)
+    check_choice("ordered", ordered)
     check_bound(max_pending_count, overflow)
 
     def operator(source: Observable[_T]) -> Observable[_R]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from reactivex import Observable
+
 from rx_cometd._flow.flow import flow_of
 from rx_cometd._flow.observable import keep_on_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reactivex import Observable
 
 __all__ = ["on_loop"]
 
@@ -50,6 +51,9 @@ def on_loop(source: Observable[Any] | None = None, /) -> Any:
         An observable that is subscribed on the running event loop, with its scheduler where no
         other is given; or the operator that makes it. It costs nothing per item.
 
+    Raises:
+        TypeError: ``source`` is no observable.
+
     Errors:
         `RuntimeError` at subscribe: no event loop is running.
 
@@ -62,6 +66,9 @@ def on_loop(source: Observable[Any] | None = None, /) -> Any:
         >>> asyncio.run(main())
         [1, 2, 3]
     """
+    given: Any = source
+    if given is not None and not isinstance(given, Observable):
+        raise TypeError(f"source must be an Observable, not {given!r}")
     return _keep if source is None else _keep(source)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
-from rx_cometd._flow.arguments import check_plain_function, check_positive
+from rx_cometd._flow.arguments import check_methods, check_plain_function, check_positive
 from rx_cometd._protocol.channel_names import validate_target
 from rx_cometd.operators.map_async import map_async
 
@@ -103,12 +103,13 @@ def publish_to(
         >>> asyncio.run(main())
         ['a', 'b']
     """
+    check_methods("client", client, "publish")
     if isinstance(channel, str):
         validate_target(channel)
     else:
         check_plain_function("channel", channel)
     check_positive("max_in_flight", max_in_flight)
-    if errors not in {"raise", "value"}:
+    if errors not in ("raise", "value"):
         raise ValueError(f'errors must be "raise" or "value", not {errors!r}')
 
     async def publish(item: Any) -> Message | Exception:

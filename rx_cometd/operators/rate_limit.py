@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reactivex.disposable import SerialDisposable, SingleAssignmentDisposable
 
-from rx_cometd._flow.arguments import check_bound, check_positive, check_seconds
+from rx_cometd._flow.arguments import check_bound, check_positive, check_scheduler, check_seconds
 from rx_cometd._flow.buffer import MessageBuffer
 from rx_cometd._flow.delivery import apart
 from rx_cometd._flow.edge import (
@@ -87,6 +87,7 @@ def rate_limit(
     """
     check_positive("count", count)
     check_seconds("seconds", seconds)
+    check_scheduler(scheduler)
     check_bound(max_pending_count, overflow)
 
     def operator(source: Observable[_T]) -> Observable[_T]:

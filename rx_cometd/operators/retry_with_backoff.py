@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reactivex.disposable import SerialDisposable, SingleAssignmentDisposable
 
-from rx_cometd._flow.arguments import check_plain_function, check_positive
+from rx_cometd._flow.arguments import (
+    check_choice,
+    check_fraction,
+    check_plain_function,
+    check_positive,
+    check_scheduler,
+)
 from rx_cometd._flow.delivery import apart
 from rx_cometd._flow.edge import current_loop, disposable_on, loop_scheduler
 from rx_cometd._flow.multicast import notify_end, report_unhandled
@@ -82,14 +88,15 @@ def retry_with_backoff(
         >>> asyncio.run(main())
         'welcome'
     """
+    check_scheduler(scheduler)
     if count is not None:
         check_positive("count", count)
     if delays is not None:
         check_plain_function("delays", delays)
     if not isinstance(errors, type | tuple):
         check_plain_function("errors", errors)
-    if not 0 <= jitter <= 1:
-        raise ValueError(f"jitter must be from 0 to 1, not {jitter!r}")
+    check_choice("reset_on_success", reset_on_success)
+    check_fraction("jitter", jitter)
 
     def accepts(error: Exception) -> bool:
         if isinstance(errors, type | tuple):

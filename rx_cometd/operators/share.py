@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from reactivex.disposable import Disposable, SerialDisposable, SingleAssignmentDisposable
 
+from rx_cometd._flow.arguments import check_choice, check_scheduler, check_seconds
 from rx_cometd._flow.delivery import apart
 from rx_cometd._flow.edge import current_loop, disposable_on, loop_scheduler
 from rx_cometd._flow.ending import tell_end
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from reactivex import Observable, abc
 
-__all__ = ["Memory", "SharedSource", "check_linger", "share"]
+__all__ = ["Memory", "SharedSource", "share"]
 
 _T = TypeVar("_T")
 
@@ -65,7 +66,7 @@ def share(
         A pipeable operator.
 
     Raises:
-        TypeError: ``linger`` is no number.
+        TypeError: An argument is of the wrong kind.
         ValueError: ``linger`` is less than 0.
 
     Example:
@@ -80,7 +81,10 @@ def share(
         first 1
         second 1
     """
-    check_linger(linger)
+    check_scheduler(scheduler)
+    check_seconds("linger", linger, zero=True)
+    check_choice("reset_on_error", reset_on_error)
+    check_choice("reset_on_complete", reset_on_complete)
 
     def operator(source: Observable[_T]) -> Observable[_T]:
         return SharedSource(
@@ -92,19 +96,6 @@ def share(
         ).observable()
 
     return operator
-
-
-def check_linger(linger: Any) -> None:
-    """Refuse what is no time to linger.
-
-    Raises:
-        TypeError: It is no number.
-        ValueError: It is less than 0.
-    """
-    if not isinstance(linger, int | float):
-        raise TypeError(f"linger must be a number of seconds, not {linger!r}")
-    if not linger >= 0:
-        raise ValueError(f"linger must be at least 0 seconds, not {linger!r}")
 
 
 class SharedSource(Generic[_T]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from rx_cometd._flow.arguments import check_bound, check_plain_function
+from rx_cometd._flow.arguments import check_bound, check_plain_function, check_scheduler
 from rx_cometd._flow.async_iteration import ObservableIterator, iterate
 from rx_cometd._flow.flow import flow_of
 
@@ -69,6 +69,7 @@ def to_async_iterable(
         >>> asyncio.run(main())
         [1, 2, 3]
     """
+    check_scheduler(scheduler)
     check_bound(max_pending_count, overflow)
     if on_overflow is not None:
         check_plain_function("on_overflow", on_overflow)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from reactivex import Observable
 
+from rx_cometd._flow.arguments import check_plain_function
 from rx_cometd._flow.observable import derive
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def traced(
 
     Raises:
         ImportError: The package ``opentelemetry-api`` is not installed (``rx-cometd[otel]``).
+        TypeError: An argument is of the wrong kind.
         InvalidChannelError: A template cannot be that of a channel.
 
     Example:
@@ -78,6 +80,8 @@ def traced(
         from rx_cometd._flow.open_telemetry import Destinations  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ImportError("traced needs OpenTelemetry: pip install rx-cometd[otel]") from error
+    if destination is not None:
+        check_plain_function("destination", destination)
     channel_of = _channel if destination is None else destination
     return Traced(Destinations(templates), channel_of, tracer_provider, meter_provider)
 

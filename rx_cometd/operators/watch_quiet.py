@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable, SerialDisposable, SingleAssignmentDisposable
 
-from rx_cometd._flow.arguments import check_seconds
+from rx_cometd._flow.arguments import check_choice, check_scheduler, check_seconds
 from rx_cometd._flow.delivery import apart
 from rx_cometd._flow.edge import clock_of, current_loop, disposable_on, loop_scheduler
 from rx_cometd._flow.flow import Flow, flow_of
@@ -81,8 +81,8 @@ def watch_quiet(
         A pipeable operator; what it gives has a `quiet_count`.
 
     Raises:
-        TypeError: ``seconds`` is no number.
-        ValueError: It is not more than 0.
+        TypeError: An argument is of the wrong kind.
+        ValueError: ``seconds`` is not more than 0.
 
     Example:
         >>> import asyncio, reactivex
@@ -94,7 +94,9 @@ def watch_quiet(
         >>> asyncio.run(main())
         'here again'
     """
+    check_scheduler(scheduler)
     check_seconds("seconds", seconds)
+    check_choice("fail", fail)
 
     def operator(source: Observable[_T]) -> WatchedObservable[_T]:
         def subscribe(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reactivex.disposable import SerialDisposable, SingleAssignmentDisposable
 
-from rx_cometd._flow.arguments import check_plain_function, check_seconds
+from rx_cometd._flow.arguments import check_plain_function, check_scheduler, check_seconds
 from rx_cometd._flow.delivery import apart
 from rx_cometd._flow.edge import (
     clock_of,
@@ -93,6 +93,7 @@ def window_stats(
         >>> stats.count, stats.min, stats.max, stats.mean, stats.last
         (3, 1, 6, 3.0, 6)
     """
+    check_scheduler(scheduler)
     check_seconds("seconds", seconds)
     if value is not None:
         check_plain_function("value", value)
