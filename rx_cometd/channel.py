@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rx_cometd._flow.arguments import check_coroutine_function
 from rx_cometd._flow.data_observers import Completing, Decoding
 from rx_cometd._flow.observable import LoopObservable
 from rx_cometd._flow.subscriber import Subscriber
@@ -115,6 +116,7 @@ class Feed(LoopObservable[_T]):
             RuntimeError: No event loop is running.
             TypeError: An argument is of the wrong kind.
         """
+        check_coroutine_function("on_next", on_next)
         results = self.pipe(
             map_async(on_next, max_pending_count=max_pending_count, overflow=overflow)
         )

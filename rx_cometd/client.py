@@ -274,7 +274,7 @@ class Client(Requesting):
                 nor a plain function.
         """
         check_fields(fields)
-        decoder = None if type is None else decoder_of(type)
+        decoder = None if type is None else decoder_of(type, "type")
         return Channel(self._shared, name, fields, self.publish, decoder)
 
     @property

@@ -30,8 +30,12 @@ class Decoder(NamedTuple):
     of_json: Callable[[Any], Any]
 
 
-def decoder_of(target: Any) -> Decoder:
+def decoder_of(target: Any, name: str = "target") -> Decoder:
     """Find what makes values of a type; which types are known is in the docstring of `decode`.
+
+    Args:
+        target: The type or function.
+        name: The name of the argument.
 
     Raises:
         TypeError: It is neither a type nor a plain function, or a type for which msgspec or
@@ -48,7 +52,9 @@ def decoder_of(target: Any) -> Decoder:
             return _adapted(pydantic.TypeAdapter(target))
     if _is_annotation(target):
         return _annotated(target)
-    check_plain_function("target", target)
+    if not callable(target):
+        raise TypeError(f"{name} must be a type or a function that makes values, not {target!r}")
+    check_plain_function(name, target)
     return Decoder(target, partial(_call_with_plain, target))
 
 

@@ -62,12 +62,12 @@ class LoopObservable(Observable[_T_co]):
 
         Raises:
             RuntimeError: No event loop is running.
-            TypeError: A callback is a coroutine function.
+            TypeError: A callback is no plain function.
         """
         observer: Any = on_next
-        for callback in (on_next, on_error, on_completed):
-            if inspect.iscoroutinefunction(callback):
-                raise TypeError(_coroutine_refusal(callback))
+        _check_callback("on_next", on_next)
+        _check_callback("on_error", on_error)
+        _check_callback("on_completed", on_completed)
         if scheduler is not None and isinstance(observer, abc.ObserverBase):
             # An operator that subscribes on a thread of its own, as `subscribe_on` does: raised
             # there, nobody would hear of it.
@@ -222,9 +222,15 @@ def derive(source: Observable[Any], subscribe: abc.Subscription[_T]) -> Observab
     return Observable(subscribe)
 
 
-def _coroutine_refusal(callback: object) -> str:
-    name = getattr(callback, "__qualname__", repr(callback))
-    return (
-        f"an observer cannot be the coroutine function {name}, for nobody would await it: use "
-        "Channel.subscribe_async, or the operator map_async"
-    )
+def _check_callback(name: str, callback: object) -> None:
+    """Refuse what could only be called in vain, or not at all, once a message has come."""
+    if callback is None:
+        return
+    if inspect.iscoroutinefunction(callback):
+        function = getattr(callback, "__qualname__", repr(callback))
+        raise TypeError(
+            f"an observer cannot be the coroutine function {function}, for nobody would await it: "
+            "use Channel.subscribe_async, or the operator map_async"
+        )
+    if not callable(callback) and not hasattr(callback, "on_next"):
+        raise TypeError(f"{name} must be a function or an observer, not {callback!r}")

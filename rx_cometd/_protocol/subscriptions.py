@@ -9,6 +9,7 @@ and in all that follow, and tells the session what their replies mean.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -44,6 +45,8 @@ def fields_of(fields: Fields) -> dict[str, Any]:
         return {}
     given: Any = fields() if callable(fields) else fields
     if not isinstance(given, Mapping):
+        if inspect.iscoroutine(given):
+            given.close()  # nobody awaits it, which Python would warn of besides
         # Its type only: fields may hold credentials.
         raise TypeError(
             "fields must be a mapping, or a plain function that gives one, "

@@ -44,13 +44,18 @@ def check_buffering(max_pending_count: Any, overflow: Any, max_outbox: Any) -> N
 
 
 def check_fields(fields: Any) -> None:
-    """Check the extra fields of a subscribe, which are sent later.
+    """Check extra fields, which may be asked for later.
 
     Raises:
         TypeError: They are neither a mapping nor a plain function.
     """
-    if fields is not None and not isinstance(fields, Mapping):
-        check_plain_function("fields", fields)
+    if fields is None or isinstance(fields, Mapping):
+        return
+    if not callable(fields):
+        # Its type only: fields may hold credentials.
+        kind = type(fields).__name__
+        raise TypeError(f"fields must be a mapping, or a function that gives one, not a {kind}")
+    check_plain_function("fields", fields)
 
 
 def checked_extensions(extensions: Any, auth: Any) -> tuple[Extension, ...]:

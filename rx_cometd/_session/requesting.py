@@ -7,12 +7,12 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from rx_cometd._flow.arguments import check_seconds
-from rx_cometd._protocol.channel_names import validate_target
+from rx_cometd._protocol.channel_names import is_service, validate_target
 from rx_cometd._protocol.subscriptions import Fields, fields_of
 from rx_cometd._session.accompanied import Accompanied
 from rx_cometd._session.facts import Facts
 from rx_cometd._transports import timeout_after
-from rx_cometd.exceptions import TransportTimeoutError
+from rx_cometd.exceptions import InvalidChannelError, TransportTimeoutError
 from rx_cometd.extension import Request
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Requesting(Facts):
             timeout: Seconds that the answer may take, ``None`` for ever.
 
         Raises:
-            InvalidChannelError: It is no channel that can be published to.
+            InvalidChannelError: It is no service channel: on others nobody answers.
             ClientInvalidOperation: The client is not open.
             TransportTimeoutError: There was no answer in time.
             TransportError: The request is lost.
@@ -96,6 +96,10 @@ class Requesting(Facts):
             ValueError: It is negative.
         """
         validate_target(channel)
+        if not is_service(channel):
+            raise InvalidChannelError(
+                channel, "only services answer calls, on channels that begin with '/service/'"
+            )
         if timeout is not None:
             check_seconds("timeout", timeout, zero=True)
         request = Request("call", channel, {}, self)

@@ -100,7 +100,7 @@ def connection_preferences(
     if connection_types is None:
         return (ConnectionType.WEBSOCKET, ConnectionType.LONG_POLLING)
     given: Any = connection_types  # as it comes from users
-    if not isinstance(given, Sequence):
+    if not isinstance(given, Sequence) or isinstance(given, bytes):
         raise TypeError(f"connection_types must be a ConnectionType or a list, not {given!r}")
     given = [connection_types] if isinstance(connection_types, str) else list(connection_types)
     try:

@@ -463,3 +463,13 @@ def test_fields_that_are_no_mapping(given: Any) -> None:
     for fields in (given, lambda: given):
         with pytest.raises(TypeError, match=f"fields must be a mapping.*{type(given).__name__}"):
             fields_of(fields)
+
+
+@pytest.mark.filterwarnings("error")
+def test_fields_of_a_coroutine_function_are_refused_without_a_warning() -> None:
+    async def ask() -> dict[str, Any]:
+        return {}
+
+    function: Any = ask
+    with pytest.raises(TypeError, match="fields must be a mapping, .*not a coroutine"):
+        fields_of(function)

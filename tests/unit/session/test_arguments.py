@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, cast
 
 import pytest
+from reactivex import operators as ops
 
 from rx_cometd import Client, InvalidChannelError
 
@@ -44,6 +46,11 @@ async def _asynchronous(_: object) -> object:
         ("ssl", "certificate.pem", TypeError),
         ("proxy", 3128, TypeError),
         ("http_session", object(), TypeError),
+        ("compress", "yes", TypeError),
+        ("compress", 1, TypeError),
+        ("heartbeat", True, TypeError),
+        ("max_message_size", True, TypeError),
+        ("connection_types", b"websocket", TypeError),
     ],
 )
 def test_a_wrong_argument_is_refused_by_name(
@@ -66,3 +73,56 @@ def test_a_channel_whose_name_is_no_str(name: Any) -> None:
         client.channel(name)
     with pytest.raises(InvalidChannelError, match="str"):
         client.meta(name)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "error"),
+    [("1", TypeError), (True, TypeError), (math.nan, ValueError), (-1, ValueError)],
+)
+async def test_a_wrong_timeout_is_refused_before_anything_is_done(
+    timeout: Any, error: type[Exception]
+) -> None:
+    client = Client("http://127.0.0.1:9/")
+    with pytest.raises(error, match="timeout must be"):
+        await client.call("/service/a", 1, timeout=timeout)
+    with pytest.raises(error, match="timeout must be"):
+        await client.drain(timeout)
+
+
+async def test_only_services_are_called() -> None:
+    client = Client("http://127.0.0.1:9/")
+    for channel in ("/a", "/a/*", "/meta/connect", "service/a", 5):
+        name: Any = channel
+        with pytest.raises(InvalidChannelError, match="channel"):
+            await client.call(name, 1)
+
+
+async def test_the_arguments_of_channels() -> None:
+    client = Client("http://127.0.0.1:9/")
+    for wrong in (5, "type", object()):
+        with pytest.raises(TypeError, match="type must be"):
+            client.channel("/a", type=wrong)
+    fields: Any
+    for fields in (5, "ext", []):
+        with pytest.raises(TypeError, match="fields must be a mapping"):
+            client.channel("/a", fields=fields)
+        with pytest.raises(TypeError, match="fields must be a mapping"):
+            await client.subscribe("/a", fields=fields)
+    with pytest.raises(TypeError, match="fields cannot be the coroutine function"):
+        client.channel("/a", fields=cast("Any", _asynchronous))
+    with pytest.raises(InvalidChannelError, match="str"):
+        await client.unsubscribe(cast("Any", []))
+
+
+async def test_what_is_no_observer() -> None:
+    channel = Client("http://127.0.0.1:9/").channel("/a")
+    wrong: Any
+    for wrong in (5, "on_next", object()):
+        with pytest.raises(TypeError, match="on_next must be a function or an observer"):
+            channel.subscribe(wrong)
+        with pytest.raises(TypeError, match="on_error must be a function"):
+            channel.subscribe(None, wrong)
+        with pytest.raises(TypeError, match="on_next must be a function or an observer"):
+            channel.pipe(ops.map(str)).subscribe(wrong)
+        with pytest.raises(TypeError, match="on_next cannot be"):
+            channel.subscribe_async(wrong)
