@@ -41,8 +41,7 @@ def traced_store(
         InvalidChannelError: A template cannot be that of a channel.
 
     Example:
-        >>> from rx_cometd._flow.arguments import check_methods
-    from rx_cometd.extensions import MemoryStore
+        >>> from rx_cometd.extensions import MemoryStore
         >>> store = traced_store(MemoryStore())
         >>> store.save("/event/Order__e", 82)
         >>> store.load("/event/Order__e")

@@ -153,6 +153,6 @@ async def test_subscribe_async_is_bounded_and_fails() -> None:
         for number in range(4):
             await client.publish("/a", number)
         assert (client.pending_count, client.statistics().drops) == (1, 2)
-        with pytest.raises(TypeError, match="fn"):
+        with pytest.raises(TypeError, match="on_next"):
             channel.subscribe_async(5)  # type: ignore[arg-type]
         assert failed == []
