@@ -21,6 +21,7 @@ LONGEST_CLASS = 300
 BEING_SPLIT = {
     "_protocol/connection_cycle.py: ConnectionCycle",
     "_protocol/protocol.py: Protocol",
+    "_protocol/replies.py: Replies",
     "_session/pipeline.py: Pipeline",
 }
 

@@ -471,5 +471,5 @@ def test_fields_of_a_coroutine_function_are_refused_without_a_warning() -> None:
         return {}
 
     function: Any = ask
-    with pytest.raises(TypeError, match="fields must be a mapping, .*not a coroutine"):
+    with pytest.raises(TypeError, match=r"fields must be a mapping, .*not a coroutine"):
         fields_of(function)

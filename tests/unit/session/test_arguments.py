@@ -102,8 +102,8 @@ async def test_the_arguments_of_channels() -> None:
     for wrong in (5, "type", object()):
         with pytest.raises(TypeError, match="type must be"):
             client.channel("/a", type=wrong)
-    fields: Any
-    for fields in (5, "ext", []):
+    wrong_fields: list[Any] = [5, "ext", object()]
+    for fields in wrong_fields:
         with pytest.raises(TypeError, match="fields must be a mapping"):
             client.channel("/a", fields=fields)
         with pytest.raises(TypeError, match="fields must be a mapping"):
