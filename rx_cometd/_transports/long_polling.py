@@ -87,7 +87,7 @@ class LongPollingTransport:
         """Post a payload; again if the first time nothing of it was sent."""
         with transport_errors(url):
             if len(data) > _WRITTEN_AT_ONCE:
-                return await self._post(url, _LargeBody(data), headers, timeout)
+                return await self._sent_in_pieces(url, _LargeBody(data), headers, timeout)
             body = _Body(data)
             try:
                 return await self._post(url, body, headers, timeout)
@@ -95,6 +95,15 @@ class LongPollingTransport:
                 if body.sent or isinstance(error, aiohttp.ClientConnectorError):
                     raise  # the server may have read it, or there was no connection at all
             return await self._post(url, _Body(data), headers, timeout)
+
+    async def _sent_in_pieces(
+        self, url: URL, body: _LargeBody, headers: Mapping[str, str], timeout: float
+    ) -> Received | URL:
+        try:
+            return await self._post(url, body, headers, timeout)
+        except BaseException:
+            body.give_up()
+            raise
 
     async def _post(
         self, url: URL, body: _Body | _LargeBody, headers: Mapping[str, str], timeout: float
@@ -187,6 +196,12 @@ class _LargeBody(aiohttp.BytesIOPayload):
         """Write the body."""
         self._transport = getattr(writer, "transport", None)
         await super().write_with_length(writer, content_length)
+
+    def give_up(self) -> None:
+        """Send no more of it: a connection is closed only when all has left, or never."""
+        transport = self._transport
+        if transport is not None and transport.is_closing() and transport.get_write_buffer_size():
+            transport.abort()
 
     def progressed(self) -> bool:
         """Tell whether a good deal of it has reached the server since this was last asked."""

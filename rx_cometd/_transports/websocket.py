@@ -21,6 +21,7 @@ from rx_cometd._transports.timeout import timeout_after
 from rx_cometd.exceptions import ProtocolError, TransportConnectionClosed, TransportError
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Mapping
 
     from aiohttp.http import WSMessageTextBytes
@@ -62,6 +63,7 @@ class WebSocketTransport:
         self._options = options
         self._url = options.address
         self._socket: _Socket | None = None
+        self._connection: asyncio.Transport | None = None
         self._meter: Meter | None = None
         self._payloads = 0
         self._muted = False
@@ -119,9 +121,9 @@ class WebSocketTransport:
                 timeout=_timeout(),
                 decode_text=False,
             )
-        transport = None if upgrade.connection is None else upgrade.connection.transport
-        if transport is not None:
-            self._meter = Meter.between(transport)
+        self._connection = None if upgrade.connection is None else upgrade.connection.transport
+        if self._connection is not None:
+            self._meter = Meter.between(self._connection)
         return socket
 
     @property
@@ -201,9 +203,16 @@ class WebSocketTransport:
     async def close(self) -> None:
         """Close the socket with code 1000; waits half a second at most for the server's."""
         socket, self._socket = self._socket, None
-        if socket is not None:
+        if socket is None:
+            return
+        try:
             with transport_errors(self._url):
                 await socket.close()
+        finally:
+            if self._connection is not None and self._connection.get_write_buffer_size():
+                # The peer does not read: what it is to be sent would be kept for it, and the
+                # connection with it, and who waits to send more (a pong) would wait for ever.
+                self._connection.abort()
 
 
 def _timeout() -> aiohttp.ClientWSTimeout:
