@@ -198,10 +198,12 @@ class _LargeBody(aiohttp.BytesIOPayload):
         await super().write_with_length(writer, content_length)
 
     def give_up(self) -> None:
-        """Send no more of it: a connection is closed only when all has left, or never."""
-        transport = self._transport
-        if transport is not None and transport.is_closing() and transport.get_write_buffer_size():
-            transport.abort()
+        """Send no more of it: what only closes waits for all to leave, which may be never.
+
+        Over TLS there is nothing to be done: asyncio waits for half a minute, and aborts.
+        """
+        if self._transport is not None and self._transport.is_closing():
+            self._transport.abort()
 
     def progressed(self) -> bool:
         """Tell whether a good deal of it has reached the server since this was last asked."""

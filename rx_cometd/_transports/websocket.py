@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import aiohttp
@@ -21,7 +22,6 @@ from rx_cometd._transports.timeout import timeout_after
 from rx_cometd.exceptions import ProtocolError, TransportConnectionClosed, TransportError
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Mapping
 
     from aiohttp.http import WSMessageTextBytes
@@ -203,16 +203,23 @@ class WebSocketTransport:
     async def close(self) -> None:
         """Close the socket with code 1000; waits half a second at most for the server's."""
         socket, self._socket = self._socket, None
-        if socket is None:
-            return
-        try:
-            with transport_errors(self._url):
-                await socket.close()
-        finally:
-            if self._connection is not None and self._connection.get_write_buffer_size():
-                # The peer does not read: what it is to be sent would be kept for it, and the
-                # connection with it, and who waits to send more (a pong) would wait for ever.
-                self._connection.abort()
+        if socket is not None:
+            unblocking = asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, self._unblock)
+            try:
+                with transport_errors(self._url):
+                    await socket.close()
+            finally:
+                unblocking.cancel()
+
+    def _unblock(self) -> None:
+        """Give up what the peer does not read.
+
+        It would be kept for it, and the connection with it, and who waits to send more, as the
+        close frame or a pong, would wait for ever.
+        """
+        connection = self._connection
+        if connection and not connection.is_closing() and connection.get_write_buffer_size():
+            connection.abort()
 
 
 def _timeout() -> aiohttp.ClientWSTimeout:
