@@ -62,6 +62,7 @@ class Connection(NamedTuple):
         extensions: Sequence[Extension] = (),
         *,
         max_message_size: int = _MAX_MESSAGE_SIZE,
+        json_loads: Callable[[Any], Any] = json.loads,
     ) -> Client:
         """Make the client: it seeks a lost link for ever, unless it shall not at all.
 
@@ -83,6 +84,7 @@ class Connection(NamedTuple):
                 extensions=[*self._extensions(), *extensions],
                 auth=None if self.auth is None else _auth(self.auth),
                 json_dumps=functools.partial(json.dumps, allow_nan=False),
+                json_loads=json_loads,
             )
         except (ClientError, ValueError, TypeError) as error:
             raise click.BadParameter(str(error)) from error

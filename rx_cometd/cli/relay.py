@@ -18,7 +18,15 @@ from rx_cometd.cli.connection import Connection, connection_options
 from rx_cometd.cli.parameters import POSITIVE
 from rx_cometd.cli.running import run
 from rx_cometd.extensions import ReplayOption
-from rx_cometd.relay import Relay, Shard, operations, relays_of, sink_for, traced_sink
+from rx_cometd.relay import (
+    Relay,
+    Shard,
+    intact_json_loads,
+    operations,
+    relays_of,
+    sink_for,
+    traced_sink,
+)
 from rx_cometd.relay import demo as run_demo
 from rx_cometd.relay.relay import MAX_MESSAGE_SIZE
 
@@ -100,7 +108,9 @@ def _relays(
     sink = sink_for(options["to"], options["name"])
     return [
         Relay(
-            lambda extensions: plain.client(url, extensions, max_message_size=MAX_MESSAGE_SIZE),
+            lambda extensions: plain.client(
+                url, extensions, max_message_size=MAX_MESSAGE_SIZE, json_loads=intact_json_loads
+            ),
             channels,
             traced_sink(sink) if options["traced"] else sink,
             name=options["name"],

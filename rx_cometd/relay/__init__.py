@@ -18,6 +18,7 @@ from rx_cometd.relay.errors import (
     RecordRefusedError,
 )
 from rx_cometd.relay.extras import load
+from rx_cometd.relay.intact_data import intact_json_loads
 from rx_cometd.relay.operations import operations
 from rx_cometd.relay.record import Batch, Record
 from rx_cometd.relay.relay import Relay
@@ -55,6 +56,7 @@ __all__ = [
     "from_kafka",
     "from_nats",
     "from_redis",
+    "intact_json_loads",
     "operations",
     "relays_of",
     "sink_for",

@@ -12,10 +12,10 @@ from rx_cometd._protocol.raw_data import raw_json_loads, raw_type
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["AVAILABLE", "IntactData", "intact_json_loads"]
+__all__ = ["IntactData", "intact_json_loads"]
 
 #: Whether msgspec is installed.
-AVAILABLE: Final = find_spec("msgspec") is not None
+_AVAILABLE: Final = find_spec("msgspec") is not None
 
 
 class IntactData(dict[str, Any]):
@@ -35,11 +35,17 @@ class IntactData(dict[str, Any]):
 
 
 def intact_json_loads(payload: str | bytes) -> Any:
-    """Decode a payload, the data of its messages to `IntactData`.
+    """Decode a payload, but keep the JSON of the ``data`` of its messages, for a relay to write.
 
-    What only Python's ``json`` takes for JSON (``NaN``, half a surrogate pair) it decodes, and
-    the data of all messages in that payload as usual.
+    A `Relay` gives it to the client that it makes. Give it to yours, as ``json_loads``, if a
+    function makes that. The data then are a dictionary of no more than their ``event``, by which
+    they name themselves: for a relay, but not for extensions that look at them.
+
+    What only Python's ``json`` takes for JSON (``NaN``, half a surrogate pair) that decodes, with
+    the data of all messages in that payload as usual; and everything, if msgspec is not installed.
     """
+    if not _AVAILABLE:
+        return json.loads(payload)
     import msgspec  # noqa: PLC0415 - it is asked for only if it is there
 
     try:

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from rx_cometd.exceptions import ClientError
 from rx_cometd.relay.intact_data import IntactData
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rx_cometd.extensions import ReplayId
     from rx_cometd.messages import Event
@@ -24,6 +25,7 @@ __all__ = [
     "Batch",
     "Record",
     "dead_letter",
+    "encode",
     "event_of",
     "record_of",
 ]
@@ -78,7 +80,21 @@ class Batch(NamedTuple):
     token: str
 
 
-def record_of(event: Event, subject: str, relay: str, came: float) -> Record:
+def encode(data: Any) -> bytes:
+    """Encode data, if that is not told otherwise."""
+    try:
+        return _encode(data).encode()
+    except UnicodeEncodeError:  # half a surrogate pair is in no UTF-8, only escaped
+        return json.dumps(data, separators=(",", ":")).encode()
+
+
+def record_of(
+    event: Event,
+    subject: str,
+    relay: str,
+    came: float,
+    json_dumps: Callable[[Any], str | bytes] = encode,
+) -> Record:
     """Make the record of an event.
 
     Args:
@@ -86,6 +102,10 @@ def record_of(event: Event, subject: str, relay: str, came: float) -> Record:
         subject: The subject, stream or topic.
         relay: The relay's name.
         came: When it was received, in seconds since the epoch.
+        json_dumps: Encodes its data, unless they are `IntactData`.
+
+    Raises:
+        ClientError: That cannot encode them.
     """
     channel = event["channel"]
     data = event.get("data")
@@ -109,7 +129,7 @@ def record_of(event: Event, subject: str, relay: str, came: float) -> Record:
         replay_id,
         None if number is None else f"{relay}:{channel}:{number}",
         headers,
-        _json_of(data),
+        data.json if isinstance(data, IntactData) else _encoded(data, channel, json_dumps),
     )
 
 
@@ -119,13 +139,15 @@ def _time_of(milliseconds: int) -> str:
     return time.isoformat(timespec="milliseconds")
 
 
-def _json_of(data: object) -> bytes:
-    if isinstance(data, IntactData):
-        return data.json
+def _encoded(data: object, channel: str, json_dumps: Callable[[Any], str | bytes]) -> bytes:
     try:
-        return _encode(data).encode()
-    except UnicodeEncodeError:  # half a surrogate pair is in no UTF-8, only escaped
-        return json.dumps(data, separators=(",", ":")).encode()
+        json_text = json_dumps(data)
+        return json_text.encode() if isinstance(json_text, str) else json_text
+    except Exception as error:
+        raise ClientError(
+            f"the data of an event of {channel} cannot be encoded as JSON ({error!r}): json_loads "
+            "or an extension made of them what json_dumps does not know; give it one that does"
+        ) from error
 
 
 def _trace_of(ext: object) -> dict[str, str]:

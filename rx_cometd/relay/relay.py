@@ -12,11 +12,11 @@ from rx_cometd.relay.channels import check_apart
 from rx_cometd.relay.counts import Counts
 from rx_cometd.relay.departures import Departures
 from rx_cometd.relay.errors import LeaseLostError
-from rx_cometd.relay.intact_data import AVAILABLE, intact_json_loads
+from rx_cometd.relay.intact_data import IntactData, intact_json_loads
 from rx_cometd.relay.intake import Intake
 from rx_cometd.relay.leadership import Leadership
 from rx_cometd.relay.markers import Markers
-from rx_cometd.relay.record import record_of
+from rx_cometd.relay.record import encode, record_of
 from rx_cometd.relay.retrying import until_available
 from rx_cometd.relay.writer import Writer
 
@@ -68,7 +68,8 @@ class Relay:
         max_batch: How many are written at once.
         drain: For how many seconds `stop` may write what is there.
         client: Further arguments of the `Client` at that address: ``headers``, ``auth``,
-            ``connection_types``...
+            ``connection_types``... With a ``json_loads`` or ``extensions`` among them the data are
+            encoded again, with its ``json_dumps``.
 
     Attributes:
         name: The relay's name.
@@ -123,6 +124,8 @@ class Relay:
         self._client: Client | None = None
         self._stopping = asyncio.Event()
         self._subjects: dict[str, str] = {}
+        self._encode: Callable[[Any], str | bytes] = client.get("json_dumps", encode)
+        self._reencoding = False
         self.intakes: list[Intake] = []
         self._departures = Departures()
         self.counts = Counts()
@@ -156,7 +159,8 @@ class Relay:
             ServerError: The source refused.
             BrokerError: The broker cannot be used as it is set up.
             ClientError: The source pushes events and cannot be made to wait (a WebSocket without
-                the ack extension): use long-polling.
+                the ack extension): use long-polling. Or data cannot be encoded again, for
+                ``json_loads`` or an extension made of them what ``json_dumps`` does not know.
         """
         if not self._channels:
             _logger.info(
@@ -220,18 +224,25 @@ class Relay:
     async def _feed(self, client: Client) -> None:
         """Take in events; return when `stop` was called and what was there is written."""
         running = asyncio.gather(*(intake.run(self._stopping) for intake in self.intakes))
-        await _first(running, self._look(), self._stopping.wait())
-        await client.close()
         try:
-            async with asyncio.timeout(self._drain):
+            await _first(running, self._look(), self._stopping.wait())
+            await client.close()
+            done, _ = await asyncio.wait({running}, timeout=self._drain)
+            if done:
                 await running
-        except TimeoutError:
-            _logger.warning(
-                "%s: stopped with %d events unwritten",
-                self.name,
-                self.pending_count,
-                extra={"event": "relay_stopped", "relay": self.name, "pending": self.pending_count},
-            )
+            else:
+                self._note_unwritten()
+        finally:
+            running.cancel()  # if the writer failed, nobody will ever write what waits
+            await asyncio.gather(running, return_exceptions=True)
+
+    def _note_unwritten(self) -> None:
+        _logger.warning(
+            "%s: stopped with %d events unwritten",
+            self.name,
+            self.pending_count,
+            extra={"event": "relay_stopped", "relay": self.name, "pending": self.pending_count},
+        )
 
     async def _look(self) -> None:
         while True:
@@ -242,7 +253,10 @@ class Relay:
 
     def _intake(self, client: Client, name: str, writer: Writer, markers: Markers) -> Intake:
         def record(event: Event, came: float) -> Record:
-            return record_of(event, self._subject(event["channel"]), self.name, came)
+            if not (self._reencoding or type(event["data"]) is IntactData):
+                self._note_reencoding()
+            subject = self._subject(event["channel"])
+            return record_of(event, subject, self.name, came, self._encode)
 
         return Intake(
             client.channel(name),
@@ -252,6 +266,14 @@ class Relay:
             has_marker=lambda: markers.load(name) is not None,
             departures=self._departures,
             counts=self.counts,
+        )
+
+    def _note_reencoding(self) -> None:
+        self._reencoding = True
+        _logger.info(
+            "%s: data are decoded and encoded again, and may differ in their bytes (docs/relay.md)",
+            self.name,
+            extra={"event": "data_reencoded", "relay": self.name},
         )
 
     def _subject(self, channel: str) -> str:
@@ -275,7 +297,7 @@ class Relay:
             **self._client_options,
         }
         users = own.pop("extensions", ())
-        if AVAILABLE and not users:  # which may look at all the data, and change them
+        if not users:  # which may look at all the data, and change them
             own.setdefault("json_loads", intact_json_loads)
         extensions += users
         return Client(self._source, extensions=extensions, **own)

@@ -36,7 +36,7 @@ PROMISED = {
     "timesync trace_context traced_store",
     "rx_cometd.testing": "BayeuxServer",
     "rx_cometd.relay": "KafkaSink NatsSink RedisSink Relay Shard Sink StdoutSink demo from_kafka "
-    "from_nats from_redis operations relays_of sink_for traced_sink",
+    "from_nats from_redis intact_json_loads operations relays_of sink_for traced_sink",
 }
 
 

@@ -37,6 +37,21 @@ async def test_it_relays_until_sigterm_and_tells_how_it_does() -> None:
     assert f'rx_cometd_relay_channel_events_total{{relay="relay",channel="{CHANNEL}"}} 1' in text
 
 
+async def test_the_data_are_written_as_they_came() -> None:
+    async with BayeuxServer(salesforce=True, json_dumps=as_it_is) as server:
+        await server.publish(CHANNEL, {"payload": "AS IT IS"})
+        arguments = ("--to", "stdout:", "--since", "all", "--salesforce")
+        async with spawned("relay", server.url, CHANNEL, *arguments) as process:
+            line = await line_from(process.stdout, lambda line: "{" in line)
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), 20) == 0
+    assert '"payload": {"z":1.10,  "a": 1e3}' in line
+
+
+def as_it_is(message: object) -> str:
+    return json.dumps(message).replace('"AS IT IS"', '{"z":1.10,  "a": 1e3}')
+
+
 async def test_sources_from_a_file_and_logs_as_json(tmp_path: Path) -> None:
     async with BayeuxServer(salesforce=True) as server:
         await server.publish(CHANNEL, {"n": 1})

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from reactivex import operators as ops
 
-from rx_cometd import Extension, InvalidChannelError, ServerError
-from rx_cometd.relay import Relay, Shard
+from rx_cometd import Client, ClientError, Extension, InvalidChannelError, ServerError
+from rx_cometd.relay import Relay, Shard, intact_json_loads
 from rx_cometd.testing import BayeuxServer
 from tests.unit.relay.notebook import Notebook
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from rx_cometd import Payload
 
@@ -94,6 +95,56 @@ async def test_data_arrive_byte_for_byte() -> None:
     assert notebook.kept == {CHANNEL: record.replay_id}
 
 
+async def test_a_json_loads_of_the_users_has_the_data_encoded_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "rx_cometd.relay")
+    notebook = Notebook()
+
+    def dumps(value: Any) -> str:
+        return json.dumps(value, default=str)
+
+    loads = partial(json.loads, parse_float=Decimal)
+    async with (
+        BayeuxServer(salesforce=True) as server,
+        relaying(server, notebook, json_loads=loads, json_dumps=dumps) as relay,
+    ):
+        await server.publish(CHANNEL, {"price": 1.5})
+        await server.publish(CHANNEL, {"price": 2.5})
+        await until(lambda: relay.counts.written == 2)
+    assert [json.loads(record.value)["price"] for record in notebook.records] == ["1.5", "2.5"]
+    told = [r for r in caplog.records if getattr(r, "event", None) == "data_reencoded"]
+    assert len(told) == 1
+
+
+async def test_data_that_cannot_be_encoded_again_end_it_with_what_to_do() -> None:
+    loads = partial(json.loads, parse_float=Decimal)
+    async with BayeuxServer(salesforce=True) as server:
+        await server.publish(CHANNEL, {"price": 1.5})
+        notebook = Notebook()
+        relay = Relay(server.url, [CHANNEL], notebook, initial=-2, json_loads=loads)
+        async with asyncio.timeout(20):
+            with pytest.raises(ClientError, match=r"Decimal.*json_dumps does not know"):
+                await relay.run()
+    assert notebook.kept == {}
+
+
+async def test_a_function_that_makes_the_client_can_keep_the_bytes() -> None:
+    notebook = Notebook()
+
+    def make(extensions: Sequence[Extension]) -> Client:
+        return Client(server.url, extensions=extensions, json_loads=intact_json_loads)
+
+    async with BayeuxServer(salesforce=True, json_dumps=partial(json.dumps, indent=1)) as server:
+        await server.publish(CHANNEL, {"n": 1})
+        relay = Relay(make, [CHANNEL], notebook, initial=-2)
+        running = asyncio.create_task(relay.run())
+        await until(lambda: relay.counts.written == 1)
+        relay.stop()
+        await running
+    assert b"\n" in notebook.records[0].value
+
+
 async def test_an_extension_of_the_users_sees_the_data_and_may_change_them() -> None:
     def changed(payload: Payload) -> None:
         for message in payload.messages:
@@ -161,7 +212,9 @@ async def test_a_channel_that_stays_crowded_is_left_and_come_back_to() -> None:
     assert numbers(notebook) == list(range(61))
 
 
-async def test_a_broker_that_stays_away_does_not_hold_up_the_end() -> None:
+async def test_a_broker_that_stays_away_does_not_hold_up_the_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     notebook = Notebook()
     async with (
         BayeuxServer(salesforce=True) as server,
@@ -171,6 +224,7 @@ async def test_a_broker_that_stays_away_does_not_hold_up_the_end() -> None:
         await publish(server, 0, 3)
         await until(lambda: relay.counts.received == 3)
     assert notebook.records == []
+    assert "stopped with 3 events unwritten" in caplog.text
 
 
 async def test_a_marker_that_the_source_refuses_is_gone_on_from_with_what_it_has() -> None:

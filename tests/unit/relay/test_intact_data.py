@@ -52,6 +52,13 @@ def test_what_only_python_takes_for_json_is_encoded_again() -> None:
     assert value == b'{"half":"\\ud800","none":NaN,"one":1.1}'
 
 
+def test_without_msgspec_data_are_decoded_as_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rx_cometd.relay.intact_data._AVAILABLE", False)
+    (event,) = intact_json_loads(b'[{"channel":"/a","data":{"n":1.10}}]')
+    assert event == {"channel": "/a", "data": {"n": 1.1}}
+    assert type(event["data"]) is dict
+
+
 def test_what_is_no_json_at_all() -> None:
     with pytest.raises(json.JSONDecodeError):
         intact_json_loads("<html>")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from rx_cometd import ClientError
 from rx_cometd.relay.record import dead_letter, event_of, record_of
 
 if TYPE_CHECKING:
@@ -33,6 +34,21 @@ def test_the_record_of_an_event() -> None:
         "cometd-replay-id": "82",
         "cometd-received": "2026-11-29T22:50:00.123+00:00",
     }
+
+
+@pytest.mark.parametrize("dumped", ['{"n": 1}', b'{"n": 1}'])
+def test_other_functions_may_encode_the_data(dumped: str | bytes) -> None:
+    record = record_of(event({"n": 1}), "s", "r", CAME, lambda _: dumped)
+    assert record.value == b'{"n": 1}'
+
+
+@pytest.mark.parametrize("data", [{1, 2}, "\ud800"])
+def test_data_that_are_no_json_are_told_with_what_to_do(data: Any) -> None:
+    def dumps(value: Any) -> str:
+        return json.dumps(value, ensure_ascii=False)
+
+    with pytest.raises(ClientError, match="the data of an event of /event/X cannot be encoded"):
+        record_of(event(data), "s", "r", CAME, dumps)
 
 
 @pytest.mark.parametrize("data", [None, 5, [], {"event": 1}, {"event": {"replayId": True}}, {}])
