@@ -207,7 +207,8 @@ class Protocol:
 
     def outcomes(self) -> list[Outcome]:
         """Take and clear what happened, in order."""
-        self._conclude()
+        if self._cycle.over:
+            self._conclude()
         if not self._outcomes:
             return []
         outcomes = self._outcomes.copy()
@@ -379,8 +380,8 @@ class Protocol:
         """Tell whether an ordinary payload came too late: the link, or its session, is lost."""
         if outgoing.lane not in (Lane.ORDINARY, Lane.RESUBSCRIBE):
             return False
-        client_id = self._cycle.client_id
-        stale = any(message.get("clientId") != client_id for message in outgoing.messages)
+        # Payloads that are put together have the oldest messages first.
+        stale = outgoing.messages[0].get("clientId") != self._cycle.client_id
         return stale or self._cycle.state not in _LINK_UP_OR_LEAVING
 
     def postpone(self, request_ids: Iterable[str], now: float) -> None:

@@ -49,6 +49,7 @@ class Deadlines:
     def __init__(
         self, expired: Callable[[Deadline], None], are_awaited: Callable[[tuple[str, ...]], bool]
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._expired = expired
         self._are_awaited = are_awaited
         self._heap: list[Deadline] = []
@@ -64,7 +65,7 @@ class Deadlines:
         arrived: tuple[int, int] = (0, 0),
     ) -> None:
         """Expect replies within a timeout, in seconds from now."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         deadline = Deadline(now + timeout, next(self._numbers), request_ids, extended, arrived)
         heap = self._heap
         while heap and not self._are_awaited(heap[0].request_ids):
@@ -87,7 +88,7 @@ class Deadlines:
 
     def _pass(self) -> None:
         self._timer = None
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         while self._heap and self._heap[0].at <= now:
             self._expired(heapq.heappop(self._heap))
         if self._heap and self._timer is None:

@@ -72,9 +72,10 @@ class Lanes:
 
     def gather_soon(self) -> None:
         """Gather the next ordinary payload at the end of this turn, or when its lane is free."""
-        self._wanted = True
-        if not self._batches:
-            self._wake()
+        if not self._wanted:
+            self._wanted = True
+            if not self._batches:
+                self._wake()
 
     def hold_batch(self) -> None:
         """Gather nothing for the time being."""
@@ -83,7 +84,8 @@ class Lanes:
     def release_batch(self) -> None:
         """Gather again, if no other batch holds it back."""
         self._batches -= 1
-        self.gather_soon()
+        if self._wanted and not self._batches:
+            self._wake()
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run a coroutine in a task that `close` cancels."""
