@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, get_origin, is_typeddict
 
 from rx_cometd._flow.arguments import check_plain_function
-from rx_cometd._protocol.raw_data import plain
+from rx_cometd._protocol.raw_data import data_decoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,7 @@ def decoder_of(target: Any, name: str = "target") -> Decoder:
     if not callable(target):
         raise TypeError(f"{name} must be a type or a function that makes values, not {target!r}")
     check_plain_function(name, target)
-    return Decoder(target, partial(_call_with_plain, target))
+    return Decoder(target, _through_objects(target))
 
 
 def path_of(error: Exception) -> str | None:
@@ -79,7 +79,7 @@ def _adapted(adapter: Any) -> Decoder:
     # The adapter's own method takes more time to look at its options than to validate, and
     # ``validate_json`` more than msgspec and ``validate_python`` together.
     validate = adapter.validator.validate_python
-    return Decoder(validate, partial(_call_with_plain, validate))
+    return Decoder(validate, _through_objects(validate))
 
 
 def _annotated(target: Any) -> Decoder:
@@ -96,8 +96,17 @@ def _annotated(target: Any) -> Decoder:
     return _adapted(pydantic.TypeAdapter(target))
 
 
-def _call_with_plain(function: Callable[[Any], Any], raw: Any) -> Any:
-    return function(plain(raw))
+def _through_objects(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Make values of JSON by way of plain objects."""
+    decode: Callable[[Any], Any] | None = None
+
+    def of_json(raw: Any) -> Any:
+        nonlocal decode
+        if decode is None:  # msgspec is an extra: that there is such data tells that it is here
+            decode = data_decoder()
+        return make(decode(raw))
+
+    return of_json
 
 
 def _is_annotation(target: Any) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rx_cometd.messages import Event, Message
 
-__all__ = ["complete", "plain", "raw_json_loads", "raw_type"]
+__all__ = ["complete", "data_decoder", "raw_json_loads", "raw_type"]
 
 
 def raw_json_loads(payload: str | bytes) -> Any:
@@ -34,17 +34,12 @@ def raw_json_loads(payload: str | bytes) -> Any:
         return _payload_decoder()(payload)
     except msgspec.ValidationError:
         # It is JSON, but not just messages: what there is of them is for the codec to find.
-        return _data_decoder()(payload)
-
-
-def plain(raw: Any) -> Any:
-    """Decode data that was left as JSON."""
-    return _data_decoder()(raw)
+        return data_decoder()(payload)
 
 
 def complete(messages: Iterable[Message | Event]) -> None:
     """Decode the data that was left as JSON."""
-    decode = _data_decoder()
+    decode = data_decoder()
     raw = raw_type()
     for message in messages:
         data: object = message.get("data")
@@ -61,7 +56,8 @@ def raw_type() -> type:
 
 
 @cache
-def _data_decoder() -> Callable[[Any], Any]:
+def data_decoder() -> Callable[[Any], Any]:
+    """Give what decodes data that was left as JSON."""
     import msgspec  # noqa: PLC0415 - an extra
 
     return msgspec.json.Decoder().decode
