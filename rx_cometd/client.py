@@ -221,6 +221,8 @@ class Client(Requesting):
 
         Raises:
             TransportTimeoutError: It took longer. The client is closed all the same.
+            ClientInvalidOperation: It is called by work that it would wait for, or within an
+                ``async for`` over a channel: leave that first, or make a task of it.
             TypeError: ``timeout`` is no number.
             ValueError: It is negative.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -11,7 +12,6 @@ from rx_cometd._flow.buffer import MessageBuffer
 from rx_cometd._flow.edge import loop_scheduler, run_on, running_loop, subscribe_on_loop
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Hashable
     from types import TracebackType
 
@@ -139,6 +139,8 @@ class Reception(Generic[_T]):
         Each waiter has its own, for cancelling a task cancels what it awaits. All are woken and
         look again, so none can sleep on an item that another's cancellation left behind.
         """
+        # Who has never waited here is not known; who has is most likely the one that goes on.
+        self.buffer.workers = (asyncio.current_task(),)
         arrival = self.loop.create_future()
         self._arrivals.append(arrival)
         return arrival

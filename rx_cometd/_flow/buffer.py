@@ -21,7 +21,8 @@ from rx_cometd.exceptions import BufferOverflowError, ClientError
 from rx_cometd.statistics.snapshot import BufferStatistics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import asyncio
+    from collections.abc import Callable, Container
 
     from rx_cometd._flow.flow import Flow
 
@@ -64,6 +65,7 @@ class MessageBuffer(Generic[_T]):
         wake: The owner's callback, called when a message came and when the stream ends.
         lingers: Whether the buffer stays with its client until `close`, though nothing is pending:
             its owner works on what it took, or has still to tell the end.
+        workers: The tasks that take messages, or work on those that the owner took.
         client: The client that waits for what is left to do, once the stream has ended; ``None``
             if there is none.
     """
@@ -105,6 +107,7 @@ class MessageBuffer(Generic[_T]):
         self.error: Exception | None = None
         self.wake: Callable[[], object] | None = None
         self.lingers = False
+        self.workers: Container[asyncio.Task[Any] | None] = ()
         self.client: Flow | None = None
         self._overflow = overflow
         self._flow = flow
@@ -149,6 +152,10 @@ class MessageBuffer(Generic[_T]):
             self._suspensions,
             self._suspended,
         )
+
+    def is_done_by(self, task: asyncio.Task[Any] | None) -> bool:
+        """Tell whether it is a task that works on what was taken, or is to take what waits."""
+        return task in self.workers and (self.lingers or self.pending_count > 0)
 
     @property
     def _policy(self) -> Overflow:

@@ -10,15 +10,16 @@ from __future__ import annotations
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Generator
 
     from rx_cometd.exceptions import ClientError
     from rx_cometd.statistics import BufferStatistics
 
-__all__ = ["Buffer", "Flow", "Overflow", "flow_of", "piped_from"]
+__all__ = ["Buffer", "Flow", "Overflow", "UnderWay", "flow_of", "piped_from"]
 
 
 class Overflow(Enum):
@@ -36,7 +37,15 @@ class Overflow(Enum):
     """Hold back the next ``/meta/connect`` until the buffer is half empty."""
 
 
-class Buffer(Protocol):
+class UnderWay(Protocol):
+    """What is still to be done with messages, as the client sees it that waits for it."""
+
+    def is_done_by(self, task: asyncio.Task[Any] | None) -> bool:
+        """Tell whether a task does it: that one cannot wait for it."""
+        ...
+
+
+class Buffer(UnderWay, Protocol):
     """A buffer as its client sees it."""
 
     @property
@@ -100,11 +109,11 @@ class Flow(Protocol):
         """Count a message that a buffer dropped, by its policy."""
         ...
 
-    def begin_work(self, work: object) -> None:
+    def begin_work(self, work: UnderWay) -> None:
         """Note that work on a message is under way: who drains the client waits for it."""
         ...
 
-    def end_work(self, work: object) -> None:
+    def end_work(self, work: UnderWay) -> None:
         """Note that it is done, or was given up. Idempotent."""
         ...
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from rx_cometd._session.waiters import Waiters
 from rx_cometd.connection_types import ConnectionType
-from rx_cometd.exceptions import ClientError
+from rx_cometd.exceptions import ClientError, ClientInvalidOperation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rx_cometd._flow.dispatch import Dispatch
-    from rx_cometd._flow.flow import Buffer, Overflow
+    from rx_cometd._flow.flow import Buffer, Overflow, UnderWay
     from rx_cometd.statistics import BufferStatistics, Counters
 
 __all__ = ["FlowControl"]
@@ -55,7 +55,7 @@ class FlowControl:
         self._buffers: dict[Buffer, str | None] = {}
         self._suspending: dict[Buffer, None] = {}
         #: Work under way that is in no buffer.
-        self._works: set[object] = set()
+        self._works: set[UnderWay] = set()
         self._session: Negotiated | None = None
         #: Who waits for the last buffer to end, and for no work to be under way.
         self._emptied: Waiters[None] = Waiters()
@@ -156,11 +156,11 @@ class FlowControl:
         self.resume(buffer)
         self._note_emptied()
 
-    def begin_work(self, work: object) -> None:
+    def begin_work(self, work: UnderWay) -> None:
         """Note that work on a message is under way."""
         self._works.add(work)
 
-    def end_work(self, work: object) -> None:
+    def end_work(self, work: UnderWay) -> None:
         """Note that it is done, or was given up."""
         self._works.discard(work)
         self._note_emptied()
@@ -169,9 +169,27 @@ class FlowControl:
         if not (self._buffers or self._works):
             self._emptied.settle(_EMPTIED, None)
 
+    def check_outside(self) -> None:
+        """Refuse to wait within what would be waited for.
+
+        Raises:
+            ClientInvalidOperation: A work under way, or an iteration, is done by this task.
+        """
+        task = asyncio.current_task()
+        if any(under_way.is_done_by(task) for under_way in (*self._buffers, *self._works)):
+            raise ClientInvalidOperation(
+                "drain() would wait for the work, or the iteration, that calls it: leave that "
+                "first, or have a task of its own do it, asyncio.create_task(client.drain())"
+            )
+
     async def emptied(self) -> None:
-        """Wait until every buffer has ended, with nothing pending and no work under way."""
+        """Wait until every buffer has ended, with nothing pending and no work under way.
+
+        Raises:
+            ClientInvalidOperation: It is the caller's own work that would be waited for.
+        """
         while self._buffers or self._works:
+            self.check_outside()
             await self._emptied.wait(_EMPTIED)
 
     def suspend(self, buffer: Buffer) -> None:

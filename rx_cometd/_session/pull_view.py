@@ -134,6 +134,8 @@ class PullView(LastingObserver):
                 raise self._failures.pop(0)
             self._raise_if_ended()
             self._woken.clear()
+            if self._buffer is not None:
+                self._buffer.workers = (asyncio.current_task(),)
             await self._woken.wait()
         return message
 

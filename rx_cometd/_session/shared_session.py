@@ -138,10 +138,12 @@ class SharedSession:
         """Have everything processed that came, and everything sent, then close.
 
         Raises:
-            ClientInvalidOperation: The client is in use on another event loop.
+            ClientInvalidOperation: The client is in use on another event loop, or this is called
+                by work that would be waited for.
             TransportTimeoutError: It took longer.
         """
         self.check_loop()
+        self.flow.check_outside()
         try:
             if self.current is not None:
                 async with timeout_after(timeout):

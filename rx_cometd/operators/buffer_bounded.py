@@ -20,6 +20,7 @@ from rx_cometd._flow.observable import derive
 from rx_cometd.statistics.snapshot import BufferStatistics
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from reactivex import Observable, abc
@@ -118,6 +119,11 @@ class _Batch(Generic[_T]):
     def statistics(self) -> BufferStatistics:
         """Tell what waits here; nothing is dropped, for a full list is emitted."""
         return BufferStatistics("batch", self._count, self.pending_count, 0, 0, suspended=False)
+
+    def is_done_by(self, task: asyncio.Task[Any] | None) -> bool:
+        """Tell whether a task works on what waits: none does."""
+        del task
+        return False
 
     def limit_time(self, seconds: float, scheduler: abc.SchedulerBase) -> None:
         """Emit a list when its first item has waited so long."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from reactivex import Observable, abc
 
-    from rx_cometd._flow.flow import Buffer
+    from rx_cometd._flow.flow import Buffer, UnderWay
     from rx_cometd.exceptions import ClientError
 
 __all__ = ["from_async_iterable"]
@@ -157,10 +157,10 @@ class _IterableFlow:
     def dropped(self, policy: Overflow) -> None:
         """Nobody asks."""
 
-    def begin_work(self, work: object) -> None:
+    def begin_work(self, work: UnderWay) -> None:
         """Nobody waits for it."""
 
-    def end_work(self, work: object) -> None:
+    def end_work(self, work: UnderWay) -> None:
         """Nobody waits for it."""
 
     def holds(self, buffers: set[Buffer]) -> bool:

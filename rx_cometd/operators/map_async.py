@@ -165,6 +165,7 @@ class _Calls(Generic[_T, _R]):
         self._loop = running_loop()
         self._source = SingleAssignmentDisposable()
         self._tasks: dict[asyncio.Task[None], _Item] = {}
+        buffer.workers = self._tasks
         self._taken = 0
         self._emitted = 0
         # Results that came before their turn, by place. An error is held as it is raised.

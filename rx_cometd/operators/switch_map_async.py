@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from reactivex.disposable import SingleAssignmentDisposable
 
@@ -133,6 +133,10 @@ class _Job:
     def processed(self) -> None:
         if self.held is not None:
             self.held()
+
+    def is_done_by(self, task: asyncio.Task[Any] | None) -> bool:
+        """Tell whether a task is the one of this job."""
+        return task is self.task
 
     def done(self, task: asyncio.Task[None]) -> None:
         """Take note that the task is done, and so is what it led to."""

@@ -283,6 +283,89 @@ async def test_who_drains_at_the_same_time_waits_for_the_same() -> None:
         assert client.closed
 
 
+#: Work that drains its own client.
+DRAINING: dict[str, Callable[[Observable[Any], Callable[[Any], Any]], Observable[Any]]] = {
+    "map_async": lambda source, drain: source.pipe(cometd_ops.map_async(drain)),
+    "switch_map_async": lambda source, drain: source.pipe(cometd_ops.switch_map_async(drain)),
+    "map_async, merged": lambda source, drain: rx.merge(source).pipe(cometd_ops.map_async(drain)),
+    "switch_map_async, merged": lambda source, drain: rx.merge(source).pipe(
+        cometd_ops.switch_map_async(drain)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DRAINING)
+async def test_work_cannot_wait_for_itself(name: str) -> None:
+    async with BayeuxServer() as server:
+        client = client_of(server)
+        await client.open()
+        seen = Recorder(DRAINING[name](client.channel("/a"), lambda _: client.drain()))
+        await subscribed(server, "/a")
+        await server.publish("/a", 1)
+        await seen.until(lambda: seen.error is not None)
+        assert isinstance(seen.error, ClientInvalidOperation)
+        assert "create_task" in str(seen.error)
+        await client.close()
+
+
+async def test_work_may_have_its_client_drained() -> None:
+    async with BayeuxServer() as server:
+        client = client_of(server)
+        await client.open()
+        draining: list[asyncio.Task[None]] = []
+
+        async def stop(_: Event) -> None:
+            draining.append(asyncio.create_task(client.drain(10)))
+            await asyncio.sleep(0.01)
+
+        seen = Recorder(client.channel("/a").pipe(cometd_ops.map_async(stop)))
+        await subscribed(server, "/a")
+        await server.publish("/a", 1)
+        await seen.until(lambda: seen.completed)
+        await draining[0]
+        assert client.closed
+
+
+async def test_an_iteration_cannot_wait_for_itself() -> None:
+    async with BayeuxServer() as server:
+        client = client_of(server)
+        await client.open()
+        publishing = _publish_soon(server, 1)
+        async for _ in client.channel("/a"):
+            with pytest.raises(ClientInvalidOperation, match="leave that first"):
+                await client.drain()
+            break
+        await publishing
+        await client.drain(10)
+        assert client.closed
+
+
+async def test_who_receives_drains_when_nothing_is_left_to_receive() -> None:
+    async with BayeuxServer() as server:
+        client = client_of(server)
+        await client.open()
+        await client.subscribe("/a")
+        publishing = _publish_soon(server, 2)
+        assert (await client.receive())["data"] == 0
+        await publishing
+        await Recorder(client.messages).until(lambda: client.has_pending_messages)
+        with pytest.raises(ClientInvalidOperation, match="leave that first"):
+            await client.drain()
+        assert not client.closed
+        assert (await client.receive())["data"] == 1
+        await client.drain(10)
+        assert client.closed
+
+
+def _publish_soon(server: BayeuxServer, count: int) -> asyncio.Task[None]:
+    async def publish() -> None:
+        await subscribed(server, "/a")
+        for number in range(count):
+            await server.publish("/a", number)
+
+    return asyncio.create_task(publish())
+
+
 async def test_a_consumer_that_takes_too_long_is_left() -> None:
     async with BayeuxServer() as server:
         client = client_of(server)

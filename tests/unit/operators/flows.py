@@ -9,7 +9,7 @@ from rx_cometd._flow.observable import LoopObservable
 if TYPE_CHECKING:
     from reactivex import Observable
 
-    from rx_cometd._flow.flow import Buffer, Overflow
+    from rx_cometd._flow.flow import Buffer, Overflow, UnderWay
     from rx_cometd.exceptions import ClientError
 
 _T = TypeVar("_T")
@@ -35,7 +35,7 @@ class LocalFlow:
         self.suspended: list[Buffer] = []
         self.drops = 0
         self.turns: list[str] = []
-        self.works = set[object]()
+        self.works: set[UnderWay] = set()
 
     def refusal(self) -> ClientError | None:
         return self.refused
@@ -65,10 +65,10 @@ class LocalFlow:
     def dropped(self, policy: Overflow) -> None:
         self.drops += 1
 
-    def begin_work(self, work: object) -> None:
+    def begin_work(self, work: UnderWay) -> None:
         self.works.add(work)
 
-    def end_work(self, work: object) -> None:
+    def end_work(self, work: UnderWay) -> None:
         self.works.discard(work)
 
 

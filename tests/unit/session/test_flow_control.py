@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
-from rx_cometd import ClientError, ConnectionType, Overflow
+from rx_cometd import ClientError, ClientInvalidOperation, ConnectionType, Overflow
 from rx_cometd._session.flow_control import FlowControl
 from rx_cometd.statistics import BufferStatistics, Counters
 
@@ -17,6 +18,10 @@ class FullBuffer:
 
     def __init__(self, pending_count: int) -> None:
         self.pending_count = pending_count
+        self.workers: tuple[asyncio.Task[Any] | None, ...] = ()
+
+    def is_done_by(self, task: asyncio.Task[Any] | None) -> bool:
+        return task in self.workers
 
     def statistics(self) -> BufferStatistics:
         return BufferStatistics("error", 7, self.pending_count, 0, 0, False)
@@ -130,7 +135,7 @@ def test_drops_are_counted() -> None:
 
 async def test_draining_waits_for_buffers_and_for_work_that_is_in_none() -> None:
     flow, _ = make()
-    buffer, work = FullBuffer(1), object()
+    buffer, work = FullBuffer(1), FullBuffer(0)
     await flow.emptied()  # nothing to wait for
     flow.attach(buffer)
     for _ in range(2):
@@ -145,3 +150,20 @@ async def test_draining_waits_for_buffers_and_for_work_that_is_in_none() -> None
     flow.detach(buffer)
     flow.end_work(work)
     await waiting
+
+
+async def test_no_task_waits_for_what_it_does_itself() -> None:
+    flow, _ = make()
+    mine = FullBuffer(1)
+    mine.workers = (asyncio.current_task(),)
+    flow.check_outside()
+    for begin, end in ((flow.attach, flow.detach), (flow.begin_work, flow.end_work)):
+        begin(mine)
+        with pytest.raises(ClientInvalidOperation, match="create_task"):
+            flow.check_outside()
+        with pytest.raises(ClientInvalidOperation, match="create_task"):
+            await flow.emptied()
+        waiting = asyncio.create_task(flow.emptied())
+        await asyncio.sleep(0)
+        end(mine)
+        await waiting
