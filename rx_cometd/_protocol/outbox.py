@@ -47,37 +47,32 @@ class Outbox:
         self._credentials = credentials
         self._timeout = timeout
         self._payloads: list[Outgoing] = []
-        #: In order: requests, and channels to reconcile.
-        self._ordinary: list[Request | str] = []
-
-    @property
-    def has_ordinary(self) -> bool:
-        """Whether something waits for the next ordinary payload."""
-        return bool(self._ordinary)
+        #: What waits for the next ordinary payload, in order: requests, and channels to reconcile.
+        self.ordinary: list[Request | str] = []
 
     def add(self, *entries: Request | str) -> None:
         """Have requests, or what a channel needs by then, travel in the next ordinary payload."""
-        self._ordinary += entries
+        self.ordinary += entries
 
     def remove(self, request: Request) -> None:
         """Forget a request that waits, if it does: it was cancelled."""
-        if request in self._ordinary:
-            self._ordinary.remove(request)
+        if request in self.ordinary:
+            self.ordinary.remove(request)
 
     def resend(self, request: Request) -> None:
         """Have a request travel once more."""
         request.retried = True
         request.sent = False
-        self._ordinary.append(request)
+        self.ordinary.append(request)
 
     def postpone(self, request: Request) -> None:
         """Have a request that was made up, but not sent, travel later."""
         request.sent = False
-        self._ordinary.append(request)
+        self.ordinary.append(request)
 
     def put_ordinary(self) -> None:
         """Make up the next ordinary payload."""
-        entries, self._ordinary = self._ordinary, []
+        entries, self.ordinary = self.ordinary, []
         ask = self._reconciliation.ask
         requests = [ask(entry) if isinstance(entry, str) else entry for entry in entries]
         self.put(Lane.ORDINARY, requests)
@@ -88,9 +83,9 @@ class Outbox:
         What still waits to be asked of the old one is asked with it.
         """
         requests = self._reconciliation.ask_all()
-        self._ordinary = [
+        self.ordinary = [
             entry
-            for entry in self._ordinary
+            for entry in self.ordinary
             if isinstance(entry, str) or entry.kind not in _RECONCILING
         ]
         self.put(Lane.RESUBSCRIBE, requests)

@@ -223,7 +223,7 @@ class Protocol:
     @property
     def has_ordinary(self) -> bool:
         """Whether `take` would now give an ordinary payload, were it not held back."""
-        return self._outbox.has_ordinary and self._cycle.state in _LINK_UP
+        return bool(self._outbox.ordinary) and self._cycle.state in _LINK_UP
 
     def take(self, *, ordinary: bool = True) -> list[Outgoing]:
         """Take and clear the payloads to send, in order.

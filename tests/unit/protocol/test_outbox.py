@@ -37,7 +37,7 @@ class Sending:
         return self.requests.add(kind, cast("Any", {"channel": channel}))
 
     def waits(self) -> bool:
-        return self.box.has_ordinary
+        return bool(self.box.ordinary)
 
     def taken(self) -> list[tuple[Lane, list[str | None]]]:
         payloads = self.box.take()
