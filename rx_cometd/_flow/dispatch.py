@@ -164,6 +164,10 @@ class Dispatch:
         finally:
             self._delivering = False
 
+    def observes(self, channel: str) -> bool:
+        """Tell whether anybody takes the event messages of a channel."""
+        return bool(self._resolved.get(channel) or self._resolve(channel))
+
     def knows(self, payload: Any) -> bool:
         """Tell whether a payload holds nothing but event messages of channels seen before.
 

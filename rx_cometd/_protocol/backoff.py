@@ -134,20 +134,23 @@ class UnproductiveConnects:
         self._sent_at = now
         self._held = held
 
-    def answered(self, now: float, *, events: bool) -> float:
+    def answered(self, now: float, *, useful: bool) -> float:
         """Note that the connect was answered. Gives the delay before the next, in seconds.
 
         Args:
             now: The time, in seconds.
-            events: Whether event messages came since it went out, whatever brought them.
+            useful: Whether event messages that somebody wants came since it went out, whatever
+                brought them. Others may come without end, and as fast as connects are made.
         """
         at_once = now - self._sent_at < _AT_ONCE
-        idle = self._held and not events and at_once
+        idle = self._held and not useful and at_once
         self._in_a_row = self._in_a_row + 1 if idle else 0
         excess = min(self._in_a_row - _TOLERATED, _DOUBLINGS)
         return 0.05 * 2.0**excess if excess > 0 else 0.0
 
 
+#: A connect that was held for so many seconds before it failed was on a link that worked.
+_LASTED: Final = 5.0
 #: Seconds that are waited at most because a server asked for it: it may be a mistake.
 MOST_ASKED: Final = 300.0
 #: The part of `connection_timeout` that is kept for the last attempts, and seconds at most.
@@ -195,19 +198,30 @@ class Pace:
         self._unproductive_handshakes = 0
         self._down_since: float | None = None
         self._held = False
+        self._sent_at = 0.0
         #: When the first event message came since the last connect went out, if any did.
         self.first_event_at: float | None = None
+        #: Whether one came that somebody wants.
+        self.useful = False
 
     def sent(self, now: float, *, held: bool) -> None:
         """Note that a connect goes out, and whether the server may hold it."""
         self._held = held
+        self._sent_at = now
         self.first_event_at = None
+        self.useful = False
         self._unproductive_connects.sent(now, held=held)
 
-    def events_came(self, now: float) -> None:
-        """Note that event messages came, whatever brought them. Only the first ones matter."""
+    def events_came(self, now: float, *, wanted: bool) -> None:
+        """Note that event messages came, whatever brought them, and whether somebody wants them.
+
+        Only the first ones matter: the link is of use, so the next failure begins anew.
+        """
         if self.first_event_at is None:
             self.first_event_at = now
+        if wanted and not self.useful:
+            self.useful = True
+            self._backoff.reset()
 
     def begin_outage(self, now: float) -> None:
         """Note that there is no link, or not yet; an outage that lasts goes on.
@@ -241,12 +255,16 @@ class Pace:
         self.attempt = 0
 
     def after_connect(self, advice: Advice, now: float) -> float:
-        """Give the delay after a connect that succeeded, and led nowhere else."""
-        self._backoff.reset()
+        """Give the delay after a connect that succeeded, and led nowhere else.
+
+        One that asked not to be held shows that the server answers, not that the link is of use: a
+        proxy, or a fault, may let through nothing that is held.
+        """
         if self._held:
+            self._backoff.reset()
             self._unproductive_handshakes = 0
-        events = self.first_event_at is not None
-        return max(advice.interval, self._unproductive_connects.answered(now, events=events))
+            self._held = False
+        return max(advice.interval, self._unproductive_connects.answered(now, useful=self.useful))
 
     def after_failure(self, advice: Advice, now: float, *, asked: float = 0.0) -> float:
         """Give the delay after an attempt that failed.
@@ -259,6 +277,9 @@ class Pace:
         if self._at_once:
             self._at_once = False
             return 0.0
+        if self._held and now - self._sent_at >= _LASTED:
+            self._backoff.reset()
+        self._held = False
         delay = advice.interval + self._backoff.next_delay()
         return self._within_outage(max(delay, min(asked, MOST_ASKED)), advice, now)
 

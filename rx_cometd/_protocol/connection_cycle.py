@@ -112,8 +112,8 @@ class ConnectionCycle:
         self._max_network_delay = max_network_delay
         self._resume_timeout = min(resume_timeout, max_network_delay)
         self._credentials = credentials
-        #: Whether the credentials are new, and nothing but their refusal is known of them.
-        self._fresh = False
+        #: What credentials were renewed for, to no avail yet.
+        self._renewed_for: set[Step] = set()
         self._renewals = 0
         self._step_after_auth = Step.HANDSHAKE
         self._extension_failures = 0
@@ -146,8 +146,8 @@ class ConnectionCycle:
             if self.state is not ClientState.DISCONNECTED:
                 self._become(ClientState.DISCONNECTED, error)
 
-    def tell(self, error: ServerError, attempt: int, delay: float) -> None:
-        """Tell of a refusal that is tried again after a delay; the state stays as it is."""
+    def tell(self, error: Exception, attempt: int, delay: float) -> None:
+        """Tell of a failure that is tried again after a delay; the state stays as it is."""
         change = StateChange(
             self.state, self.client_id, self.connection_type, error=error, attempt=attempt
         )
@@ -272,7 +272,6 @@ class ConnectionCycle:
                 self.end(error)
             return False
         self._pace.link_up()
-        self._fresh = False
         self.acknowledges = self._acks_asked and _acknowledges(reply)
         self._extension_failures = min(self._extension_failures, 0)
         self._become(ClientState.CONNECTING)
@@ -292,17 +291,13 @@ class ConnectionCycle:
         else:
             self._due(Step.CONNECT, self.advice.interval)
 
-    def events_came(self, now: float) -> None:
-        """Note that event messages came, whatever brought them."""
-        self._pace.events_came(now)
+    def events_came(self, now: float, *, wanted: bool) -> None:
+        """Note that event messages came, whatever brought them, and whether somebody wants them."""
+        self._pace.events_came(now, wanted=wanted)
 
     def heeds_events(self) -> bool:
         """Whether it makes a difference that event messages come: the first after a connect do."""
-        return (
-            self._pace.first_event_at is None
-            or self._awaited_messages > 0
-            or self.client_id is None
-        )
+        return not self._pace.useful or self._awaited_messages > 0 or self.client_id is None
 
     @property
     def first_event_at(self) -> float | None:
@@ -328,7 +323,7 @@ class ConnectionCycle:
             return
         if self._ended_by_extension(error):
             return
-        if self._authenticate(error, Step.HANDSHAKE, outdated=outdated):
+        if self._authenticate(error, Step.HANDSHAKE, Step.HANDSHAKE, outdated=outdated):
             return
         if isinstance(error, ServerError):
             self._handshake_refused(error, now)
@@ -375,7 +370,7 @@ class ConnectionCycle:
         self._negotiation.worked()
         self._pace.link_up()
         self._pace.connected()
-        self._fresh = False
+        self._renewed_for.clear()
         self._renewals = 0
         self._extension_failures = _PROVEN
         resumed = self._resumable
@@ -401,7 +396,7 @@ class ConnectionCycle:
             return
         if isinstance(error, ServerError):
             self._connect_refused(error, now, outdated=outdated)
-        elif self._authenticate(error, Step.CONNECT, outdated=outdated):
+        elif self._authenticate(error, Step.CONNECT, Step.CONNECT, outdated=outdated):
             return
         elif authentication_failed(error):
             self.end(as_authentication_error(error))
@@ -413,7 +408,7 @@ class ConnectionCycle:
         self.advice = self.advice.merge(error.advice)
         advised = reconnect_of(error.advice)
         step = Step.CONNECT if advised in (None, Reconnect.RETRY) else Step.HANDSHAKE
-        if self._authenticate(error, step, outdated=outdated):
+        if self._authenticate(error, Step.CONNECT, step, outdated=outdated):
             return
         if advised is None and authentication_failed(error):
             advised = Reconnect.NONE
@@ -508,20 +503,26 @@ class ConnectionCycle:
 
     # -- decisions -------------------------------------------------------------------------
 
-    def _authenticate(self, error: Exception, step: Step, *, outdated: bool) -> bool:
+    def _authenticate(self, error: Exception, failed: Step, step: Step, *, outdated: bool) -> bool:
         """Ask for new credentials if they might help. Tells whether that settles the matter.
 
-        Those that were just renewed, and are refused at once, are no good. Others may have expired,
-        which ends sooner or later with a connect, or else with the session.
+        Those that were renewed for what fails again are no good. After a failure of another kind
+        they may have expired; so may those that served a handshake, before its connect.
+
+        Args:
+            error: What happened.
+            failed: What failed.
+            step: What to do with new credentials.
+            outdated: Whether there are newer ones already.
         """
         if not self._credentials.might_help(error):
-            self._fresh = False
+            self._renewed_for.clear()
             return False
-        if not outdated and (self._fresh or self._renewals >= _RENEWALS):
+        if not outdated and (failed in self._renewed_for or self._renewals >= _RENEWALS):
             self.end(as_authentication_error(error))
             return True
         self._renewals += not outdated
-        self._fresh = True
+        self._renewed_for.add(failed)
         self._step_after_auth = step
         self.awaits_credentials = True
         if self.state not in (ClientState.HANDSHAKING, ClientState.REHANDSHAKING):

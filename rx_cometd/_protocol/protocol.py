@@ -52,6 +52,10 @@ _LINK_UP = (ClientState.CONNECTING, ClientState.CONNECTED)
 _LINK_UP_OR_LEAVING = (*_LINK_UP, ClientState.DISCONNECTING)
 
 
+def _anything(_: str) -> bool:
+    return True
+
+
 class Protocol:
     """The client's half of Bayeux.
 
@@ -63,6 +67,8 @@ class Protocol:
         authenticates: Whether new credentials can be had after an authentication failure.
         connection_timeout: Seconds that the link may be down, ``None`` for ever.
         is_transient: The user's word on which refusals are tried again; see `Policy`.
+        is_wanted: Tells whether anybody takes the event messages of a channel: others do not count
+            as a reason for a server to answer connects at once.
     """
 
     def __init__(
@@ -75,6 +81,7 @@ class Protocol:
         authenticates: bool = False,
         connection_timeout: float | None = None,
         is_transient: Callable[[ServerError], bool | None] | None = None,
+        is_wanted: Callable[[str], bool] = _anything,
     ) -> None:
         policy = Policy(is_transient)
         self._outcomes: list[Outcome] = []
@@ -108,6 +115,7 @@ class Protocol:
             credentials=self._credentials,
             outcomes=self._outcomes,
             policy=policy,
+            is_wanted=is_wanted,
         )
         self._ended = False
         #: Whether `receive` has to see event messages: else only observers want them. As of the
@@ -349,6 +357,10 @@ class Protocol:
     def fail(self, request_ids: Iterable[str], error: Exception, now: float) -> None:
         """Take the failure of an exchange: replies to these requests will not come."""
         self._replies.fail(request_ids, error, now)
+
+    def unreadable(self, error: Exception, now: float) -> None:
+        """Take it that what came over a WebSocket cannot be read."""
+        self._replies.unreadable(error, now)
 
     def lose(self, error: Exception, now: float) -> None:
         """Take the loss of the socket that carried everything sent so far."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, cast
 from rx_cometd._protocol.requests import Kind
 from rx_cometd.exceptions import (
     AuthenticationError,
-    ProtocolError,
     ServerError,
     TransportConnectionClosed,
     TransportError,
@@ -143,8 +142,8 @@ def asked_delay(error: Exception | None) -> float:
 
 
 def is_lost(error: Exception) -> bool:
-    """Tell whether asking again might help: the network failed, not the server's Bayeux."""
-    return isinstance(error, TransportError) and not isinstance(error, ProtocolError)
+    """Tell whether there was no reply: the network failed, or what came does not hold it."""
+    return isinstance(error, TransportError)
 
 
 def is_final(error: Exception) -> bool:

@@ -28,7 +28,7 @@ from rx_cometd.exceptions import ProtocolError, ServerError, TransportConnection
 from rx_cometd.states import ClientState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from rx_cometd._protocol.connection_cycle import ConnectionCycle
     from rx_cometd._protocol.credentials import Credentials
@@ -57,6 +57,7 @@ class Replies:
         credentials: Asked for, where a failure is for want of them.
         outcomes: Where what happened is put.
         policy: Decides which refusals are tried again.
+        is_wanted: Tells whether anybody takes the event messages of a channel.
     """
 
     def __init__(
@@ -69,8 +70,10 @@ class Replies:
         credentials: Credentials,
         outcomes: list[Outcome],
         policy: Policy,
+        is_wanted: Callable[[str], bool],
     ) -> None:
         self._policy = policy
+        self._is_wanted = is_wanted
         self._cycle = cycle
         self._requests = requests
         self._reconciliation = reconciliation
@@ -94,6 +97,7 @@ class Replies:
         events: list[Message] = []
         replies: list[Message] = []
         calls = self._requests.calls
+        answers = len(calls)
         for message in messages:
             channel: object = message.get("channel")
             if "data" in message and type(channel) is str and not channel.startswith("/meta/"):
@@ -104,8 +108,10 @@ class Replies:
                 replies.append(message)
         # Whether a connect brought messages is known before its reply is looked at: over
         # long-polling they come in one payload, in CometD before the reply, in Faye after it.
-        if events:
-            self._cycle.events_came(now)
+        answered = len(calls) < answers
+        if answered or (events and self._cycle.heeds_events()):
+            wanted = answered or any(self._is_wanted(event.get("channel", "")) for event in events)
+            self._cycle.events_came(now, wanted=wanted)
         for reply in replies:
             self._reply(reply, now, exchange, retries)
         self._cycle.await_fewer_messages(len(events))
@@ -133,8 +139,14 @@ class Replies:
 
     def fail(self, request_ids: Iterable[str], error: Exception, now: float) -> None:
         """Take the failure of an exchange: replies to these requests will not come."""
-        for request in self._requests.waiting(request_ids):
-            self._fail(request, error, now)
+        self._fail_all(self._requests.waiting(request_ids), error, now)
+
+    def unreadable(self, error: Exception, now: float) -> None:
+        """Take it that what came over a WebSocket cannot be read.
+
+        While there is no session, it can only have been the reply to the handshake.
+        """
+        self._fail_all(self._requests.of(Kind.HANDSHAKE), error, now)
 
     def lose(self, error: Exception, now: float) -> None:
         """Take the loss of the socket that carried everything sent so far.
@@ -152,9 +164,8 @@ class Replies:
         A call is let be once it was acknowledged: its answer comes as an event message.
         """
         error = ProtocolError("the server's response holds no reply to the request")
-        for request in self._requests.waiting(request_ids):
-            if not request.acknowledged:
-                self._fail(request, error, now)
+        waiting = self._requests.waiting(request_ids)
+        self._fail_all([r for r in waiting if not r.acknowledged], error, now)
 
     def lose_calls(self) -> None:
         """Fail the calls whose answer was to come in the session that is given up now."""
@@ -340,16 +351,29 @@ class Replies:
 
     # -- failures ------------------------------------------------------------------------------
 
-    def _fail(self, request: Request, error: Exception, now: float) -> None:
+    def _fail_all(self, requests: Iterable[Request], error: Exception, now: float) -> None:
+        """Fail the requests of an exchange; tell, once, if subscriptions are asked for anew.
+
+        Where the link itself is lost, that is told, and they with it.
+        """
+        anew: tuple[int, float] | None = None
+        for request in requests:
+            anew = self._fail(request, error, now) or anew
+        if anew is not None and self._cycle.state is ClientState.CONNECTED:
+            self._cycle.tell(error, *anew)
+
+    def _fail(self, request: Request, error: Exception, now: float) -> tuple[int, float] | None:
+        """Fail a request; where it is made anew, gives which attempt that is, and the delay."""
         if request.kind in _CYCLE:
             self._cycle_failed(request, error, now)
         elif self._await_credentials(request, error):
-            return
+            return None
         elif request.kind in (Kind.SUBSCRIBE, Kind.UNSUBSCRIBE) and is_lost(error):
-            self._lose(request, asked_delay(error))
+            return self._lose(request, asked_delay(error))
         else:
             failure = as_authentication_error(error) if authentication_failed(error) else error
             self._settle_failed(request, failure)
+        return None
 
     def _cycle_failed(self, request: Request, error: Exception, now: float) -> None:
         """Hand a refused or failed handshake, connect or disconnect to the cycle."""

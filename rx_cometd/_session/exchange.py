@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rx_cometd._protocol.protocol import Protocol
     from rx_cometd._session.listeners import Exchange
     from rx_cometd._session.settings import Settings
-    from rx_cometd.exceptions import TransportError
+    from rx_cometd.exceptions import ProtocolError, TransportError
     from rx_cometd.extension import Payload
     from rx_cometd.messages import Event, Message
     from rx_cometd.statistics import Counters
@@ -243,6 +243,11 @@ class Exchanges:
         self._protocol.fail(exchange, error, self._loop.time())
         self._act()
         self._note_idle()
+
+    def unreadable(self, error: ProtocolError) -> None:
+        """Take it that what came over the WebSocket cannot be read."""
+        self._protocol.unreadable(error, self._loop.time())
+        self._act()
 
     def lost(self, error: Exception) -> None:
         """Take the loss of the WebSocket."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from rx_cometd._flow.payload import Payload
-    from rx_cometd.exceptions import ExtensionError
+    from rx_cometd.exceptions import ExtensionError, ProtocolError
     from rx_cometd.messages import Message
 
 __all__ = ["Exchange", "PipelineListener", "WireListener"]
@@ -62,6 +62,10 @@ class WireListener(Protocol):
 
     def failed(self, exchange: Exchange, error: Exception) -> None:
         """Take the failure of requests."""
+        ...
+
+    def unreadable(self, error: ProtocolError) -> None:
+        """Take it that what came over a WebSocket cannot be read."""
         ...
 
     def leaving(self, messages: list[Message], exchange: Exchange, timeout: float) -> list[Message]:

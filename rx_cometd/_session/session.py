@@ -99,6 +99,7 @@ class Session:
             authenticates=settings.auth is not None,
             connection_timeout=settings.connection_timeout,
             is_transient=settings.is_transient,
+            is_wanted=self.dispatch.observes,
         )
         self._exchanges = Exchanges(settings, self._protocol, self.dispatch, counters, self._act)
         self._steps = Steps(

@@ -186,7 +186,10 @@ class Wire:
                 error,
                 extra={"event": "payload_unreadable", "error_type": type(error).__name__},
             )
-            self._listener.failed(exchange, error)
+            if exchange:
+                self._listener.failed(exchange, error)
+            else:
+                self._listener.unreadable(error)
             return
         counters.messages_in += len(messages)
         if self._inbound is None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NETWORK_ERRORS",
     "as_transport_error",
+    "is_no_http",
     "raise_transport_error",
     "shown",
     "status_error",
@@ -210,7 +211,7 @@ def _bad_response(error: aiohttp.ClientResponseError, address: URL) -> Transport
             f"the proxy refused to connect to {shown(address)} (HTTP {error.status})",
             http_status=error.status,
         )
-    if isinstance(error.__cause__, HttpProcessingError):
+    if is_no_http(error):
         # aiohttp gives it the status 400, which nobody sent.
         return TransportError(
             f"what answered at {shown(address)} is not an HTTP server: are port and scheme right?",
@@ -219,6 +220,11 @@ def _bad_response(error: aiohttp.ClientResponseError, address: URL) -> Transport
     upgrade = isinstance(error, aiohttp.WSServerHandshakeError)
     text = "the WebSocket was not opened as it should be" if error.status == 101 else None
     return status_error(error.status, address, error.headers, upgrade=upgrade, text=text)
+
+
+def is_no_http(error: aiohttp.ClientResponseError) -> bool:
+    """Tell whether what came was not even HTTP."""
+    return isinstance(error.__cause__, HttpProcessingError)
 
 
 def _harmless(error: BaseException) -> BaseException | None:

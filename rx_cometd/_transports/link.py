@@ -55,6 +55,7 @@ class Link:
         self._lost = lost
         self._http = http_session
         self._owns_http = http_session is None
+        self._long_polling: LongPollingTransport | None = None
         self._websocket: WebSocketTransport | None = None
         self._opening = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -80,8 +81,9 @@ class Link:
             TransportError: It could not be sent, or was not answered in time.
         """
         if connection_type is ConnectionType.LONG_POLLING:
-            transport = LongPollingTransport(self._http_session(), self._options)
-            return await transport.exchange(data, headers, timeout)
+            if self._long_polling is None:
+                self._long_polling = LongPollingTransport(self._http_session(), self._options)
+            return await self._long_polling.exchange(data, headers, timeout)
         websocket = self._websocket or await self._opened(headers, timeout)
         await websocket.send(data)
         return None

@@ -17,7 +17,8 @@ from rx_cometd._transports.base import (
     check_credentials,
 )
 from rx_cometd._transports.departing import unsent
-from rx_cometd._transports.errors import shown, status_error, transport_errors
+from rx_cometd._transports.errors import is_no_http, shown, status_error, transport_errors
+from rx_cometd._transports.meter import Beginning
 from rx_cometd._transports.redirects import MOST_REDIRECTS, redirect_target
 from rx_cometd._transports.timeout import Timeout, timeout_after
 from rx_cometd.exceptions import ProtocolError, TransportError
@@ -42,7 +43,12 @@ class LongPollingTransport:
     def __init__(self, http: aiohttp.ClientSession, options: TransportOptions) -> None:
         self._http = http
         self._options = options
-        self._url = options.address
+        #: Whether there was an HTTP response yet.
+        self._speaks_http = False
+
+    @property
+    def _url(self) -> URL:
+        return self._options.address
 
     async def exchange(
         self, data: str | bytes, headers: Mapping[str, str], timeout: float
@@ -88,9 +94,17 @@ class LongPollingTransport:
         with transport_errors(url):
             if len(data) > _WRITTEN_AT_ONCE:
                 return await self._sent_in_pieces(url, _LargeBody(data), headers, timeout)
-            body = _Body(data)
+            body = _Body(data, watched=not self._speaks_http)
             try:
                 return await self._post(url, body, headers, timeout)
+            except aiohttp.ClientResponseError as error:
+                if is_no_http(error) and (self._speaks_http or body.brought_http):
+                    # Not chained: aiohttp shows the whole address.
+                    raise ProtocolError(
+                        f"{shown(url)} sent something that is no HTTP after a response that is: "
+                        "is there a proxy on the way that disturbs it?"
+                    ) from None
+                raise
             except aiohttp.ClientConnectionError as error:
                 if body.sent or isinstance(error, aiohttp.ClientConnectorError):
                     raise  # the server may have read it, or there was no connection at all
@@ -122,6 +136,7 @@ class LongPollingTransport:
                 timeout=_NO_TIMEOUT,
             ) as response,
         ):
+            self._speaks_http = True
             if response.status != 200:
                 target = None
                 if response.status != 303:  # a GET elsewhere, which means nothing in Bayeux
@@ -160,16 +175,30 @@ class _Body(aiohttp.BytesPayload):
     Attributes:
         sent: Whether anything of the request may have left. Only if not, because the idle
             connection was closed just before, is it safe to send it again.
+
+    Args:
+        data: The body.
+        watched: Whether to look at what the connection brings.
     """
 
-    def __init__(self, data: str | bytes) -> None:
+    def __init__(self, data: str | bytes, *, watched: bool = False) -> None:
         super().__init__(data.encode() if isinstance(data, str) else data)
         self.sent = False
+        self._watched = watched
+        self._beginning: Beginning | None = None
+
+    @property
+    def brought_http(self) -> bool:
+        """Whether what came began as HTTP does, whatever came behind it."""
+        return self._beginning is not None and self._beginning.is_http
 
     async def write_with_length(
         self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
         """Write the body."""
+        transport = getattr(writer, "transport", None)
+        if self._watched and transport is not None:
+            self._beginning = Beginning.between(transport)
         try:
             await super().write_with_length(writer, content_length)
         except aiohttp.ClientConnectionResetError:

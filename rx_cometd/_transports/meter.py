@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import cast
+from typing import Final, Self, cast
 
-__all__ = ["Meter"]
+__all__ = ["Beginning", "Meter"]
 
 
 class Meter(asyncio.Protocol):
@@ -30,7 +30,7 @@ class Meter(asyncio.Protocol):
         self.at = monotonic()
 
     @classmethod
-    def between(cls, transport: asyncio.Transport) -> Meter:
+    def between(cls, transport: asyncio.Transport) -> Self:
         """Put a meter between a transport and its protocol."""
         meter = cls(cast("asyncio.Protocol", transport.get_protocol()))
         transport.set_protocol(meter)
@@ -57,3 +57,27 @@ class Meter(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Take note that it does so no longer."""
         self._protocol.resume_writing()
+
+
+class Beginning(Meter):
+    """Keeps the first bytes of what comes as well, as many as tell HTTP from anything else."""
+
+    __slots__ = ("_head",)
+
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        super().__init__(protocol)
+        self._head = b""
+
+    @property
+    def is_http(self) -> bool:
+        """Whether what came begins as an HTTP response does."""
+        return self._head == _HTTP
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes."""
+        if len(self._head) < len(_HTTP):
+            self._head += data[: len(_HTTP) - len(self._head)]
+        super().data_received(data)
+
+
+_HTTP: Final = b"HTTP/"

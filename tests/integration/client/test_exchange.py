@@ -6,12 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from aiohttp import web
 
 from rx_cometd import (
     BufferOverflowError,
     ClientError,
     ClientState,
     Overflow,
+    ProtocolError,
     TransportConnectionClosed,
     TransportTimeoutError,
 )
@@ -20,6 +22,7 @@ from rx_cometd.operators import to_async_iterable
 from rx_cometd.testing import BayeuxServer
 from tests.integration.client_driver import (
     BOTH,
+    LONG_POLLING,
     WEBSOCKET,
     Recorder,
     client_of,
@@ -27,6 +30,7 @@ from tests.integration.client_driver import (
     requests,
     subscribed,
 )
+from tests.unit.transports.echo import serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -111,6 +115,26 @@ async def test_a_call_outlives_a_link_that_is_lost(kind: ConnectionType) -> None
         assert client.client_id is not None
         server.deliver(client.client_id, "/service/nobody", 2, id=call["id"])
         assert (await calling).get("data") == 2
+
+
+@BOTH
+async def test_what_could_not_be_read_is_told_with_the_end(kind: ConnectionType) -> None:
+    """Over a WebSocket as well, where a payload is not the response to anything."""
+
+    async def garbage(request: web.Request) -> web.StreamResponse:
+        if kind is LONG_POLLING:
+            return web.Response(text="no JSON")
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async for _ in socket:
+            await socket.send_str("no JSON")
+        return socket
+
+    async with serving(garbage) as url:
+        client = client_of(url, kind, connection_timeout=0.5)
+        with pytest.raises(TransportTimeoutError, match=r"last: .*JSON") as told:
+            await client.open()
+        assert isinstance(told.value.__cause__, ProtocolError)
 
 
 async def test_the_last_error_is_told_with_the_end() -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 
 from rx_cometd import ClientState, ServerError
 from rx_cometd.extensions import MemoryStore, ReplayOption, replay
@@ -24,9 +25,10 @@ from tests.integration.client_driver import (
     requests,
     subscribed,
 )
+from tests.unit.transports.echo import serving
 
 if TYPE_CHECKING:
-    from rx_cometd import Client, ConnectionType
+    from rx_cometd import Client, ConnectionType, StateChange
 
 pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.timeout(900)]
 
@@ -166,6 +168,45 @@ async def _publish_in_bad_moods(server: BayeuxServer, client: Client) -> None:
 
 def _is_renewed(server: BayeuxServer, session: str) -> bool:
     return session not in server.sessions and bool(server.subscribers("/a"))
+
+
+async def fails_what_it_is_to_hold(request: web.Request) -> web.StreamResponse:
+    """Answer handshakes, and connects that ask not to be held; fail all others."""
+    (message,) = await request.json()
+    if message["channel"] == "/meta/connect" and "advice" not in message:
+        return web.Response(status=500)
+    reply = {"id": message["id"], "channel": message["channel"], "successful": True}
+    return web.json_response([{**reply, "clientId": "1", "advice": {"timeout": 5000}}])
+
+
+async def test_a_server_that_fails_every_connect_it_is_to_hold_is_not_pressed() -> None:
+    delays = [0.01 * 2**n for n in range(8)]
+    async with serving(fails_what_it_is_to_hold) as url:
+        async with client_of(url, LONG_POLLING, backoff=lambda: iter(delays)) as client:
+            changes = Recorder(client.state_changes)
+            await changes.until(lambda: len(failed(changes)) == 6)
+        assert [change.delay for change in failed(changes)][-5:] == delays[1:6]
+
+
+def failed(changes: Recorder) -> list[StateChange]:
+    return [change for change in changes.items if change.state is ClientState.UNCONNECTED]
+
+
+async def test_events_that_nobody_wants_do_not_have_the_client_spin() -> None:
+    """A server that has one for every connect: it is asked a few times a second, not thousands."""
+    async with BayeuxServer() as server, client_of(server, LONG_POLLING) as client:
+        seen = Recorder(client.channel("/a"))
+        await subscribed(server, "/a")
+        await held(server)
+        session = client.client_id or ""
+        loop = asyncio.get_running_loop()
+        for channel, least, most in (("/service/nobody", 0, 8), ("/a", 20, 10_000)):
+            began, before = loop.time(), len(requests(server, "/meta/connect"))
+            while loop.time() - began < 0.5:
+                server.deliver(session, channel, 1)
+                await asyncio.sleep(0.002)  # always one more
+            assert least < len(requests(server, "/meta/connect")) - before < most
+        assert seen.items
 
 
 @BOTH

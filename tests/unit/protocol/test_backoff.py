@@ -110,10 +110,10 @@ def test_delays_are_made_only_when_they_are_needed() -> None:
 
 
 def answer(
-    unproductive: UnproductiveConnects, after: float, *, held: bool = True, events: bool = False
+    unproductive: UnproductiveConnects, after: float, *, held: bool = True, useful: bool = False
 ) -> float:
     unproductive.sent(100.0, held=held)
-    return unproductive.answered(100.0 + after, events=events)
+    return unproductive.answered(100.0 + after, useful=useful)
 
 
 def test_connects_that_are_never_held_are_slowed_down_but_not_for_long() -> None:
@@ -122,7 +122,7 @@ def test_connects_that_are_never_held_are_slowed_down_but_not_for_long() -> None
     assert delays == [0, 0, 0, 0.1, 0.2, 0.4, 0.8, 1.6, 1.6, 1.6]
 
 
-@pytest.mark.parametrize("relief", [{"after": 5.0}, {"events": True}, {"held": False}])
+@pytest.mark.parametrize("relief", [{"after": 5.0}, {"useful": True}, {"held": False}])
 def test_one_connect_that_was_of_use_ends_the_slowness(relief: dict[str, float]) -> None:
     unproductive = UnproductiveConnects()
     for _ in range(6):
@@ -273,13 +273,62 @@ def test_only_a_connect_that_was_held_proves_a_handshake_of_use(
     assert it.before_new_session(Advice(), 0.0) == delay
 
 
+def failures(it: Pace, count: int, now: float = 0.0) -> list[float]:
+    return [it.after_failure(Advice(), now) for _ in range(count)]
+
+
+def test_a_connect_that_was_not_held_does_not_end_the_run_of_failures() -> None:
+    it = pace()
+    delays: list[float] = []
+    for _ in range(4):
+        it.sent(0.0, held=False)
+        it.after_connect(Advice(), 0.0)
+        it.sent(0.0, held=True)
+        delays += failures(it, 1)
+    assert delays == [1.0, 2.0, 4.0, 4.0]
+
+
+def test_an_event_that_somebody_wants_ends_the_run_of_failures() -> None:
+    for wanted, after in ((True, 1.0), (False, 4.0)):
+        it = pace()
+        failures(it, 2)
+        it.sent(0.0, held=False)
+        it.events_came(0.0, wanted=wanted)
+        assert failures(it, 2) == [after, 2.0 if wanted else 4.0]
+
+
+def test_a_connect_that_was_held_for_long_before_it_failed_ends_it_too_once() -> None:
+    it = pace()
+    failures(it, 2)
+    it.sent(0.0, held=True)
+    assert failures(it, 3, now=5.0) == [1.0, 2.0, 4.0]
+    it.sent(5.0, held=True)
+    assert failures(it, 1, now=9.9) == [4.0]
+
+
+def test_events_that_nobody_wants_are_no_reason_to_be_asked_without_end() -> None:
+    it = pace()
+    delays: list[float] = []
+    for _ in range(5):
+        it.sent(100.0, held=True)
+        it.events_came(100.0, wanted=False)
+        delays.append(it.after_connect(Advice(), 100.01))
+    assert delays == [0.0, 0.0, 0.0, 0.1, 0.2]
+    it.sent(100.0, held=True)
+    it.events_came(100.0, wanted=False)
+    useful = [it.useful]
+    it.events_came(100.0, wanted=True)
+    assert [*useful, it.useful] == [False, True]
+    assert it.after_connect(Advice(), 100.01) == 0.0
+
+
 def test_messages_of_an_earlier_connect_do_not_count_for_the_next() -> None:
     it = pace()
     delays: list[float] = []
     for _ in range(4):
         it.sent(100.0, held=True)
         delays.append(it.after_connect(Advice(), 100.01))
-        it.events_came(100.02)
+        it.events_came(100.02, wanted=True)
     assert delays == [0.0, 0.0, 0.0, 0.1]
 
 
@@ -287,8 +336,8 @@ def test_the_first_event_since_the_last_connect_is_timed() -> None:
     it = pace()
     it.sent(0.0, held=True)
     times = [it.first_event_at]
-    it.events_came(2.0)
-    it.events_came(3.0)
+    it.events_came(2.0, wanted=False)
+    it.events_came(3.0, wanted=True)
     times.append(it.first_event_at)
     it.sent(4.0, held=True)
     assert [*times, it.first_event_at] == [None, 2.0, None]

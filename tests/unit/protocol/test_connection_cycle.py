@@ -476,7 +476,7 @@ def test_advice_that_cannot_be_read_is_none(advice: object) -> None:
 # -- losing and resuming the link ----------------------------------------------------------------
 
 
-def test_a_lost_connect_is_retried_with_growing_delays_that_a_success_resets() -> None:
+def test_a_lost_connect_is_retried_with_growing_delays_that_a_held_one_resets() -> None:
     driver = Driver().connected()
     for _ in range(2):
         for delay in (1.0, 2.0, 4.0, 4.0):
@@ -485,6 +485,29 @@ def test_a_lost_connect_is_retried_with_growing_delays_that_a_success_resets() -
             driver.assert_due(Step.CONNECT, delay)
         driver.answer(driver.take_step())
         driver.assert_due(Step.CONNECT, 0.0)
+        driver.answer(driver.take_step())
+
+
+def test_a_server_that_fails_every_connect_it_is_to_hold_is_left_alone_more_and_more() -> None:
+    """The one that asks not to be held is answered each time, which proves little."""
+    driver = Driver().connected()
+    delays: list[float] = []
+    for _ in range(5):
+        driver.fail(driver.take_step())
+        delays += [due.delay for due in driver.of(Due)]
+        driver.answer(driver.take_step())
+        assert driver.state is S.CONNECTED
+    assert delays == [1.0, 2.0, 4.0, 4.0, 4.0]
+
+
+def test_an_event_on_a_link_that_fails_proves_more() -> None:
+    driver = Driver().connected()
+    for _ in range(5):
+        connect = driver.take_step()
+        driver.receive(event())
+        driver.fail(connect)
+        driver.assert_due(Step.CONNECT, 1.0)
+        driver.answer(driver.take_step())
 
 
 def test_the_interval_is_added_to_the_delay() -> None:
@@ -597,7 +620,7 @@ def test_a_server_that_forgets_each_session_after_its_first_connect_does_not_spi
         driver.refuse(driver.take_step(), "402::session_unknown", advice=HANDSHAKE)
         delays += [due.delay for due in driver.of(Due)]
         driver.handshaken().connected()
-    assert delays == [0.0, 1.0, 1.0, 1.0]
+    assert delays == [0.0, 1.0, 2.0, 4.0]
 
 
 def test_after_a_connect_that_was_held_a_handshake_is_at_once_again() -> None:
@@ -629,6 +652,25 @@ def test_connects_answered_at_once_for_ever_do_not_spin() -> None:
         driver.answer(driver.take_step(), advice=RETRY)
         delays += [due.delay for due in driver.of(Due)]
     assert delays == [0, 0, 0, 0.1, 0.2, 0.4, 0.8, 1.6, 1.6, 1.6]
+
+
+def test_connects_answered_at_once_with_what_nobody_wants_do_not_spin() -> None:
+    driver = Driver(is_wanted="/wanted".__eq__).connected()
+    delays: list[float] = []
+    for channel in ("/other",) * 5 + ("/wanted",) + ("/other",) * 4:
+        driver.receive(event(channel), reply_to(driver.take_step()))
+        delays += [due.delay for due in driver.of(Due)]
+    assert delays == [0, 0, 0, 0.1, 0.2, 0, 0, 0, 0, 0.1]
+
+
+def test_answers_to_calls_are_wanted() -> None:
+    driver = Driver(LP, is_wanted="/wanted".__eq__).connected()
+    for _ in range(10):
+        connect = driver.take_step()
+        call = driver.publish("/service/x", call=True)
+        driver.answer(driver.message("/service/x"))
+        driver.receive(event("/service/x", id=call), reply_to(connect))
+        driver.assert_due(Step.CONNECT, 0.0)
 
 
 @pytest.mark.parametrize("order", ["by itself", "before the reply", "after the reply"])
@@ -1115,16 +1157,25 @@ def test_credentials_may_expire_again_while_the_server_is_away() -> None:
 
 
 @pytest.mark.parametrize("advice", [HANDSHAKE, NONE])
-def test_new_credentials_that_handshakes_like_but_never_a_connect_are_not_asked_for_for_ever(
+def test_new_credentials_that_a_handshake_likes_but_not_the_connect_they_are_for_are_no_good(
     advice: dict[str, Any],
 ) -> None:
     driver = Driver(authenticates=True).handshaken()
-    for _ in range(3):
-        driver.refuse(driver.take_step(), "401::Authentication invalid", advice=advice)
-        driver.assert_asks_credentials()
-        driver.do(driver.protocol.authenticated)
-        driver.handshaken()
     driver.refuse(driver.take_step(), "401::Authentication invalid", advice=advice)
+    driver.assert_asks_credentials()
+    driver.do(driver.protocol.authenticated)
+    driver.handshaken()
+    driver.refuse(driver.take_step(), "401::Authentication invalid", advice=advice)
+    driver.assert_ended(AuthenticationError)
+
+
+def test_credentials_are_not_renewed_for_ever_without_a_connect() -> None:
+    driver = Driver(authenticates=True)
+    driver.open()
+    for _ in range(3):
+        expired(driver, driver.take_step())
+        driver.fail(driver.take_step(), error=TransportError("away", http_status=503))
+    driver.fail(driver.take_step(), error=DENIED)
     driver.assert_ended(AuthenticationError)
 
 

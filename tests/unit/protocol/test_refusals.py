@@ -163,5 +163,5 @@ def test_what_a_failure_says_of_the_transport(
     error: Exception, *, reached: bool, disabled: bool
 ) -> None:
     assert reached_server(error) is reached
-    assert is_lost(error) is (type(error) not in (ProtocolError, ClientError, ServerError))
+    assert is_lost(error) is (type(error) not in (ClientError, ServerError))
     assert unsupported(error) is disabled

@@ -156,6 +156,57 @@ async def test_a_connection_that_is_cut() -> None:
             await exchange(options(url))
 
 
+@asynccontextmanager
+async def answering(reply: bytes, *, garbage_after: float | None = None) -> AsyncGenerator[str]:
+    """Answer each request, in one piece, or with garbage some seconds later."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(int(head.lower().split(b"length: ")[1].split(b"\r")[0]))
+                writer.write(reply)
+                if garbage_after is not None:
+                    await asyncio.sleep(garbage_after)
+                    writer.write(b"garbage\r\n\r\n")
+        writer.close()
+        over.set()
+
+    over = asyncio.Event()
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/cometd"
+        await asyncio.wait_for(over.wait(), 5)
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n\r\n"
+
+
+async def test_garbage_behind_a_complete_response_passes() -> None:
+    """It is an HTTP server, so another attempt is worth it, and the text says what happened."""
+    async with answering(CHUNKED + b"garbage\r\n\r\n") as url:
+        with pytest.raises(ProtocolError, match="no HTTP after a response") as caught:
+            await exchange(options(url))
+    assert not caught.value.final
+
+
+async def test_garbage_between_two_responses_passes() -> None:
+    async with answering(CHUNKED, garbage_after=0.05) as url, http_session() as http:
+        transport = LongPollingTransport(http, options(url))
+        assert (await transport.exchange("[]", {}, 2.0)).data == b"[]"
+        with contextlib.suppress(ProtocolError):
+            # It comes while this waits for its response, or is found with it.
+            await transport.exchange("[]", {}, 2.0)
+        assert (await transport.exchange("[]", {}, 2.0)).data == b"[]"
+
+
+async def test_what_is_no_http_from_the_first_byte_is_final() -> None:
+    async with answering(b"SSH-2.0-OpenSSH_9.6\r\n") as url:
+        with pytest.raises(TransportError, match="not an HTTP server") as caught:
+            await exchange(options(url))
+    assert caught.value.final
+
+
 async def test_a_body_that_is_cut() -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
