@@ -116,9 +116,11 @@ async def test_too_long_to_resume(
         await states.reach(ClientState.CONNECTED)
 
 
-async def test_backoff(server: Server, make_client: MakeClient, start_proxy: StartProxy) -> None:
+async def test_backoff(
+    server: Server, make_client: MakeClient, start_proxy: StartProxy, channel: str
+) -> None:
     """Scenarios 26 (starred) and 27: refused connections, one delay after the other; a success
-    begins the delays anew."""
+    begins the delays anew: a connect that was held, or brought something."""
     drawn: list[float] = []
 
     def delays() -> Iterator[float]:
@@ -129,7 +131,11 @@ async def test_backoff(server: Server, make_client: MakeClient, start_proxy: Sta
     proxy = await start_proxy(server)
     async with make_client(proxy, backoff=delays) as client:
         states = States(client)
-        for _ in range(2):
+        seen: Seen[Any] = Seen(client.channel(channel))
+        for turn in range(2):
+            await confirmed(client, channel)
+            await client.publish(channel, turn)
+            await seen.until(lambda: turn in data_of(seen.items))  # noqa: B023
             drawn.clear()
             await proxy.refuse()
             await states.until(lambda: len(drawn) >= 4)
