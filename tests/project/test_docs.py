@@ -1,4 +1,7 @@
-"""The code in the README and in docs/ compiles; what is marked with ``<!-- run -->`` runs."""
+"""The code in the README and in docs/ compiles; what is marked with ``<!-- run -->`` runs.
+
+Where a page says what a program prints, it prints that.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,8 @@ def test_a_marked_block_runs(block: Block, tmp_path: Path) -> None:
     outcome = run_python("-W", "error", "-c", block.code, cwd=tmp_path)
     assert outcome.stderr == ""
     assert outcome.stdout
+    if block.output is not None:
+        assert outcome.stdout == block.output
 
 
 def test_the_readme_has_code_that_runs() -> None:
