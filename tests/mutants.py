@@ -148,9 +148,9 @@ FAULTS = [
     ),
     Fault(
         "a conflated message goes to the end",
-        BUFFER,
-        "        latest[key] = entry  # an existing",
-        "        latest.pop(key, None)\n        latest[key] = entry  # an existing",
+        "rx_cometd/_flow/conflation.py",
+        "    latest[key] = message  # an existing",
+        "    latest.pop(key, None)\n    latest[key] = message  # an existing",
         f"{UNIT}/flow/test_buffer.py",
     ),
     Fault(

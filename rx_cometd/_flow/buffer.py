@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict, deque
-from collections.abc import Hashable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from rx_cometd._flow.conflation import channel_of, conflate
 from rx_cometd._flow.delivery import Hold, hold
 from rx_cometd._flow.drop_log import DropLog
 from rx_cometd._flow.ending import on_behalf_of
@@ -22,7 +22,7 @@ from rx_cometd.statistics.snapshot import BufferStatistics
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Hashable
 
     from rx_cometd._flow.flow import Flow
 
@@ -111,7 +111,7 @@ class MessageBuffer(Generic[_T]):
         self.client: Flow | None = None
         self._overflow = overflow
         self._flow = flow
-        self._key: Callable[[Any], Hashable] = _channel if key is None else key
+        self._key: Callable[[Any], Hashable] = channel_of if key is None else key
         self._on_overflow = on_overflow
         self._quiet = quiet
         self._log: DropLog | None = DropLog(now or _utc_now, max_pending_count, overflow)
@@ -241,30 +241,19 @@ class MessageBuffer(Generic[_T]):
 
     def _conflate(self, entry: Any) -> list[Any]:
         """Give the messages that later ones of the same key replaced."""
-        latest = self._latest
-        dropped: list[Any] = []
         try:
-            if not latest:
-                # Made beside the queue, for `key` may raise half-way.
-                latest = OrderedDict[Hashable, Any]()
-                for waiting in self._queue:
-                    self._replace(latest, waiting, dropped)
-            self._replace(latest, entry, dropped)
+            self._latest, dropped = conflate(self._latest, self._queue, entry, self._key_of)
         except Exception as error:
             self._count(_message(entry))
             self.fail(error)
             return []
         self._queue.clear()
-        self._latest = latest
-        if 0 < self.max_pending_count < len(latest):
-            dropped.append(latest.popitem(last=False)[1])
+        if 0 < self.max_pending_count < len(self._latest):
+            dropped.append(self._latest.popitem(last=False)[1])
         return dropped
 
-    def _replace(self, latest: OrderedDict[Hashable, Any], entry: Any, dropped: list[Any]) -> None:
-        key = self._key(_message(entry))
-        if key in latest:
-            dropped.append(latest[key])
-        latest[key] = entry  # an existing key keeps its place
+    def _key_of(self, entry: Any) -> Hashable:
+        return self._key(_message(entry))
 
     def _accept_beyond(self, entry: Any) -> None:
         """Accept a message past the high mark if the server keeps the later ones, else fail.
@@ -373,15 +362,6 @@ class MessageBuffer(Generic[_T]):
 
 def _message(entry: Any) -> Any:
     return entry.message if type(entry) is _Tracked else entry
-
-
-def _channel(message: Any) -> Hashable:
-    try:
-        return cast("Hashable", message["channel"])
-    except (TypeError, LookupError):
-        raise TypeError(
-            "CONFLATE needs key=... for items that are not messages of a channel"
-        ) from None
 
 
 def _no_flow() -> ClientError:

@@ -192,11 +192,11 @@ async def test_what_is_handed_over_may_be_taken_back() -> None:
     done: list[str] = []
 
     def elsewhere() -> None:
-        scheduler.schedule_relative(0.001, partial(note, done, "disposed")).dispose()
+        scheduler.schedule_relative(0.1, partial(note, done, "disposed")).dispose()
         scheduler.schedule(partial(note, done, "kept"))
 
     await asyncio.to_thread(elsewhere)
     late = asyncio.Event()
-    scheduler.schedule_relative(0.005, partial(call, late.set))
+    scheduler.schedule_relative(0.15, partial(call, late.set))
     await late.wait()
     assert done == ["kept"]
