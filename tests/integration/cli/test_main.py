@@ -143,7 +143,7 @@ async def test_completion_scripts(shell: str, invoke: Invocation) -> None:
     assert f"_RX_COMETD_COMPLETE={shell}_complete" in outcome.out
 
 
-@pytest.mark.parametrize(
+COMPLETED = pytest.mark.parametrize(
     ("line", "completed"),
     [
         ("rx-cometd lis", {"listen"}),
@@ -152,11 +152,30 @@ async def test_completion_scripts(shell: str, invoke: Invocation) -> None:
         ("rx-cometd publish --re", {"--reconnect"}),
     ],
 )
-@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
-def test_bash_completes(line: str, completed: set[str], tmp_path: Path) -> None:
-    program = tmp_path / "rx-cometd"
+
+
+def in_a_shell(directory: Path, *command: str) -> str:
+    """Run a shell that finds this tree's command, and give what it prints."""
+    program = directory / "rx-cometd"
     program.write_text(f'#!/bin/sh\nexec {shlex.join(COMMAND)} "$@"\n', encoding="utf-8")
     program.chmod(0o755)
+    outcome = subprocess.run(
+        command,
+        env={
+            **ENVIRONMENT,
+            "PATH": f"{directory}:{ENVIRONMENT['PATH']}",
+            "HOME": str(directory),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return outcome.stdout
+
+
+@COMPLETED
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+def test_bash_completes(line: str, completed: set[str], tmp_path: Path) -> None:
     words = line.split(" ")
     script = f"""
         eval "$(rx-cometd completion bash)" || exit 1
@@ -165,14 +184,15 @@ def test_bash_completes(line: str, completed: set[str], tmp_path: Path) -> None:
         _rx_cometd_completion rx-cometd
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
-    outcome = subprocess.run(
-        ["bash", "-c", script],
-        env={**ENVIRONMENT, "PATH": f"{tmp_path}:{ENVIRONMENT['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert set(outcome.stdout.split()) == completed
+    assert set(in_a_shell(tmp_path, "bash", "-c", script).split()) == completed
+
+
+@COMPLETED
+@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish")
+def test_fish_completes(line: str, completed: set[str], tmp_path: Path) -> None:
+    script = f"rx-cometd completion fish | source; complete -C {shlex.quote(line)}"
+    told = in_a_shell(tmp_path, "fish", "--no-config", "-c", script).splitlines()
+    assert {offer.partition("\t")[0] for offer in told if offer} == completed
 
 
 def example_of(name: str) -> str:
