@@ -104,6 +104,7 @@ _QUIET = Style(dim=True)
 class ChannelTable(ScrollView, can_focus=True):
     """Channels, one a row, under a heading that stays."""
 
+    DEFAULT_CSS = "ChannelTable { overflow-x: hidden; scrollbar-size-vertical: 1; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False),
         Binding("down,j", "move(1)", "Down", show=False),
@@ -142,7 +143,7 @@ class ChannelTable(ScrollView, can_focus=True):
         if chosen is not None and self.chosen is not chosen and self._cursor > 0:
             place = next((i for i, row in enumerate(rows) if row is chosen), self._cursor)
             self._cursor = min(place, max(0, len(rows) - 1))
-        self.virtual_size = Size(self.size.width, len(rows) + 1)
+        self.virtual_size = Size(self.scrollable_size.width, len(rows) + 1)
         self.refresh()
 
     @property
@@ -153,7 +154,7 @@ class ChannelTable(ScrollView, can_focus=True):
     def action_move(self, rows: int) -> None:
         """Move the cursor."""
         self._cursor = min(max(0, self._cursor + rows), max(0, len(self._rows) - 1))
-        top, height = self.scroll_offset.y, max(1, self.size.height - 1)
+        top, height = self.scroll_offset.y, max(1, self.scrollable_size.height - 1)
         if self._cursor < top:
             self.scroll_to(y=self._cursor, animate=False)
         elif self._cursor >= top + height:
@@ -188,7 +189,7 @@ class ChannelTable(ScrollView, can_focus=True):
             )
         place = y - 1 + self.scroll_offset.y
         if place >= len(self._rows):
-            return Strip.blank(self.size.width, self.rich_style)
+            return Strip.blank(self.scrollable_size.width, self.rich_style)
         row = self._rows[place]
         style = _CURSOR if place == self._cursor and self.has_focus else None
         if style is None and not row.rate:
@@ -204,20 +205,20 @@ class ChannelTable(ScrollView, can_focus=True):
 
     def _line(self, cells: list[Segment], style: Style | None = None) -> Strip:
         segments = [part for cell in cells for part in (cell, Segment(" ", style))][:-1]
-        width = self.size.width
+        width = self.scrollable_size.width
         return Strip(segments).adjust_cell_length(width, style).apply_style(self.rich_style)
 
     def _layout(self) -> list[tuple[int, Column, int]]:
         """Give the columns that there is room for: their places in `COLUMNS`, and widths."""
         columns = dict(enumerate(COLUMNS))
-        if self.size.width >= _WIDE:
+        if self.scrollable_size.width >= _WIDE:
             columns[_TREND] = _WIDE_TREND
         for dropped in _DROPPED:
-            rest = self.size.width - sum(c.width + 1 for n, c in columns.items() if n > 0)
+            rest = self.scrollable_size.width - sum(c.width + 1 for n, c in columns.items() if n > 0)
             if rest >= _MIN_NAME:
                 break
             del columns[dropped]
-        rest = self.size.width - sum(c.width + 1 for n, c in columns.items() if n > 0)
+        rest = self.scrollable_size.width - sum(c.width + 1 for n, c in columns.items() if n > 0)
         return [(n, c, c.width if n > 0 else max(rest, 1)) for n, c in columns.items()]
 
 

@@ -148,3 +148,15 @@ async def test_no_figure_is_cut(width: int) -> None:
         assert "6 channels" in told[2]
         if width >= 80:
             assert orders.split()[-2:] == ["1.2k", "5"]
+
+
+@pytest.mark.parametrize("width", [30, 45, 60, 80, 160])
+async def test_nothing_is_behind_the_scrollbar(width: int) -> None:
+    app = screen(1000)
+    async with app.run_test(size=(width, 24)):
+        table = app.query_one(ChannelTable)
+        assert table.show_vertical_scrollbar
+        assert not table.show_horizontal_scrollbar
+        assert {len(line.text) for line in map(table.render_line, range(5))} == {
+            table.scrollable_size.width
+        }
