@@ -25,11 +25,16 @@ if TYPE_CHECKING:
 __all__ = ["TopScreen"]
 
 _HELP = """\
- up, down, page   move          enter   the last messages of a channel
- s, S             sort by the next column, or the one before; or click
- r                reverse       /       show channels that contain a text
- space            hold still    p       publish
- q, ctrl+c        leave         ?       close this
+ up, down, page   move
+ enter            the last messages of a channel
+ s, S             sort by the next column, or the one before
+ click            on a heading: sort by it
+ r                reverse the order
+ /                show channels that contain a text
+ space            hold the screen still
+ p                publish
+ q, ctrl+c        leave
+ ?                close this
 """
 
 
