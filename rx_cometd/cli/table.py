@@ -18,7 +18,7 @@ from rx_cometd.cli.activity import TREND
 from rx_cometd.cli.board import sparkline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from textual.events import Click
 
@@ -211,15 +211,20 @@ class ChannelTable(ScrollView, can_focus=True):
     def _layout(self) -> list[tuple[int, Column, int]]:
         """Give the columns that there is room for: their places in `COLUMNS`, and widths."""
         columns = dict(enumerate(COLUMNS))
-        if self.scrollable_size.width >= _WIDE:
+        width = self.scrollable_size.width
+        if width >= _WIDE:
             columns[_TREND] = _WIDE_TREND
         for dropped in _DROPPED:
-            rest = self.scrollable_size.width - sum(c.width + 1 for n, c in columns.items() if n > 0)
-            if rest >= _MIN_NAME:
+            if _rest(columns, width) >= _MIN_NAME:
                 break
             del columns[dropped]
-        rest = self.scrollable_size.width - sum(c.width + 1 for n, c in columns.items() if n > 0)
-        return [(n, c, c.width if n > 0 else max(rest, 1)) for n, c in columns.items()]
+        rest = max(_rest(columns, width), 1)
+        return [(n, c, c.width if n > 0 else rest) for n, c in columns.items()]
+
+
+def _rest(columns: Mapping[int, Column], width: int) -> int:
+    """Tell how much the figures leave for the first column, the name."""
+    return width - sum(column.width + 1 for number, column in columns.items() if number > 0)
 
 
 def _fit(text: str, width: int, *, left: bool) -> str:
