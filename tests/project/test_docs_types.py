@@ -1,4 +1,4 @@
-"""The programs in README, guide and cookbook pass mypy and pyright, both strict, without a cast."""
+"""The programs of the pages about use pass mypy and pyright, both strict, without a cast."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.project.docs import BLOCKS, ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-TYPED_PAGES = {"README.md", "guide.md", "cookbook.md"}
+TYPED_PAGES = {"README.md", "guide.md", "cookbook.md", "typing.md"}
 PROGRAMS = [block for block in BLOCKS if block.is_program and block.page.name in TYPED_PAGES]
 
 _ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "MYPYPATH": str(ROOT)}
