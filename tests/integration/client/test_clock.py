@@ -58,8 +58,10 @@ async def test_deadlines_and_delays_go_on(
         server.faults.delay_replies(1.0, "/b", count=1)
         with pytest.raises(TransportTimeoutError):
             await client.publish("/b", 1)
+        await held(server)
+        told = len(changes.items)
         server.faults.drop_link()
-        await changes.until(lambda: changes.items[-1].state is ClientState.UNCONNECTED)
+        await changes.until(lambda: len(changes.items) > told)
         await changes.until(lambda: changes.items[-1].state is ClientState.CONNECTED)
         assert client.client_id == session
         await server.publish("/a", 1)
@@ -67,7 +69,7 @@ async def test_deadlines_and_delays_go_on(
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
                 await seen.until(lambda: changes.items[-1].state is not ClientState.CONNECTED)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 5
 
 
 def test_who_reads_the_clock() -> None:
