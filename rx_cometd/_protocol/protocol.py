@@ -102,10 +102,7 @@ class Protocol:
         )
         self._subscriptions = self._reconciliation.subscriptions
         self._outbox = Outbox(
-            self._cycle,
-            self._reconciliation,
-            self._credentials,
-            max_network_delay,
+            self._cycle, self._reconciliation, self._credentials, max_network_delay
         )
         self._replies = Replies(
             cycle=self._cycle,
