@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reactivex import Observable
 from reactivex import operators as ops
 from reactivex.disposable import Disposable
 
 from rx_cometd._flow.payload import Payload, claim
+from rx_cometd._session.flights import Flights
 from rx_cometd._session.in_flight import InFlight
 from rx_cometd.exceptions import ExtensionError
 
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["Pipeline", "malformed"]
 
 _log = logging.getLogger("rx_cometd.pipeline")
-
-#: Payloads that are no longer waited for, kept so that they are known when they come after all.
-_REMEMBERED: Final = 16
 
 _Owner = TypeVar("_Owner")
 
@@ -69,9 +66,7 @@ class Pipeline(Generic[_Owner]):
         self._scheduler = scheduler
         self._source: _Source | None = None
         self._subscription: abc.DisposableBase | None = None
-        #: In the order in which they entered, which is that of their deadlines.
-        self._in_flight: dict[InFlight[_Owner], None] = {}
-        self._abandoned: deque[InFlight[_Owner]] = deque(maxlen=_REMEMBERED)
+        self._flights: Flights[_Owner] = Flights()
         #: For the oldest in flight.
         self._timer: asyncio.TimerHandle | None = None
         self._disposed = False
@@ -94,7 +89,7 @@ class Pipeline(Generic[_Owner]):
         """
         claim(payload)
         entry = InFlight(payload, owner, replies, self._loop.time() + self._timeout)
-        self._in_flight[entry] = None
+        self._flights.add(entry)
         try:
             if self._source is None:
                 self._connect()
@@ -105,20 +100,20 @@ class Pipeline(Generic[_Owner]):
             # Nobody can cancel what does not wait: the cancellation is one that an operator met.
             self._fail_all(error)
         del payload  # else it would be held here
-        if entry in self._in_flight:
+        if entry in self._flights:
             self._wait_for(entry)
 
     def dispose(self) -> None:
         """End the pipeline; what is in it stays in it."""
         self._disposed = True
-        self._in_flight.clear()
+        self._flights.clear()
         self._disconnect()
         if self._timer is not None:
             self._timer.cancel()
 
     def holds(self, reply: str) -> bool:
         """Tell whether a reply is inside."""
-        return any(reply in entry.replies for entry in self._in_flight)
+        return any(reply in entry.replies for entry in self._flights)
 
     def _connect(self) -> None:
         source = self._source = _Source()
@@ -160,63 +155,9 @@ class Pipeline(Generic[_Owner]):
         """Take note of what an operator emitted to the next one."""
         if isinstance(payload, Payload) and not payload.emitted:
             try:
-                self._entry_of(payload, stage)
+                self._flights.find(payload, stage)
             except Exception as error:
                 payload.failure = malformed(error)
-
-    def _entry_of(self, payload: Payload, stage: int) -> InFlight[_Owner] | None:
-        """Find what a payload was made of, ``None`` if it is an extension's own.
-
-        Args:
-            payload: The payload.
-            stage: How many operators it has passed.
-        """
-        known: Any = payload.in_flight
-        entry: InFlight[_Owner] | None = known if known in self._in_flight else None
-        if entry is None:
-            entry = self._adopt(payload, stage)
-        elif len(self._in_flight) > 1 and len(payload.messages) > entry.size:
-            self._merge(entry, [other for other in self._sharing(payload) if other is not entry])
-        if entry is not None:
-            entry.follow(payload, stage)
-        return entry
-
-    def _adopt(self, payload: Payload, stage: int) -> InFlight[_Owner] | None:
-        """Have a new payload belong to what its messages came from."""
-        sharing = self._sharing(payload)
-        if not sharing and self._is_late(payload):
-            return None
-        if not sharing:
-            sharing = [other for other in self._in_flight if other.resembles(payload, stage)][:1]
-        if not sharing:
-            return None
-        entry, *others = sharing
-        self._merge(entry, others)
-        claim(payload)
-        entry.adopt(payload)
-        return entry
-
-    def _is_late(self, payload: Payload) -> bool:
-        return any(
-            entry is payload.in_flight or entry.shares_with(payload) for entry in self._abandoned
-        )
-
-    def _sharing(self, payload: Payload) -> list[InFlight[_Owner]]:
-        found: list[InFlight[_Owner]] = []
-        left = len(payload.messages)
-        for entry in self._in_flight:
-            shared = entry.shares_with(payload)
-            if shared:
-                found.append(entry)
-                left -= shared
-            if left <= 0:
-                break
-        return found
-
-    def _merge(self, entry: InFlight[_Owner], others: Sequence[InFlight[_Owner]]) -> None:
-        for other in others:
-            del self._in_flight[other]
-            entry.merge(other)
 
     # -- out -----------------------------------------------------------------------------------
 
@@ -239,8 +180,8 @@ class Pipeline(Generic[_Owner]):
             payload.emitted = True
         known = payload.in_flight
         try:
-            entry = None if payload.emitted else self._entry_of(payload, len(self._operators))
-            late = entry is None and not payload.emitted and self._is_late(payload)
+            entry = None if payload.emitted else self._flights.find(payload, len(self._operators))
+            late = entry is None and not payload.emitted and self._flights.is_late(payload)
             if entry is not None:
                 entry.emit(payload)
         except Exception as error:
@@ -270,7 +211,7 @@ class Pipeline(Generic[_Owner]):
         else:
             entry.owners, entry.replies = (), ()
         if entry.complete or not (entry.owners or entry.receipts):
-            del self._in_flight[entry]
+            self._flights.remove(entry)
         elif entry.waited_for:
             self._released(entry)  # what is missing may have been dropped
         if payload.failure is None:
@@ -287,25 +228,26 @@ class Pipeline(Generic[_Owner]):
     # -- not out -------------------------------------------------------------------------------
 
     def _released(self, entry: InFlight[_Owner]) -> None:
-        if entry in self._in_flight and not self._loop.is_closed():
+        if entry in self._flights and not self._loop.is_closed():
             # In the next turn: an operator may have its failure told by then.
             self._loop.call_soon(self._drop_if_released, entry)
 
     def _drop_if_released(self, entry: InFlight[_Owner]) -> None:
-        if entry in self._in_flight and not entry.may_come():
+        if entry in self._flights and not entry.may_come():
             self._drop(entry)
 
     def _drop(self, entry: InFlight[_Owner]) -> None:
         """Settle what an extension dropped: nothing of it can come out any more."""
-        del self._in_flight[entry]
         if entry.owners or entry.replies:
+            self._flights.abandon(entry)
             error = ExtensionError(
                 "an extension dropped the payload: an operator emitted nothing for it, and holds "
                 "neither the payload nor another one with its messages"
             )
             _log.error("%s", error, extra={"event": "payload_dropped"})
-            self._abandoned.append(entry)
             self._listener.failed(entry.owners, None, entry.replies, error)
+        else:
+            self._flights.remove(entry)
         entry.receipts.settle()
 
     def _completed(self) -> None:
@@ -314,10 +256,10 @@ class Pipeline(Generic[_Owner]):
     def _fail_malformed(self, known: object, error: Exception) -> None:
         """Fail what an extension made unreadable: that payload alone, if it is known which."""
         failure = malformed(error)
-        for entry in self._in_flight:
+        for entry in self._flights:
             if entry is known:
                 _log.error("%s", failure, exc_info=error, extra={"event": "payload_malformed"})
-                del self._in_flight[entry]
+                self._flights.remove(entry)
                 self._listener.failed(entry.owners, None, entry.replies, failure)
                 return
         self._fail_all(failure)
@@ -332,9 +274,9 @@ class Pipeline(Generic[_Owner]):
             extra={"event": "extension_failed"},
         )
         # Held from here on: what the operators lose by being disposed of was not dropped by them.
-        inside = list(self._in_flight)
+        inside = list(self._flights)
         held = [entry.payloads() for entry in inside]
-        self._in_flight.clear()
+        self._flights.clear()
         self._disconnect()
         if inside and not self._connecting:
             # Else the next payload tries it: operators that fail by themselves must not spin.
@@ -368,7 +310,7 @@ class Pipeline(Generic[_Owner]):
         """Give back what was inside for too long."""
         self._timer = None
         now = self._loop.time()
-        while (entry := next(iter(self._in_flight), None)) is not None:
+        while (entry := next(iter(self._flights), None)) is not None:
             if entry.deadline > now:
                 self._timer = self._loop.call_at(entry.deadline, self._expire)
                 return
@@ -386,8 +328,7 @@ class Pipeline(Generic[_Owner]):
             self._fail_all(error)
             return
         _log.error("%s", error, extra={"event": "payload_held"})
-        del self._in_flight[entry]
-        self._abandoned.append(entry)
+        self._flights.abandon(entry)
         self._give_back(entry, error)
 
 
