@@ -41,6 +41,11 @@ class Flights(Generic[_Owner]):
     def __contains__(self, entry: object) -> bool:
         return entry in self._entries
 
+    @property
+    def newest(self) -> InFlight[_Owner]:
+        """The one that entered last."""
+        return next(reversed(self._entries))
+
     def add(self, entry: InFlight[_Owner]) -> None:
         """Take note of a payload that enters."""
         self._entries[entry] = None

@@ -12,25 +12,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from reactivex import Observable
-from reactivex import operators as ops
-from reactivex.disposable import Disposable
-
 from rx_cometd._flow.payload import Payload, claim
+from rx_cometd._session.chain import Chain
 from rx_cometd._session.flights import Flights
-from rx_cometd._session.in_flight import InFlight
+from rx_cometd._session.in_flight import InFlight, Watched
 from rx_cometd.exceptions import ExtensionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import MutableMapping, Sequence
 
     from reactivex import abc
 
     from rx_cometd._session.listeners import PipelineListener
     from rx_cometd.extension import PayloadOperator
+    from rx_cometd.messages import Message
 
 __all__ = ["Pipeline", "malformed"]
 
@@ -60,54 +57,74 @@ class Pipeline(Generic[_Owner]):
         scheduler: abc.SchedulerBase | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._operators = tuple(operators)
         self._listener = listener
         self._timeout = timeout
-        self._scheduler = scheduler
-        self._source: _Source | None = None
-        self._subscription: abc.DisposableBase | None = None
+        self._chain = Chain(operators, self, scheduler)
         self._flights: Flights[_Owner] = Flights()
+        #: The payload that is being pushed, and its messages, while they are not followed.
+        self._entering: tuple[Payload, Watched, list[Message]] | None = None
         #: For the oldest in flight.
         self._timer: asyncio.TimerHandle | None = None
         self._disposed = False
         #: When something that was waited for last came out, by the loop's clock.
         self._last_emission = 0.0
-        #: Whether the operators are being subscribed to.
-        self._connecting = False
         # Now, not with the first payload: operators may subscribe a turn later (``merge`` does).
-        self._connect()
+        self._chain.connect()
 
     # -- in ------------------------------------------------------------------------------------
 
-    def push(self, payload: Payload, owner: _Owner | None, replies: tuple[str, ...] = ()) -> None:
+    def push(
+        self,
+        messages: list[Message],
+        headers: MutableMapping[str, str] | None,
+        owner: _Owner | None,
+        replies: tuple[str, ...] = (),
+    ) -> None:
         """Let a payload enter. It comes out to the listener, perhaps before this returns.
 
         Args:
-            payload: The payload.
+            messages: Its messages. The extensions get another list of them, theirs to change.
+            headers: Its headers.
             owner: Who waits for it, ``None`` if nobody does.
             replies: The ids of the replies in it.
         """
-        claim(payload)
-        entry = InFlight(payload, owner, replies, self._loop.time() + self._timeout)
-        self._flights.add(entry)
+        watched = Watched(messages)
+        payload = Payload(watched, headers, known=True)
+        self._entering = (payload, watched, messages)
+        if owner is not None or self._flights:
+            self._follow(owner, replies)
         try:
-            if self._source is None:
-                self._connect()
-            if self._source is not None:
-                for observer in self._source.observers:
-                    observer.on_next(payload)
+            self._chain.emit(payload)
         except (Exception, asyncio.CancelledError) as error:
             # Nobody can cancel what does not wait: the cancellation is one that an operator met.
-            self._fail_all(error)
-        del payload  # else it would be held here
-        if entry in self._flights:
-            self._wait_for(entry)
+            self.chain_failed(error)
+        self._follow()
+        if self._flights:
+            del payload, watched  # else they would be held here
+            self._wait_for_newest()
+
+    def _follow(self, owner: _Owner | None = None, replies: tuple[str, ...] = ()) -> None:
+        """Follow the messages of the payload that enters.
+
+        Most need not be followed: nobody waits for them, no extension asked for receipts, and
+        what comes out is what entered, before anything else does.
+        """
+        if self._entering is not None:
+            payload, watched, messages = self._entering
+            self._entering = None
+            deadline = self._loop.time() + self._timeout
+            self._flights.add(
+                InFlight(
+                    payload, watched, messages, owner=owner, replies=replies, deadline=deadline
+                )
+            )
 
     def dispose(self) -> None:
         """End the pipeline; what is in it stays in it."""
         self._disposed = True
+        self._entering = None
         self._flights.clear()
-        self._disconnect()
+        self._chain.disconnect()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -115,33 +132,11 @@ class Pipeline(Generic[_Owner]):
         """Tell whether a reply is inside."""
         return any(reply in entry.replies for entry in self._flights)
 
-    def _connect(self) -> None:
-        source = self._source = _Source()
-        stream: Observable[Payload] = source
-        self._connecting = True
-        try:
-            for stage, operator in enumerate(self._operators):
-                if stage:  # what the last one emits is looked at where it is taken
-                    stream = stream.pipe(ops.do_action(partial(self._look_at, stage)))
-                stream = operator(stream)
-            subscription = stream.subscribe(
-                self._take, self._fail_all, self._completed, scheduler=self._scheduler
-            )
-        finally:
-            self._connecting = False
-        if self._source is source:
-            self._subscription = subscription
-        else:  # it failed at once
-            subscription.dispose()
-
-    def _disconnect(self) -> None:
-        self._source = None
-        subscription, self._subscription = self._subscription, None
-        if subscription is not None:
-            subscription.dispose()
-
-    def _wait_for(self, entry: InFlight[_Owner]) -> None:
-        """Wait for what did not come out, unless an extension dropped it."""
+    def _wait_for_newest(self) -> None:
+        """Wait for what entered last and did not come out, unless an extension dropped it."""
+        entry = self._flights.newest
+        if entry.waited_for:
+            return
         entry.waited_for = True
         entry.on_released(lambda _: self._released(entry))
         if not entry.may_come():
@@ -151,19 +146,38 @@ class Pipeline(Generic[_Owner]):
 
     # -- what operators emit -------------------------------------------------------------------
 
-    def _look_at(self, stage: int, payload: Any) -> None:
+    def passed(self, stage: int, payload: Any) -> None:
         """Take note of what an operator emitted to the next one."""
+        if self._passes_unchanged(payload):
+            return
+        self._follow()
         if isinstance(payload, Payload) and not payload.emitted:
             try:
                 self._flights.find(payload, stage)
             except Exception as error:
                 payload.failure = malformed(error)
 
+    def _passes_unchanged(self, payload: Any) -> bool:
+        """Tell whether what an operator emitted is what is being pushed, and no more to be told."""
+        entering = self._entering
+        return (
+            entering is not None
+            and payload is entering[0]
+            and payload.failure is None
+            and not payload.has_receipts
+        )
+
     # -- out -----------------------------------------------------------------------------------
 
-    def _take(self, payload: Any) -> None:
+    def came_out(self, payload: Any) -> None:
         """Take what the last operator emitted."""
-        if self._connecting:
+        if self._passes_unchanged(payload):
+            self._entering = None
+            payload.emitted = True
+            self._listener.emitted((), payload, ())
+            return
+        self._follow()
+        if self._chain.connecting:
             _log.warning(
                 "dropped %r: an extension emitted it before any was received",
                 payload,
@@ -172,7 +186,7 @@ class Pipeline(Generic[_Owner]):
             return
         if not isinstance(payload, Payload):
             kind = type(payload).__name__
-            self._fail_all(ExtensionError(f"an extension emitted a {kind} instead of a Payload"))
+            self.chain_failed(ExtensionError(f"an extension emitted a {kind} instead of a Payload"))
             return
         if payload.emitted:
             # Emitted twice: delivered twice, but its receipts are given once.
@@ -180,7 +194,7 @@ class Pipeline(Generic[_Owner]):
             payload.emitted = True
         known = payload.in_flight
         try:
-            entry = None if payload.emitted else self._flights.find(payload, len(self._operators))
+            entry = None if payload.emitted else self._flights.find(payload, len(self._chain))
             late = entry is None and not payload.emitted and self._flights.is_late(payload)
             if entry is not None:
                 entry.emit(payload)
@@ -250,8 +264,8 @@ class Pipeline(Generic[_Owner]):
             self._flights.remove(entry)
         entry.receipts.settle()
 
-    def _completed(self) -> None:
-        self._fail_all(ExtensionError("an extension completed its stream of payloads"))
+    def chain_completed(self) -> None:
+        self.chain_failed(ExtensionError("an extension completed its stream of payloads"))
 
     def _fail_malformed(self, known: object, error: Exception) -> None:
         """Fail what an extension made unreadable: that payload alone, if it is known which."""
@@ -262,12 +276,13 @@ class Pipeline(Generic[_Owner]):
                 self._flights.remove(entry)
                 self._listener.failed(entry.owners, None, entry.replies, failure)
                 return
-        self._fail_all(failure)
+        self.chain_failed(failure)
 
-    def _fail_all(self, error: BaseException) -> None:
+    def chain_failed(self, error: BaseException) -> None:
         """Begin anew after a failure, and give back what was inside."""
         if self._disposed:
             return
+        self._follow()
         _log.error(
             "an extension failed; its pipeline is made anew",
             exc_info=error,
@@ -277,8 +292,8 @@ class Pipeline(Generic[_Owner]):
         inside = list(self._flights)
         held = [entry.payloads() for entry in inside]
         self._flights.clear()
-        self._disconnect()
-        if inside and not self._connecting:
+        self._chain.disconnect()
+        if inside and not self._chain.connecting:
             # Else the next payload tries it: operators that fail by themselves must not spin.
             self._connect_anew()
         for entry in inside:
@@ -287,9 +302,9 @@ class Pipeline(Generic[_Owner]):
 
     def _connect_anew(self) -> None:
         try:
-            self._connect()
+            self._chain.connect()
         except Exception:
-            self._disconnect()
+            self._chain.disconnect()
             _log.exception(
                 "an extension cannot be made anew", extra={"event": "extension_not_renewed"}
             )
@@ -325,7 +340,7 @@ class Pipeline(Generic[_Owner]):
             f"an extension did not emit a payload in time, within {self._timeout} s"
         )
         if self._last_emission < entry.deadline - self._timeout / 2:
-            self._fail_all(error)
+            self.chain_failed(error)
             return
         _log.error("%s", error, extra={"event": "payload_held"})
         self._flights.abandon(entry)
@@ -340,30 +355,6 @@ def malformed(error: Exception) -> ExtensionError:
     )
     failure.__cause__ = error
     return failure
-
-
-class _Source(Observable[Payload]):
-    """Where payloads enter: a subject without its lock, as all happens on the loop.
-
-    Attributes:
-        observers: The first operator; several where it subscribes more than once.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.observers: tuple[abc.ObserverBase[Payload], ...] = ()
-
-    def _subscribe_core(
-        self,
-        observer: abc.ObserverBase[Payload],
-        scheduler: abc.SchedulerBase | None = None,  # noqa: ARG002 - nothing to schedule
-    ) -> abc.DisposableBase:
-        self.observers = (*self.observers, observer)
-
-        def dispose() -> None:
-            self.observers = tuple(other for other in self.observers if other is not observer)
-
-        return Disposable(dispose)
 
 
 def _missing(replies: tuple[str, ...], payload: Payload) -> tuple[str, ...]:
