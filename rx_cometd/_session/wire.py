@@ -130,14 +130,15 @@ class Wire:
         messages, data = self._encoded(messages)
         if not messages:
             return
-        if len(data) > self._size_limit and len(messages) > 1:
+        size = len(data)
+        if size > self._size_limit and len(messages) > 1:
             half = len(messages) // 2
             await self._send(connection_type, messages[:half], headers, timeout)
             await self._send(connection_type, messages[half:], headers, timeout)
             return
         self._counters.messages_out += len(messages)
-        self._counters.bytes_out += len(data)
-        self._largest_sent = max(self._largest_sent, len(data))
+        self._counters.bytes_out += size
+        self._largest_sent = max(self._largest_sent, size)
         exchange: Exchange = ()
         if connection_type is ConnectionType.LONG_POLLING:
             exchange = tuple([str(message["id"]) for message in messages if "id" in message])
