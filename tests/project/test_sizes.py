@@ -22,7 +22,6 @@ BEING_SPLIT = {
     "_protocol/connection_cycle.py: ConnectionCycle",
     "_protocol/protocol.py: Protocol",
     "_protocol/replies.py: Replies",
-    "_session/pipeline.py: Pipeline",
 }
 
 Defined: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
