@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
+from time import monotonic
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from multidict import CIMultiDict
 from reactivex.scheduler.eventloop import AsyncIOScheduler
@@ -172,12 +172,16 @@ class Wire:
         exchange: Exchange = (),
     ) -> None:
         counters = self._counters
-        self.last_received = counters.last_heard = time.monotonic()
+        self.last_received = counters.last_heard = monotonic()
         counters.payload_size = len(data)
         counters.bytes_in += counters.payload_size
         try:
             decoded = self._codec.parse(data)
-            if self._inbound is None and self._taken(decoded, exchange):
+            # Most payloads are nothing but events, or nothing but replies to publishes.
+            if self._inbound is None and (
+                (not exchange and self._listener.received_events(decoded))
+                or self._listener.received_replies(decoded, exchange)
+            ):
                 counters.messages_in += len(decoded)
                 return
             messages = self._codec.messages(decoded, data)
@@ -199,12 +203,6 @@ class Wire:
             if self._codec.leaves_raw:
                 complete(messages)  # extensions look at what they like
             self._inbound.receive(messages, headers, exchange)
-
-    def _taken(self, decoded: Any, exchange: Exchange) -> bool:
-        """Hand on a payload that is nothing but events, or nothing but replies to publishes."""
-        if not exchange and self._listener.received_events(decoded):
-            return True
-        return self._listener.received_replies(decoded, exchange)
 
     def holds(self, reply: str) -> bool:
         """Tell whether a reply came, but is still with an extension."""
