@@ -69,10 +69,10 @@ class Inbound:
         self, owners: tuple[Exchange, ...], payload: Payload, missing: tuple[str, ...]
     ) -> None:
         """Hand on the messages of a payload; replies that an extension dropped fail."""
-        exchange = tuple(chain.from_iterable(owners))
-        simple = not (exchange or missing or payload.has_receipts)
+        simple = not (owners or missing or payload.has_receipts)
         if simple and self._listener.received_events(payload.messages):
             return
+        exchange = tuple(chain.from_iterable(owners))
         if missing:
             dropped = ExtensionError("an extension dropped the reply from its payload")
             self._listener.failed(missing, dropped)

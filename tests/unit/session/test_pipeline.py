@@ -250,11 +250,13 @@ async def test_what_is_no_payload_is_a_failure() -> None:
     assert "list" in str(line.errors[0])
 
 
-async def test_a_payload_that_is_stuck_is_given_back() -> None:
+@pytest.mark.parametrize("owner", ["x", None])
+async def test_a_payload_that_is_stuck_is_given_back(owner: str | None) -> None:
     line = Line(delayed(60.0), timeout=0.02)
-    line.push("x", "1", replies=("1",))
+    replies = () if owner is None else ("1",)
+    line.push(owner, "1", replies=replies)
     await line.until(lambda: line.lost)
-    assert line.lost == [("x", ["1"], ("1",))]
+    assert line.lost == [(owner, ["1"], replies)]
     assert "in time" in str(line.errors[0])
     line.pipeline.dispose()
 
