@@ -9,7 +9,15 @@ import pytest
 from rx_cometd._protocol.outcomes import Step
 from rx_cometd.exceptions import ServerError
 from rx_cometd.states import ClientState as S
-from tests.unit.protocol.driver import HANDSHAKE, NONE, RETRY, Driver, reply_to
+from tests.unit.protocol.driver import (
+    HANDSHAKE,
+    NONE,
+    RETRY,
+    Driver,
+    event,
+    refusal_of,
+    reply_to,
+)
 
 GOODBYE = {"channel": "/meta/disconnect", "successful": True}
 
@@ -103,3 +111,50 @@ def test_the_user_may_come_back_all_the_same(*, together: bool) -> None:
         driver.assert_goes_on()
     driver.handshaken()
     driver.assert_states(S.CONNECTING)
+
+
+# -- the server disconnects -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fields", [{"successful": True}, {}, {"id": "77"}])
+def test_a_goodbye_of_the_server_ends_the_session(fields: dict[str, Any]) -> None:
+    driver = Driver().connected()
+    driver.receive({"channel": "/meta/disconnect", **fields})
+    driver.assert_ended(ServerError)
+    driver.assert_nothing_sent()
+
+
+def test_a_goodbye_in_the_place_of_a_handshake_reply_is_the_end() -> None:
+    driver = Driver()
+    driver.open()
+    request = driver.take_step()
+    # Both happen before the session looks at the outcomes.
+    driver.protocol.receive([{"channel": "/meta/disconnect"}], driver.now, [request["id"]])
+    driver.finish(request)
+    driver.assert_ended(ServerError)
+    driver.assert_nothing_due()
+
+
+def test_what_comes_with_the_goodbye_of_the_server_is_delivered_first() -> None:
+    driver = Driver().connected()
+    driver.receive(
+        event(data=1), {"channel": "/meta/disconnect", "successful": True}, event(data=2)
+    )
+    assert [message.get("data") for message in driver.events] == [1, 2]
+    driver.assert_ended(ServerError)
+
+
+def test_what_the_server_says_beside_its_goodbye_is_the_reason() -> None:
+    driver = Driver().connected()
+    refusal = refusal_of(driver.take_step(), "403::Unknown client", advice=NONE)
+    driver.receive({"channel": "/meta/disconnect"}, refusal)
+    error = driver.assert_ended(ServerError)
+    assert isinstance(error, ServerError)
+    assert error.error == "403::Unknown client"
+
+
+def test_a_goodbye_of_the_server_is_final_though_the_connect_succeeds() -> None:
+    driver = Driver().connected()
+    driver.receive({"channel": "/meta/disconnect"}, reply_to(driver.take_step()))
+    driver.assert_ended(ServerError)
+    assert driver.protocol.due is None
