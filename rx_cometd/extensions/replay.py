@@ -61,9 +61,10 @@ def replay(
 
     The marker of a channel moves past an event once that event and all that arrived before it
     were processed: every observer returned, and the buffers and asynchronous operators of
-    rx_cometd that took the event in are done with it. It moves forward only. After a new session
-    or a restart, events come again from the marker on: at least once, and duplicates are only
-    among those that were in flight.
+    rx_cometd that took the event in are done with it. It moves forward only, and past no event
+    that came when nobody observed the channel any more. After a new session or a restart, events
+    come again from the marker on: at least once, and duplicates are only among those that were in
+    flight.
 
     A glob takes the markers along that its channels have in this process. After a restart
     it begins with none: subscribe to the channels themselves where that matters.
