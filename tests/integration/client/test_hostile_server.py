@@ -397,11 +397,33 @@ async def test_a_peer_that_stops_reading_is_left(kind: ConnectionType) -> None:
         await held(server)
         await client.close()
         assert time.monotonic() - began < 5
-        for _ in range(20):
-            if not hostile.connected():
-                break
-            await asyncio.sleep(0.05)  # the kernel tells nobody
-        assert hostile.connected() == 0
+        await _alone(hostile)
+
+
+@BOTH
+async def test_closing_does_not_wait_for_a_peer_that_does_not_read(kind: ConnectionType) -> None:
+    async with BayeuxServer() as server, HostileServer(server.url) as hostile:
+        client = client_of(hostile.url, kind, max_network_delay=30, connection_timeout=60)
+        await client.open()
+        await held(server)
+        hostile.deaf = True
+        publishing = asyncio.ensure_future(client.publish("/a", "x" * 20 * LARGEST))
+        await asyncio.sleep(0.2)  # it is under way: as much as the network takes
+        began = time.monotonic()
+        await client.close()
+        assert time.monotonic() - began < 3
+        with pytest.raises(CometDError):
+            await publishing
+        await _alone(hostile)
+
+
+async def _alone(hostile: HostileServer) -> None:
+    """Check that no client has a socket to a server any more, soon."""
+    for _ in range(20):
+        if not hostile.connected():
+            break
+        await asyncio.sleep(0.05)  # the kernel tells nobody
+    assert hostile.connected() == 0
 
 
 async def _use(client: Client) -> None:
