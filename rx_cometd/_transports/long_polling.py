@@ -229,7 +229,7 @@ class _LargeBody(aiohttp.BytesIOPayload):
     def give_up(self) -> None:
         """Send no more of it: what only closes waits for all to leave, which may be never.
 
-        Over TLS there is nothing to be done: asyncio waits for half a minute, and aborts.
+        A connection with TLS has been aborted by aiohttp already.
         """
         if self._transport is not None and self._transport.is_closing():
             self._transport.abort()
