@@ -143,6 +143,26 @@ async def while_it_is_drained(server: BayeuxServer) -> None:
             await draining
 
 
+async def drained_by_its_own_work(server: BayeuxServer) -> None:
+    async with Client(server.url) as client:
+        failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        client.channel("/a").subscribe_async(lambda _: client.drain(), failed.set_exception)
+        await server.until(lambda: server.subscribers("/a"))
+        await client.publish("/a", 1)
+        await failed
+
+
+async def within_a_batch(server: BayeuxServer) -> None:
+    async with Client(server.url) as client:
+        with client.batch():
+            await client.publish("/a", 1)
+
+
+async def a_call_to_nobody(server: BayeuxServer) -> None:
+    async with Client(server.url) as client:
+        await client.call("/a", 1)
+
+
 async def drained_in_no_time(server: BayeuxServer) -> None:
     async with Client(server.url) as client:
         client.channel("/a").subscribe_async(lambda _: asyncio.sleep(60))
@@ -171,6 +191,13 @@ DEEDS = {
     "max_outbox, … requests, wait to be sent or answered: wait for replies before you publish "
     "more": with_a_full_outbox,
     "the client is being drained: it takes nothing new": while_it_is_drained,
+    "drain() would wait for the work, or the iteration, that calls it: leave that …": (
+        drained_by_its_own_work
+    ),
+    "no reply can come within batch(), which holds the requests back: make a task …": (
+        within_a_batch
+    ),
+    "only services answer calls, on channels that begin with '/service/'": a_call_to_nobody,
     "not everything was processed and sent within … s; the client is closed": drained_in_no_time,
     "the message cannot be encoded as JSON: …": with_what_is_no_json,
     "invalid channel …: …": on_a_channel_that_cannot_be,
