@@ -70,6 +70,9 @@ class Connection(NamedTuple):
             click.BadParameter: An option makes no sense.
         """
         headers = dict(_parse_header(header) for header in self.header)
+        if "://" not in url:  # not told again: it may hold a password
+            text = "it must begin with http:// or https://, as http://127.0.0.1:8080/cometd"
+            raise click.BadParameter(text, param_hint="URL")
         try:
             return Client(
                 url,

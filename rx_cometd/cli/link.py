@@ -69,25 +69,29 @@ class LinkReport:
 
     Args:
         tell: Takes a text, and its style.
+        reconnect: Whether a link that is lost is sought again; if not, the command tells of it.
     """
 
-    def __init__(self, tell: Callable[[str, str], object]) -> None:
+    def __init__(self, tell: Callable[[str, str], object], *, reconnect: bool = True) -> None:
         self._tell = tell
         self._told: set[str] = set()
+        self._reconnect = reconnect
+        self._done = False
 
     @classmethod
-    def on_stderr(cls) -> LinkReport:
+    def on_stderr(cls, *, reconnect: bool = True) -> LinkReport:
         """Make one that writes lines on standard error."""
         console = Console(stderr=True, highlight=False, soft_wrap=True)
-        return cls(lambda text, style: console.print(Text(text, style=style)))
+        return cls(lambda text, style: console.print(Text(text, style=style)), reconnect=reconnect)
 
     def __call__(self, change: StateChange) -> None:
         """Take in a change of the state."""
         told = describe_change(change)
-        if told is None or told[0] in self._told:
+        if told is None or told[0] in self._told or self._done:
             return
         if change.state is ClientState.CONNECTED:
             self._told.clear()
+            self._done = not self._reconnect
         self._told.add(told[0])
         self._tell(*told)
 

@@ -77,7 +77,8 @@ async def _listen(
     *,
     quiet: bool,
 ) -> None:
-    with client.state_changes.subscribe((lambda _: None) if quiet else LinkReport.on_stderr()):
+    report = LinkReport.on_stderr(reconnect=connection.reconnect)
+    with client.state_changes.subscribe((lambda _: None) if quiet else report):
         async with opened(client, connection):
             # In one turn of the loop, so in one payload. The pull view gives a message once
             # however many of the channels match it; a merge of observables would repeat it.

@@ -294,7 +294,9 @@ async def test_no_server(invoke: Invocation) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["nonsense", "/a"], "not an absolute"),
+        (["nonsense", "/a"], "it must begin with http://"),
+        (["127.0.0.1:8080/cometd", "/a"], "it must begin with http://"),
+        (["ftp://127.0.0.1/cometd", "/a"], "not an absolute"),
         (["http://127.0.0.1:1/cometd"], "CHANNEL"),
         (["http://127.0.0.1:1/cometd", "/a", "--count", "0"], "--count"),
         (["http://127.0.0.1:1/cometd", "/a", "--transport", "pigeon"], "pigeon"),

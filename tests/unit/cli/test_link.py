@@ -32,3 +32,11 @@ def test_steps_without_news_are_not_told() -> None:
     for state in (ClientState.HANDSHAKING, ClientState.CONNECTING, ClientState.DISCONNECTED):
         report(StateChange(state))
     assert told == []
+
+
+def test_a_link_that_is_not_sought_again_is_not_said_to_be() -> None:
+    told: list[str] = []
+    report = LinkReport(lambda text, _style: told.append(text), reconnect=False)
+    for change in (lost("a"), connected(), lost("b")):
+        report(change)
+    assert told == ["link lost, seeking it: a", "connected over websocket, session s1"]
