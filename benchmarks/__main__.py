@@ -1,49 +1,83 @@
 """Measure rx_cometd beside others.
 
-    python -m benchmarks                     # everything; takes the better part of an hour
+    python -m benchmarks --write-docs        # everything, into docs/performance.md: a quarter of an
+                                             # hour on two cores
     python -m benchmarks --quick             # receiving alone, about a minute
-    python -m benchmarks receive-1 channels --rounds 5 --json results.json --pictures docs/pictures
+    python -m benchmarks receive-1 channels --rounds 5 --json results.json --pictures pictures
+    python -m benchmarks --write-docs --from results.json
 
-A load generator runs in a process of its own, and so does each peer, one at a time. The cases of
-a group take turns, round by round, and what counts are the medians of the ratios: absolute
-figures are the machine's. "Speed beside" says how many times as fast a case is as the one named,
-per second of CPU time of its process and per second of wall clock. A peer that is not there, or
-fails, is reported as failed.
+A load generator runs in a process of its own, and so does each peer, one at a time. All cases take
+turns, for as many rounds as there is time for, and what counts are the medians of the ratios of the
+rounds: absolute figures are the machine's. "Speed beside" says how many times as fast a case is as
+the one named, per second of CPU time of its process and per second of wall clock. A peer that is
+not there, or fails, is reported as failed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+import time
 from pathlib import Path
+from typing import Any, Final
 
 from benchmarks.generator import generator
-from benchmarks.report import as_json, table
-from benchmarks.runs import Outcome, measure
-from benchmarks.workloads import GROUPS, Group
+from benchmarks.page import blocks, fill, pictures
+from benchmarks.report import Measured, as_json, measured_of, table
+from benchmarks.runs import measure, unmeasured
+from benchmarks.workloads import GROUPS
+
+_MOST_ROUNDS: Final = 7
+_PAGE: Final = Path(__file__).parents[1] / "docs" / "performance.md"
 
 
 def main() -> None:
     """Run what the command line asks for."""
     options = _parser().parse_args()
+    results = (
+        _measured(options) if options.results is None else json.loads(options.results.read_text())
+    )
+    if options.json is not None:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    if options.pictures is not None:
+        _draw(measured_of(results), options.pictures)
+    if options.write_docs is not None:
+        page = options.write_docs.read_text()
+        options.write_docs.write_text(fill(page, blocks(results)))
+        shown = pictures(page)
+        _draw(
+            [(g, o) for g, o in measured_of(results) if g.name in shown],
+            options.write_docs.parent / "pictures",
+        )
+
+
+def _measured(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure round by round, for as many as there is time for."""
     chosen = [g for g in GROUPS if g.name in options.groups or (not options.groups and g.quick)]
     if not options.groups and not options.quick:
         chosen = list(GROUPS)
-    rounds = options.rounds or (1 if options.quick else 5)
     scale = options.scale or (0.2 if options.quick else 1.0)
-    measured: list[tuple[Group, list[Outcome]]] = []
+    measured: Measured = [(group, unmeasured(group)) for group in chosen]
+    begun = time.monotonic()
+    longest = 0.0
     with generator() as address:
-        for group in chosen:
-            outcomes = measure(group, address, rounds, scale)
-            measured.append((group, outcomes))
-            print(table(group, outcomes), end="\n\n", flush=True)
-    if options.json is not None:
-        options.json.write_text(json.dumps(as_json(measured), indent=1) + "\n")
-    if options.pictures is not None:
-        _draw(measured, options.pictures)
+        for number in range(options.rounds or (1 if options.quick else _MOST_ROUNDS)):
+            now = time.monotonic()
+            if number and now - begun + longest > options.minutes * 60:
+                break
+            for group, outcomes in measured:
+                measure(group, outcomes, address, scale)
+                print(".", end="", file=sys.stderr, flush=True)
+            longest = max(longest, time.monotonic() - now)
+            text = f" round {number + 1}: {time.monotonic() - now:.0f} s"
+            print(text, file=sys.stderr, flush=True)
+    for group, outcomes in measured:
+        print(table(group, outcomes), end="\n\n")
+    return as_json(measured)
 
 
-def _draw(measured: list[tuple[Group, list[Outcome]]], directory: Path) -> None:
+def _draw(measured: Measured, directory: Path) -> None:
     from benchmarks.pictures import draw  # noqa: PLC0415 - the plotting library is slow to load
 
     directory.mkdir(parents=True, exist_ok=True)
@@ -57,9 +91,19 @@ def _parser() -> argparse.ArgumentParser:
     names = [group.name for group in GROUPS]
     parser.add_argument("groups", nargs="*", choices=[*names, []], help="what to measure")
     parser.add_argument("--quick", action="store_true", help="receiving alone, one short round")
-    parser.add_argument("--rounds", type=int, help="how many times each case is run (5)")
+    parser.add_argument("--rounds", type=int, help="how many times each case is run, at most")
+    parser.add_argument("--minutes", type=float, default=17.0, help="what all may take (17)")
     parser.add_argument("--scale", type=float, help="messages, as a part of the full run (1)")
     parser.add_argument("--json", type=Path, help="the file to write all figures to")
+    parser.add_argument("--from", type=Path, dest="results", help="such a file, measured before")
+    parser.add_argument(
+        "--write-docs",
+        type=Path,
+        nargs="?",
+        const=_PAGE,
+        metavar="PAGE",
+        help="write the figures into a page (docs/performance.md)",
+    )
     parser.add_argument("--pictures", type=Path, help="the directory to draw SVG files in")
     return parser
 

@@ -131,10 +131,12 @@ class LongPoller:
         for message in messages:
             if message["channel"] == PUSH:
                 self.order(Order(**message["data"]))
-            elif message["channel"] == "/meta/connect" and not self.connected:
-                self.connected = True  # the first one is not held
             elif message["channel"] == "/meta/connect":
-                await self.ordered.wait()
+                # The first one is not held, nor what asks not to be, as Faye's client does where
+                # other messages are in one payload with it: it may wait for their replies.
+                if self.connected and message.get("advice", {}).get("timeout") != 0:
+                    await self.ordered.wait()
+                self.connected = True
                 if self.payloads:
                     body = self.payloads.popleft() + b","
                 if not self.payloads:

@@ -73,6 +73,7 @@ PROGRAMS: Final = {
     "rx_cometd": Program(_python("rx")),
     "operators": Program(_python("operators")),
     "imports": Program(_python("imports")),
+    "validation": Program(_python("validation")),
     "aiocometd-noloop": Program(_python("aiocometd"), environment=_aiocometd_environment),
     # V8 and the JVM compile what runs often: they get as much again to do so.
     "CometD JavaScript": Program(_node("cometd.js"), warm_up=1.0),

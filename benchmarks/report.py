@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import platform
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.runs import by_label
+from benchmarks.runs import Outcome, by_label
+from benchmarks.workloads import GROUPS, Group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmarks.runs import Outcome
-    from benchmarks.workloads import Group
+Measured = list[tuple[Group, list[Outcome]]]
 
-_PACKAGES: Final = ("aiohttp", "reactivex", "orjson", "msgspec", "uvloop", "aiofastnet")
+_PACKAGES: Final = ("aiohttp", "reactivex", "orjson", "msgspec", "pydantic", "uvloop", "aiofastnet")
 
 
 def table(group: Group, outcomes: list[Outcome]) -> str:
@@ -23,8 +24,8 @@ def table(group: Group, outcomes: list[Outcome]) -> str:
     figures = ("cpu", "wall") if group.figure == "cpu" else _figures(group, outcomes)
     heads = ["", *(f"{figure}, {group.unit}" for figure in figures)]
     heads += [f"{figure}: speed beside" for figure in figures if _compares(group)]
-    lines = [f"### {group.title}", "", _row(heads), _row(["---"] * len(heads))]
-    lines += [_row(list(_cells(outcome, outcomes, group, figures))) for outcome in outcomes]
+    lines = [f"{group.title}:", "", row(heads), row(["---"] * len(heads))]
+    lines += [row(list(_cells(outcome, outcomes, group, figures))) for outcome in outcomes]
     return "\n".join(lines)
 
 
@@ -54,19 +55,24 @@ def _cells(
     yield from (f"{outcome.ratio(other, figure):.2f} x {other.label}" for figure in figures)
 
 
-def _row(cells: list[str]) -> str:
+def row(cells: list[str]) -> str:
+    """Make a row of a table, in Markdown."""
     return f"| {' | '.join(cells)} |"
 
 
-def as_json(measured: list[tuple[Group, list[Outcome]]]) -> dict[str, Any]:
+def as_json(measured: Measured) -> dict[str, Any]:
     """Give everything that was measured, and on what."""
     return {
         "machine": {
+            "date": datetime.now(UTC).date().isoformat(),
+            "rounds": min(
+                (len(o.rounds) for _, found in measured for o in found if o.rounds), default=0
+            ),
             "python": platform.python_version(),
             "system": platform.system(),
             "processor": platform.machine(),
             "cores": os.cpu_count(),
-            "packages": {name: _version(name) for name in _PACKAGES},
+            "packages": {name: found for name in _PACKAGES if (found := _version(name))},
         },
         "groups": [
             {
@@ -87,6 +93,16 @@ def as_json(measured: list[tuple[Group, list[Outcome]]]) -> dict[str, Any]:
             for group, outcomes in measured
         ],
     }
+
+
+def measured_of(results: dict[str, Any]) -> Measured:
+    """Give what was measured of what `as_json` gave; groups that are no more are left out."""
+    known = {group.name: group for group in GROUPS}
+    return [
+        (known[found["name"]], [Outcome(**case) for case in found["cases"]])
+        for found in results["groups"]
+        if found["name"] in known
+    ]
 
 
 def _version(package: str) -> str | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Figures = dict[str, float]
 
-_SECONDS: Final = 120
+_SECONDS: Final = 60
 """What one run of a peer may take."""
 
 
@@ -54,25 +54,27 @@ class Outcome:
         return median(theirs[figure] / ours[figure] for ours, theirs in pairs)
 
 
-def measure(group: Group, address: Address, rounds: int, scale: float) -> list[Outcome]:
-    """Measure a group.
+def unmeasured(group: Group) -> list[Outcome]:
+    """Give the outcomes of a group before its first round."""
+    return [Outcome(case.label, case.against) for case in group.cases]
+
+
+def measure(group: Group, outcomes: list[Outcome], address: Address, scale: float) -> None:
+    """Measure a group for one more round.
 
     Args:
         group: The group.
+        outcomes: Where the figures are added to those of earlier rounds.
         address: Where the generator is.
-        rounds: How many times all its cases are run in turn.
         scale: How many messages there are, as a part of those of the full run.
     """
-    outcomes = [Outcome(case.label, case.against) for case in group.cases]
-    for _ in range(rounds):
-        for case, outcome in zip(group.cases, outcomes, strict=True):
-            if outcome.failure is not None:
-                continue
-            try:
-                outcome.rounds.append(_run(case, _task(group, case, address, scale)))
-            except FailedError as failure:
-                outcome.failure = str(failure)
-    return outcomes
+    for case, outcome in zip(group.cases, outcomes, strict=True):
+        if outcome.failure is not None:
+            continue
+        try:
+            outcome.rounds.append(_run(case, _task(group, case, address, scale)))
+        except FailedError as failure:
+            outcome.failure = str(failure)
 
 
 def _task(group: Group, case: Case, address: Address, scale: float) -> Task:

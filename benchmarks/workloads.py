@@ -60,7 +60,10 @@ def _own(*libraries: str) -> tuple[Case, ...]:
     return (*bare, *ours)
 
 
-_AIOCOMETD: Final = Case("aiocometd-noloop", "aiocometd-noloop", "rx_cometd json")
+#: With a fraction of the messages: what one costs does not depend on how many there are.
+_AIOCOMETD: Final = Case(
+    "aiocometd-noloop", "aiocometd-noloop", "rx_cometd json", {"messages": 20_000}
+)
 _SCRIPT: Final = Case("CometD JavaScript", "CometD JavaScript", ORJSON)
 _FAYE: Final = Case("Faye", "Faye", ORJSON)
 _JAVA: Final = Case("CometD Java", "CometD Java", ORJSON)
@@ -106,7 +109,7 @@ def _publish(name: str, title: str, cases: tuple[Case, ...], **task: Any) -> Gro
 def _latency(rate: int) -> Group:
     return Group(
         f"latency-{rate}",
-        f"Latency at {rate:,} messages a second, 99th percentile",
+        f"Latency at {rate:,} messages a second",
         (*_own("orjson"), _AIOCOMETD_BESIDE_ORJSON, _SCRIPT, _FAYE),
         {"kind": "latency", "messages": rate * 3, "rate": rate},
         figure="p99",
@@ -114,6 +117,13 @@ def _latency(rate: int) -> Group:
 
 
 _AIOCOMETD_BESIDE_ORJSON: Final = Case("aiocometd-noloop", "aiocometd-noloop", ORJSON)
+_AIOCOMETD_ORJSON: Final = Case(
+    "aiocometd-noloop orjson", "aiocometd-noloop", ORJSON, {"messages": 5_000, **_JSON}
+)
+_SLOW: Final = (
+    Case("aiocometd-noloop", "aiocometd-noloop", "rx_cometd json", {"messages": 5_000}),
+    Case("CometD JavaScript", "CometD JavaScript", ORJSON, {"messages": 5_000}),
+)
 
 
 def _operators(name: str, *kinds: str) -> tuple[Case, ...]:
@@ -124,12 +134,34 @@ def _operators(name: str, *kinds: str) -> tuple[Case, ...]:
     )
 
 
+_TYPED: Final = "msgspec, data(), decode()"
+
+
 def _typed(library: str) -> Group:
-    ways = {"data(), decode()": "operators", "typed channel": "channel"}
-    variants = {label: {"typed": f"{way} {library}"} for label, way in ways.items()}
-    title = f"Data as values of {library}, 100 messages a frame"
-    task = {"messages": 100_000, "per_frame": 100, "json": "msgspec"}
-    return _varied(f"typed-{library}", title, variants, **task)
+    operators, channel = f"operators {library}", f"channel {library}"
+    ways = {
+        "json, data(), decode()": {"json": "json", "typed": operators},
+        _TYPED: {"typed": operators},
+        "msgspec, typed channel": {"typed": channel},
+        "raw_json_loads, typed channel": {"json": "raw", "typed": channel},
+    }
+    cases = tuple(Case(label, "rx_cometd", _TYPED, task) for label, task in ways.items())
+    task = {"kind": "receive", "messages": 100_000, "per_frame": 100, "json": "msgspec"}
+    return Group(
+        f"typed-{library}", f"Data as values of {library}, 100 messages a frame", cases, task
+    )
+
+
+_VALIDATION: Final = {
+    "json.loads, validate_python": "json",
+    "orjson.loads, validate_python": "orjson",
+    "msgspec, validate_python": "msgspec",
+    "validate_json": "validate_json",
+    "validate_json of a part of a payload": "validate_json_raw",
+    "validate_json, cache_strings='none'": "validate_json_plain",
+    "validate_python alone": "validate_python",
+    "msgspec alone": "decode",
+}
 
 
 _LOOPS: Final = ("asyncio", "uvloop", "aiofastnet")
@@ -205,13 +237,13 @@ GROUPS: Final = (
     _publish(
         "publish-awaited",
         "Publish, one at a time",
-        (*_own("orjson", "json"), _AIOCOMETD, _SCRIPT, _FAYE),
-        messages=10_000,
+        (*_own("orjson", "json", "msgspec"), _SLOW[0], _SCRIPT, _FAYE),
+        messages=5_000,
     ),
     _publish(
         "publish-in-flight",
         "Publish, 1,000 in flight",
-        (*_own("orjson", "json"), _AIOCOMETD, _SCRIPT, _FAYE),
+        (*_own("orjson", "json"), *_SLOW, _AIOCOMETD_ORJSON, _FAYE),
         messages=50_000,
         in_flight=1_000,
     ),
@@ -296,6 +328,15 @@ GROUPS: Final = (
     _typed("msgspec"),
     _typed("pydantic"),
     Group(
+        "validation",
+        "A pydantic model of 55 bytes of JSON, by itself",
+        tuple(
+            Case(label, "validation", "msgspec, validate_python", {"kind": kind})
+            for label, kind in _VALIDATION.items()
+        ),
+        {"messages": 200_000},
+    ),
+    Group(
         "compress",
         "Compressed frames, 10 a frame",
         (
@@ -308,4 +349,11 @@ GROUPS: Final = (
     ),
     _loops(1),
     _loops(100),
+    _varied(
+        "loops-publish",
+        "Event loops, publish one at a time",
+        {loop: {"loop": loop} for loop in _LOOPS},
+        kind="publish",
+        messages=5_000,
+    ),
 )

@@ -19,12 +19,17 @@ def _client(task: Task) -> Any:
         warnings.simplefilter("ignore")
         aiocometd: Any = importlib.import_module("aiocometd_noloop")  # untyped, and it warns
     dumps, loads = task.json_functions()
+
+    def encoded(messages: Any) -> str:
+        text = dumps(messages)
+        return text if isinstance(text, str) else text.decode()
+
     return aiocometd.Client(
         task.url,
         aiocometd.ConnectionType(task.transport),
         ssl=task.ssl,
         max_pending_count=0,
-        json_dumps=dumps,
+        json_dumps=dumps if task.json == "json" else encoded,
         json_loads=loads,
     )
 

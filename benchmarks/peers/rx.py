@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def client_of(task: Task) -> Client:
     """Make the client of a task."""
     dumps, loads = task.json_functions()
-    if task.typed.startswith("channel"):
+    if task.json == "raw":
         loads = raw_json_loads
     return Client(
         task.url,

@@ -25,7 +25,7 @@ class Task:
         messages: How many are measured.
         warm_up: How many come before those that count: for caches, and for those who compile as
             they go.
-        json: The JSON library.
+        json: The JSON library; ``raw`` leaves data as JSON, where the peer can.
         per_frame: Messages in a frame or response, or published in a batch.
         channels: Channels that the messages are spread over.
         globs: Whether each is observed by a glob of its own, not by its name.

@@ -77,7 +77,7 @@ def _step(step: int | str) -> str:
 
 def _adapted(adapter: Any) -> Decoder:
     # The adapter's own method takes more time to look at its options than to validate, and
-    # ``validate_json`` more than msgspec and ``validate_python`` together.
+    # ``validate_json``, which wants a copy of the JSON, as much as msgspec and ``validate_python``.
     validate = adapter.validator.validate_python
     return Decoder(validate, _through_objects(validate))
 

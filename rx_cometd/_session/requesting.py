@@ -127,16 +127,14 @@ class Requesting(Facts):
     def batch(self) -> Generator[None]:
         """Hold publishes, subscribes and unsubscribes until the block ends.
 
-        They then travel in one payload, so no reply comes within the block: make tasks of the
-        publishes, and await those after it. To await one within is a `ClientInvalidOperation`.
+        They then travel in one payload. Do not wait for a reply within the block.
 
         Raises:
             ClientInvalidOperation: The client is not open.
         """
         requests = self._shared.open_session().requests
-        task = asyncio.current_task()
-        requests.hold_batch(task)
+        requests.hold_batch()
         try:
             yield
         finally:
-            requests.release_batch(task)
+            requests.release_batch()

@@ -143,8 +143,7 @@ class SharedSession:
             TransportTimeoutError: It took longer.
         """
         self.check_loop()
-        if self.current is not None:
-            self.current.check_drainable()
+        self.flow.check_outside()
         try:
             if self.current is not None:
                 async with timeout_after(timeout):

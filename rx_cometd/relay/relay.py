@@ -203,14 +203,7 @@ class Relay:
             await self._leadership.release()
 
     async def _work(self) -> None:
-        kept: dict[str, ReplayId] = {}
-
-        async def read_markers() -> None:
-            kept.update(await until_available(self._sink.markers, self.counts))
-
-        await _first(self._stopping.wait(), read_markers())
-        if self._stopping.is_set():
-            return
+        kept = await until_available(self._sink.markers, self.counts)
         writer = Writer(
             self._sink,
             kept,
