@@ -65,6 +65,7 @@ class Weather:
             name = self.dice.choice(list(deeds))
             self.faults[name] += 1
             await deeds[name]()
+            self.proxy.requested.clear()  # what it remembers would be most of what grows
 
     async def reset(self) -> None:
         """Cut with RST."""

@@ -23,6 +23,8 @@ UNIT = "tests/unit"
 DISPATCH = "rx_cometd/_flow/dispatch.py"
 MULTICAST = "rx_cometd/_flow/multicast.py"
 SHARED = "rx_cometd/_session/shared_session.py"
+SUBSCRIBER = "rx_cometd/_flow/subscriber.py"
+PIPELINE = "rx_cometd/_session/pipeline.py"
 BUFFER = "rx_cometd/_flow/buffer.py"
 PAYLOAD = "rx_cometd/_flow/payload.py"
 DELIVERY = "rx_cometd/_flow/delivery.py"
@@ -105,6 +107,34 @@ FAULTS = [
         DISPATCH,
         "        return tuple(self._observers.pop(key, ()))",
         "        return tuple(self._observers.pop(key, ()))[1:]",
+    ),
+    Fault(
+        "who is disposed of within a payload is told the rest of it",
+        SUBSCRIBER,
+        "        self.on_next = _ignore\n\n",
+        "\n",
+        f"{UNIT}/flow/test_subscriber.py",
+    ),
+    Fault(
+        "a payload that extensions asked receipts for is not followed",
+        PIPELINE,
+        "            and not payload.has_receipts\n",
+        "",
+        f"{UNIT}/session/test_pipeline.py",
+    ),
+    Fault(
+        "a payload that failed alone is handed on as it came",
+        PIPELINE,
+        "            and payload.failure is None\n            and not",
+        "            and not",
+        f"{UNIT}/session/test_pipeline.py",
+    ),
+    Fault(
+        "what an operator holds is not waited for unless somebody waits",
+        PIPELINE,
+        "            self.chain_failed(error)\n        self._follow()\n",
+        "            self.chain_failed(error)\n",
+        f"{UNIT}/session/test_pipeline.py",
     ),
     Fault(
         "no unsubscribe is sent",

@@ -8,6 +8,7 @@ and takes, and is woken. All calls must come from one thread, the event loop's.
 from __future__ import annotations
 
 import sys
+import time
 from collections import OrderedDict, deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -114,7 +115,7 @@ class MessageBuffer(Generic[_T]):
         self._key: Callable[[Any], Hashable] = channel_of if key is None else key
         self._on_overflow = on_overflow
         self._quiet = quiet
-        self._log: DropLog | None = DropLog(now or _utc_now, max_pending_count, overflow)
+        self._log: DropLog | None = DropLog(now or _monotonic, max_pending_count, overflow)
         # From this many on, `offer` has to think. Unbounded, only conflation has to.
         self._limit = max_pending_count if max_pending_count > 0 else sys.maxsize
         if max_pending_count <= 0 and overflow is Overflow.CONFLATE:
@@ -371,5 +372,6 @@ def _no_flow() -> ClientError:
     )
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
+def _monotonic() -> datetime:
+    """Give a time that only goes forward, whatever is done to the machine's clock."""
+    return datetime.fromtimestamp(time.monotonic(), UTC)

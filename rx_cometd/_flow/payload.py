@@ -35,7 +35,6 @@ class Receipts:
     __slots__ = ("delivered", "processed", "retries")
 
     def __init__(self) -> None:
-        # One is made per payload, and nearly always stays empty: hence the immutable ones.
         self.delivered: tuple[Callable[[], None], ...] = ()
         self.processed: dict[int, tuple[Callable[[], None], ...]] = {}
         self.retries: frozenset[str] = frozenset()
@@ -93,33 +92,37 @@ class Payload:
             in the pipeline at that time.
         emitted: Whether it came out of the pipeline (for the session).
         in_flight: What a pipeline knows of it (for the session).
-        receipts: What extensions asked to be told about its messages (for the session).
         serial: A number that grows with each payload made (for the session).
     """
 
     __slots__ = (
         "__weakref__",
         "_headers",
+        "_receipts",
         "emitted",
         "failure",
         "in_flight",
         "messages",
-        "receipts",
         "serial",
     )
 
     def __init__(
-        self, messages: list[Message], headers: MutableMapping[str, str] | None = None
+        self,
+        messages: list[Message],
+        headers: MutableMapping[str, str] | None = None,
+        *,
+        known: bool = False,  # to a pipeline: only those that extensions make are not
     ) -> None:
         self.messages = messages
         self.failure: Exception | None = None
         self.emitted = False
         self.in_flight: object | None = None
-        self.receipts = Receipts()
         self.serial = next(_serials)
-        # Most payloads have no use for them, and one is made per frame: made when asked for.
+        # One payload is made per frame, and most have no use for these: made when asked for.
         self._headers = headers
-        _unclaimed.add(self)
+        self._receipts: Receipts | None = None
+        if not known:
+            _unclaimed.add(self)
 
     @property
     def headers(self) -> MutableMapping[str, str]:
@@ -135,6 +138,22 @@ class Payload:
     @headers.setter
     def headers(self, headers: MutableMapping[str, str]) -> None:
         self._headers = headers
+
+    @property
+    def receipts(self) -> Receipts:
+        """What extensions asked to be told about its messages (for the session)."""
+        if self._receipts is None:
+            self._receipts = Receipts()
+        return self._receipts
+
+    @receipts.setter
+    def receipts(self, receipts: Receipts) -> None:
+        self._receipts = receipts
+
+    @property
+    def has_receipts(self) -> bool:
+        """Whether an extension asked to be told about its messages (for the session)."""
+        return bool(self._receipts)
 
     @property
     def retries(self) -> Collection[str]:

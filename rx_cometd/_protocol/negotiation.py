@@ -48,6 +48,8 @@ class Negotiation:
         self.preferences = tuple(preferences)
         self.current: ConnectionType | None = None
         self._unsupported: set[ConnectionType] = set()
+        #: What the last handshake reply lists.
+        self._listed: object = None
         self._doubtful: set[ConnectionType] = set()
         self._proven: set[ConnectionType] = set()
         #: How often in a row a proven type was refused by an answer.
@@ -122,6 +124,7 @@ class Negotiation:
         Args:
             listed: The ``supportedConnectionTypes`` field; without it the current type stays.
         """
+        self._listed = listed
         if not isinstance(listed, list):
             return True
         common = [t for t in self.preferences if t.value in listed]
@@ -130,6 +133,10 @@ class Negotiation:
             return False
         self.current = (working or common)[0]
         return True
+
+    def choose_again(self) -> None:
+        """Take another of the types that the last handshake reply lists, where one is doubted."""
+        self.choose(self._listed)
 
     def worked(self) -> None:
         """Note that a connect succeeded over the current type: it is trusted from now on."""

@@ -1,6 +1,6 @@
 """The Bayeux protocol, client side, without I/O.
 
-Everything that decides what a client does next lives here and in `connection_cycle`, and
+Everything that decides what a client does next lives here and in what it is made of, and
 nothing here waits, sends or reads a clock: messages and failures go in, `take` and `outcomes`
 give (and clear) what is to be sent and what became of it, and delays are returned as `Due`
 outcomes, never slept. Two functions of the user are called here, where what they give is needed:
@@ -23,14 +23,18 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from rx_cometd import messages as m
-from rx_cometd._protocol.backoff import Backoff, exponential, fail_safe
+from rx_cometd._protocol.backoff import Backoff, Pace, exponential, fail_safe
 from rx_cometd._protocol.connection_cycle import ConnectionCycle
+from rx_cometd._protocol.connects import Connects
 from rx_cometd._protocol.credentials import Credentials
+from rx_cometd._protocol.facts import Facts
+from rx_cometd._protocol.handshakes import Handshakes
 from rx_cometd._protocol.outbox import Outbox
 from rx_cometd._protocol.outcomes import Ended, Lane, Outcome, Outgoing, Settled, Step
+from rx_cometd._protocol.reauthentication import Reauthentication
 from rx_cometd._protocol.refusals import Policy
 from rx_cometd._protocol.replies import Replies
-from rx_cometd._protocol.requests import Kind, Request, Requests
+from rx_cometd._protocol.requests import Kind, Requests
 from rx_cometd._protocol.subscriptions import Reconciliation
 from rx_cometd.exceptions import TransportConnectionClosed
 from rx_cometd.states import ClientState
@@ -38,7 +42,6 @@ from rx_cometd.states import ClientState
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from rx_cometd._protocol.advice import Advice
     from rx_cometd._protocol.subscriptions import Fields
     from rx_cometd.connection_types import ConnectionType
     from rx_cometd.exceptions import ServerError
@@ -56,8 +59,8 @@ def _anything(_: str) -> bool:
     return True
 
 
-class Protocol:
-    """The client's half of Bayeux.
+class Protocol(Facts):
+    """The client's half of Bayeux; what is known of the session is asked of its `Facts`.
 
     Args:
         connection_types: Connection types, most wanted first.
@@ -84,35 +87,31 @@ class Protocol:
         is_wanted: Callable[[str], bool] = _anything,
     ) -> None:
         policy = Policy(is_transient)
+        resume_timeout = min(resume_timeout, max_network_delay)
         self._outcomes: list[Outcome] = []
-        self._credentials = Credentials(self._outcomes, renewable=authenticates)
-        self._cycle = ConnectionCycle(
+        credentials = Credentials(self._outcomes, renewable=authenticates)
+        cycle = ConnectionCycle(
             connection_types,
-            backoff=Backoff(fail_safe(backoff)),
-            max_network_delay=max_network_delay,
-            resume_timeout=resume_timeout,
-            credentials=self._credentials,
+            pace=Pace(Backoff(fail_safe(backoff)), connection_timeout),
             outcomes=self._outcomes,
-            connection_timeout=connection_timeout,
-            policy=policy,
         )
-        self._requests = Requests()
-        self._reconciliation = Reconciliation(
-            self._requests, Backoff(fail_safe(backoff)), self._outcomes
-        )
-        self._subscriptions = self._reconciliation.subscriptions
-        self._outbox = Outbox(
-            self._cycle,
-            self._reconciliation,
-            self._credentials,
-            max_network_delay,
-        )
+        requests = Requests()
+        self._reconciliation = Reconciliation(requests, Backoff(fail_safe(backoff)), self._outcomes)
+        super().__init__(cycle, requests, self._reconciliation.subscriptions)
+        self._outbox = Outbox(cycle, self._reconciliation, credentials, max_network_delay)
+        self._reauthentication = Reauthentication(cycle, credentials, requests, self._outbox)
+        common = (cycle, self._reauthentication, policy, max_network_delay, resume_timeout)
+        self._handshakes = Handshakes(*common)
+        self._connects = Connects(*common)
         self._replies = Replies(
-            cycle=self._cycle,
-            requests=self._requests,
+            cycle=cycle,
+            handshakes=self._handshakes,
+            connects=self._connects,
+            reauthentication=self._reauthentication,
+            requests=requests,
             reconciliation=self._reconciliation,
             outbox=self._outbox,
-            credentials=self._credentials,
+            credentials=credentials,
             outcomes=self._outcomes,
             policy=policy,
             is_wanted=is_wanted,
@@ -122,94 +121,6 @@ class Protocol:
         #: last `take`, which everything passes that makes a difference to them: a connect whose
         #: first events are noted, and a call that is answered by one.
         self.heeds_events = True
-
-    # -- what is known -------------------------------------------------------------------------
-
-    @property
-    def state(self) -> ClientState:
-        """Where the session is in its life."""
-        return self._cycle.state
-
-    @property
-    def over(self) -> bool:
-        """Whether the session is over."""
-        return self._cycle.over
-
-    @property
-    def due(self) -> Step | None:
-        """The step that is due, ``None`` while one is under way."""
-        return self._cycle.due
-
-    @property
-    def client_id(self) -> str | None:
-        """The server's name for the session, ``None`` while there is none."""
-        return self._cycle.client_id
-
-    @property
-    def connection_type(self) -> ConnectionType | None:
-        """The transport in use, ``None`` before the first is tried."""
-        return self._cycle.connection_type
-
-    @property
-    def acknowledges(self) -> bool:
-        """Whether both sides agreed on acknowledged messages in this session."""
-        return self._cycle.acknowledges
-
-    @property
-    def advice(self) -> Advice:
-        """What the server advised."""
-        return self._cycle.advice
-
-    @property
-    def first_event_at(self) -> float | None:
-        """When the first event message came since the last connect went out, if any did."""
-        return self._cycle.first_event_at
-
-    @property
-    def awaits_answers(self) -> bool:
-        """Whether a call waits for its answer."""
-        return bool(self._requests.calls)
-
-    @property
-    def awaits_replies(self) -> bool:
-        """Whether replies are to come to anything sent but handshakes and connects."""
-        return any(
-            request.kind not in (Kind.HANDSHAKE, Kind.CONNECT) and not request.acknowledged
-            for request in self._requests.sent()
-        )
-
-    @property
-    def waiting_count(self) -> int:
-        """How many publishes and calls were not answered yet, sent or not."""
-        return self._requests.user_count
-
-    def awaits_any(self, request_ids: Iterable[str]) -> bool:
-        """Tell whether any of some requests still waits to be sent, or answered."""
-        return self._requests.has_any(request_ids)
-
-    def requests(self) -> list[Request]:
-        """Give the requests that were not answered yet, sent or not, in order."""
-        return self._requests.all()
-
-    def waiting(self, request_ids: Iterable[str]) -> list[Request]:
-        """Give those of some requests that were sent, and still wait for their replies."""
-        return self._requests.waiting(request_ids)
-
-    def subscribed(self) -> frozenset[str]:
-        """Give the channels that the server has confirmed."""
-        return self._subscriptions.confirmed()
-
-    def desired(self) -> list[str]:
-        """Give the channels that are desired."""
-        return self._subscriptions.desired()
-
-    def is_subscribed(self, channel: str) -> bool:
-        """Tell whether the server has confirmed a channel."""
-        return self._subscriptions.is_confirmed(channel)
-
-    def is_known(self, channel: str) -> bool:
-        """Tell whether anything is desired of a channel, or asked of the server about it."""
-        return channel in self._subscriptions
 
     # -- what is to be done --------------------------------------------------------------------
 
@@ -267,13 +178,14 @@ class Protocol:
         """
         if self._cycle.begin(Step.HANDSHAKE):
             self._replies.lose_calls()
-            request = self._requests.add(Kind.HANDSHAKE, self._cycle.handshake(fields))
-            self._outbox.put(Lane.HANDSHAKE, [request], self._cycle.handshake_timeout)
+            message, timeout = self._handshakes.make(fields)
+            request = self._requests.add(Kind.HANDSHAKE, message)
+            self._outbox.put(Lane.HANDSHAKE, [request], timeout)
 
     def handshake_unready(self, error: Exception, now: float) -> None:
         """Take the failure to make up a handshake: the user's fields could not be had."""
         if self._cycle.begin(Step.HANDSHAKE):
-            self._cycle.handshake_failed(error, now)
+            self._handshakes.failed(error, now)
 
     def connect(self, now: float) -> None:
         """Take the step `Step.CONNECT`; where that is not due (any more), do nothing.
@@ -282,7 +194,7 @@ class Protocol:
             now: The time, in seconds of any steady clock.
         """
         if self._cycle.begin(Step.CONNECT):
-            message, timeout = self._cycle.connect(now)
+            message, timeout = self._connects.make(now)
             request = self._requests.add(Kind.CONNECT, message)
             self._outbox.put(Lane.CONNECT, [request], timeout)
 
@@ -384,7 +296,7 @@ class Protocol:
         if self._cycle.client_id is None:
             for message in messages:
                 if message.get("channel") == m.HANDSHAKE:
-                    self._cycle.handshake_leaves(message)
+                    self._handshakes.leaves(message)
         gone = self._requests.not_waiting(request_ids)
         return [m for m in messages if m.get("id") not in gone] if gone else messages
 
@@ -423,7 +335,7 @@ class Protocol:
 
     def authenticated(self) -> None:
         """Send again, once, what failed for want of the credentials that are there now."""
-        self._replies.authenticated()
+        self._reauthentication.succeeded()
 
     def authentication_failed(self, error: Exception) -> None:
         """Fail what waits for credentials that cannot be had."""

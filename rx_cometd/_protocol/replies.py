@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from rx_cometd._protocol.connection_cycle import ConnectionCycle
+    from rx_cometd._protocol.connects import Connects
     from rx_cometd._protocol.credentials import Credentials
+    from rx_cometd._protocol.handshakes import Handshakes
     from rx_cometd._protocol.outbox import Outbox
+    from rx_cometd._protocol.reauthentication import Reauthentication
     from rx_cometd._protocol.refusals import Policy
     from rx_cometd._protocol.subscriptions import Reconciliation
     from rx_cometd.messages import Message
@@ -50,11 +53,14 @@ class Replies:
     """Settles requests.
 
     Args:
-        cycle: Told what came of handshakes, connects and disconnects.
+        cycle: Told of the end, and of the event messages that come.
+        handshakes: Told what came of handshakes.
+        connects: Told what came of connects, and of disconnects by the server.
+        reauthentication: Told of failures that may be for want of credentials.
         requests: The requests that wait.
         reconciliation: Told what came of subscribes and unsubscribes.
         outbox: Takes what is to be sent again.
-        credentials: Asked for, where a failure is for want of them.
+        credentials: Tells which requests went out before they were last renewed.
         outcomes: Where what happened is put.
         policy: Decides which refusals are tried again.
         is_wanted: Tells whether anybody takes the event messages of a channel.
@@ -64,6 +70,9 @@ class Replies:
         self,
         *,
         cycle: ConnectionCycle,
+        handshakes: Handshakes,
+        connects: Connects,
+        reauthentication: Reauthentication,
         requests: Requests,
         reconciliation: Reconciliation,
         outbox: Outbox,
@@ -75,16 +84,17 @@ class Replies:
         self._policy = policy
         self._is_wanted = is_wanted
         self._cycle = cycle
+        self._handshakes = handshakes
+        self._connects = connects
+        self._reauthentication = reauthentication
         self._requests = requests
         self._reconciliation = reconciliation
         self._outbox = outbox
         self._credentials = credentials
         self._outcomes = outcomes
-        self._farewell = Farewell()
+        self._farewell = Farewell(cycle, connects, requests)
         #: How often in a row the server did not know the session, asked for something else.
         self._unknown = 0
-        #: Whether a refusal said that new credentials want a new session.
-        self._new_session_needed = False
 
     def receive(
         self,
@@ -116,7 +126,7 @@ class Replies:
             self._reply(reply, now, exchange, retries)
         self._cycle.await_fewer_messages(len(events))
         if self._farewell.pending:
-            self._disconnected_by_server(now)
+            self._farewell.act(now)
         return events
 
     def published(self, decoded: Any) -> bool:
@@ -176,42 +186,12 @@ class Replies:
                 )
                 self._settle_failed(request, error)
 
-    # -- credentials ---------------------------------------------------------------------------
-
-    def authenticated(self) -> None:
-        """Send again, once, what failed for want of the credentials that are there now."""
-        for request in self._credentials.renewed():
-            if request.id in self._requests:
-                self._outbox.resend(request)
-        if self._new_session_needed:
-            self._new_session_needed = False
-            self._cycle.renew_session()
-            self._forget_cycle_requests()
-        self._cycle.authenticated()
-
     def authentication_failed(self, error: Exception) -> None:
         """Fail what waits for credentials that cannot be had."""
-        self._new_session_needed = False
-        for request in self._credentials.unavailable():
-            if request.id in self._requests:
-                self._settle_failed(request, error)
+        for request in self._reauthentication.failed():
+            self._settle_failed(request, error)
         if self._cycle.awaits_credentials:
             self._cycle.end(error)
-
-    def _await_credentials(self, request: Request, error: Exception) -> bool:
-        """Keep an ordinary request for new credentials, if they might help it."""
-        renewable = self._credentials.might_help(error) and not self._cycle.over
-        if request.retried or not renewable:
-            return False
-        if self._credentials.are_newer_than(request):
-            self._outbox.resend(request)
-        else:
-            self._credentials.hold(request)
-            self._credentials.ask(error)
-            if isinstance(error, ServerError):
-                advised = reconnect_of(error.advice)
-                self._new_session_needed |= advised is Reconnect.HANDSHAKE
-        return True
 
     # -- replies -------------------------------------------------------------------------------
 
@@ -252,30 +232,13 @@ class Replies:
         """Take what answers no request: a disconnect by the server, or a stale or foreign reply."""
         if reply.get("channel") == m.DISCONNECT:
             # Acted upon after the rest of the payload: Salesforce says why in what follows.
-            if reply.get("clientId", self._cycle.client_id) == self._cycle.client_id:
-                self._farewell.begin(reply)
-            return
-        error = self._farewell.complete(reply)
-        if error is not None:
-            self._cycle.sent_away(error)
-            return
-        _log.debug(
-            "dropped a reply to no request of ours on %s",
-            reply.get("channel"),
-            extra={"event": "reply_dropped", "channel": reply.get("channel")},
-        )
-
-    def _disconnected_by_server(self, now: float) -> None:
-        error = self._farewell.act(self._requests.of(Kind.CONNECT))
-        if error is not None:
-            self._cycle.disconnected(error, now, complete=self._farewell.is_complete)
-            self._forget_cycle_requests()
-
-    def _forget_cycle_requests(self) -> None:
-        """Expect no reply to what is under way of a session that is given up."""
-        if self._cycle.due is Step.HANDSHAKE:
-            for request in self._requests.of(Kind.CONNECT, Kind.HANDSHAKE):
-                self._requests.settle(request)
+            self._farewell.begin(reply)
+        elif not self._farewell.complete(reply):
+            _log.debug(
+                "dropped a reply to no request of ours on %s",
+                reply.get("channel"),
+                extra={"event": "reply_dropped", "channel": reply.get("channel")},
+            )
 
     def _succeeded(self, request: Request, reply: Message, now: float) -> None:
         if request.kind is Kind.CALL:
@@ -293,14 +256,14 @@ class Replies:
 
     def _cycle_succeeded(self, kind: Kind, reply: Message, now: float) -> None:
         if kind is Kind.HANDSHAKE:
-            if self._cycle.handshaken(reply, now):
+            if self._handshakes.succeeded(reply, now):
                 self._farewell.forget()
                 self._outbox.put_resubscribe()
         elif kind is Kind.CONNECT and self._farewell.pending:
             self._farewell.add(reply)
         elif kind is Kind.CONNECT:
             was_up = self._cycle.state is ClientState.CONNECTED
-            self._cycle.connected(reply, now)
+            self._connects.succeeded(reply, now)
             if not was_up:
                 self._outbox.add(*self._reconciliation.take_lost())
         else:
@@ -312,7 +275,7 @@ class Replies:
         error = refusal(request, reply)
         if request.kind in _CYCLE:
             self._cycle_failed(request, error, now)
-        elif self._await_credentials(request, error):
+        elif self._reauthentication.holds(request, error):
             return
         elif not request.retried and (request.id in retries or session_ended_meanwhile(error)):
             self._outbox.resend(request)
@@ -346,8 +309,9 @@ class Replies:
         advised = reconnect_of(error.advice) is Reconnect.HANDSHAKE
         if advised or self._unknown >= _UNKNOWN:
             self._unknown = 0
-            self._cycle.session_unknown(error, now)
-            self._forget_cycle_requests()
+            self._connects.session_unknown(error, now)
+            if self._cycle.due is Step.HANDSHAKE:
+                self._requests.forget(Kind.CONNECT, Kind.HANDSHAKE)
 
     # -- failures ------------------------------------------------------------------------------
 
@@ -366,7 +330,7 @@ class Replies:
         """Fail a request; where it is made anew, gives which attempt that is, and the delay."""
         if request.kind in _CYCLE:
             self._cycle_failed(request, error, now)
-        elif self._await_credentials(request, error):
+        elif self._reauthentication.holds(request, error):
             return None
         elif request.kind in (Kind.SUBSCRIBE, Kind.UNSUBSCRIBE) and is_lost(error):
             return self._lose(request, asked_delay(error))
@@ -382,9 +346,9 @@ class Replies:
         if request.kind is Kind.DISCONNECT:
             self._cycle.end(None)
         elif request.kind is Kind.HANDSHAKE:
-            self._cycle.handshake_failed(error, now, outdated=outdated)
+            self._handshakes.failed(error, now, outdated=outdated)
         else:
-            self._cycle.connect_failed(error, now, outdated=outdated)
+            self._connects.failed(error, now, outdated=outdated)
 
     def _lose(self, request: Request, asked: float = 0.0) -> tuple[int, float]:
         """Have a request made anew; gives which attempt that is, and in how many seconds."""

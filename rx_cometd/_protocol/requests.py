@@ -151,6 +151,11 @@ class Requests:
         """Give the waiting requests of some kinds."""
         return [request for request in self._waiting.values() if request.kind in kinds]
 
+    def forget(self, *kinds: Kind) -> None:
+        """Expect no reply to the requests of some kinds."""
+        for request in self.of(*kinds):
+            self.settle(request)
+
     def waiting(self, request_ids: Iterable[str]) -> list[Request]:
         """Give those of some requests that were sent, and still wait; each of them once."""
         found = (self._waiting.get(request_id) for request_id in dict.fromkeys(request_ids))

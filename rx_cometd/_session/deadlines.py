@@ -68,7 +68,7 @@ class Deadlines:
         now = self._loop.time()
         deadline = Deadline(now + timeout, next(self._numbers), request_ids, extended, arrived)
         heap = self._heap
-        while heap and not self._are_awaited(heap[0].request_ids):
+        while heap and heap[0].at < deadline.at and not self._are_awaited(heap[0].request_ids):
             heapq.heappop(heap)
         heapq.heappush(heap, deadline)
         if self._timer is None or deadline.at < self._timer.when:

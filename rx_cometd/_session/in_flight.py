@@ -18,23 +18,31 @@ from weakref import ref
 from rx_cometd._flow.payload import Payload, claim, has_unclaimed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rx_cometd.messages import Message
 
-__all__ = ["InFlight"]
+__all__ = ["InFlight", "Watched"]
 
 _Owner = TypeVar("_Owner")
 
 
-class _Messages(list["Message"]):
-    """The messages of a payload: a list that can tell whether somebody holds it."""
+class Watched(list["Message"]):
+    """The messages of a payload that enters: a list that can tell whether somebody holds it."""
 
     __slots__ = ("__weakref__",)
 
 
 class InFlight(Generic[_Owner]):
     """A payload inside a pipeline, or what operators made of it.
+
+    Args:
+        payload: The payload.
+        watched: Its messages, in the list that it entered with.
+        messages: The same, as they were when it entered.
+        owner: Who waits for it, ``None`` if nobody does.
+        replies: The ids of the replies in it.
+        deadline: When it should be out, by the loop's clock.
 
     Attributes:
         owners: Who waits for it; several once payloads were merged.
@@ -60,7 +68,14 @@ class InFlight(Generic[_Owner]):
     )
 
     def __init__(
-        self, payload: Payload, owner: _Owner | None, replies: tuple[str, ...], deadline: float
+        self,
+        payload: Payload,
+        watched: Watched,
+        messages: Sequence[Message],
+        *,
+        owner: _Owner | None,
+        replies: tuple[str, ...],
+        deadline: float,
     ) -> None:
         self.owners: tuple[_Owner, ...] = () if owner is None else (owner,)
         self.replies = replies
@@ -69,12 +84,11 @@ class InFlight(Generic[_Owner]):
         self.waited_for = False
         self._entered = payload.serial
         #: Its messages as they are now; ``None`` in the place of those that are out.
-        self._messages: list[Message | None] = list(payload.messages)
+        self._messages: list[Message | None] = list(messages)
         #: How many operators each of them has passed.
-        self._stages = [0] * len(payload.messages)
+        self._stages = [0] * len(messages)
         # Held by an operator that works on the messages alone, and makes a payload of them later.
-        payload.messages = messages = _Messages(payload.messages)
-        self._list: Callable[[], object | None] = ref(messages)
+        self._list: Callable[[], object | None] = ref(watched)
         self._released: Callable[[object], None] | None = None
         #: The payload, and those that were made of it. Operators that hold none of them any more
         #: cannot emit one: that tells a dropped payload from one that takes its time.

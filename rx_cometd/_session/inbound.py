@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from multidict import CIMultiDict
 
-from rx_cometd._flow.payload import Payload
 from rx_cometd._session.pipeline import Pipeline, malformed
 from rx_cometd.exceptions import ExtensionError
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from reactivex import abc
 
+    from rx_cometd._flow.payload import Payload
     from rx_cometd._session.listeners import Exchange, WireListener
     from rx_cometd.extension import PayloadOperator
     from rx_cometd.messages import Message
@@ -51,9 +51,9 @@ class Inbound:
     ) -> None:
         """Have the extensions see messages; the listener is told what comes of it."""
         fields = None if headers is None else CIMultiDict(headers)
-        replies = tuple(str(m["id"]) for m in messages if "id" in m and "data" not in m)
+        replies = tuple([str(m["id"]) for m in messages if "data" not in m and "id" in m])
         owner = exchange if exchange or replies else None
-        self._pipeline.push(Payload(messages, fields), owner, replies)
+        self._pipeline.push(messages, fields, owner, replies)
 
     def holds(self, reply: str) -> bool:
         """Tell whether a reply came, but is still with an extension."""
@@ -69,10 +69,10 @@ class Inbound:
         self, owners: tuple[Exchange, ...], payload: Payload, missing: tuple[str, ...]
     ) -> None:
         """Hand on the messages of a payload; replies that an extension dropped fail."""
-        exchange = tuple(chain.from_iterable(owners))
-        simple = not (exchange or missing or payload.receipts)
+        simple = not (owners or missing or payload.has_receipts)
         if simple and self._listener.received_events(payload.messages):
             return
+        exchange = tuple(chain.from_iterable(owners))
         if missing:
             dropped = ExtensionError("an extension dropped the reply from its payload")
             self._listener.failed(missing, dropped)

@@ -88,7 +88,7 @@ class Outbound:
         # The messages are held here, so that nothing that is new can be taken for one of them;
         # the payload is not, so that the pipeline can tell whether an extension holds it.
         waiting = _Waiting(messages, asyncio.get_running_loop().create_future())
-        self._pipeline.push(Payload(messages, headers), waiting)
+        self._pipeline.push(messages, headers, waiting)
         future = waiting.passed
         passed = future.result() if future.done() else await future
         try:

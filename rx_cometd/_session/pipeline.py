@@ -12,32 +12,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
-
-from reactivex import Observable
-from reactivex import operators as ops
-from reactivex.disposable import Disposable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rx_cometd._flow.payload import Payload, claim
-from rx_cometd._session.in_flight import InFlight
+from rx_cometd._session.chain import Chain
+from rx_cometd._session.flights import Flights
+from rx_cometd._session.in_flight import InFlight, Watched
 from rx_cometd.exceptions import ExtensionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import MutableMapping, Sequence
 
     from reactivex import abc
 
     from rx_cometd._session.listeners import PipelineListener
     from rx_cometd.extension import PayloadOperator
+    from rx_cometd.messages import Message
 
 __all__ = ["Pipeline", "malformed"]
 
 _log = logging.getLogger("rx_cometd.pipeline")
-
-#: Payloads that are no longer waited for, kept so that they are known when they come after all.
-_REMEMBERED: Final = 16
 
 _Owner = TypeVar("_Owner")
 
@@ -63,90 +57,86 @@ class Pipeline(Generic[_Owner]):
         scheduler: abc.SchedulerBase | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._operators = tuple(operators)
         self._listener = listener
         self._timeout = timeout
-        self._scheduler = scheduler
-        self._source: _Source | None = None
-        self._subscription: abc.DisposableBase | None = None
-        #: In the order in which they entered, which is that of their deadlines.
-        self._in_flight: dict[InFlight[_Owner], None] = {}
-        self._abandoned: deque[InFlight[_Owner]] = deque(maxlen=_REMEMBERED)
+        self._chain = Chain(operators, self, scheduler)
+        self._flights: Flights[_Owner] = Flights()
+        #: The payload that is being pushed, and its messages, while they are not followed.
+        self._entering: tuple[Payload, Watched, list[Message]] | None = None
         #: For the oldest in flight.
         self._timer: asyncio.TimerHandle | None = None
         self._disposed = False
         #: When something that was waited for last came out, by the loop's clock.
         self._last_emission = 0.0
-        #: Whether the operators are being subscribed to.
-        self._connecting = False
         # Now, not with the first payload: operators may subscribe a turn later (``merge`` does).
-        self._connect()
+        self._chain.connect()
 
     # -- in ------------------------------------------------------------------------------------
 
-    def push(self, payload: Payload, owner: _Owner | None, replies: tuple[str, ...] = ()) -> None:
+    def push(
+        self,
+        messages: list[Message],
+        headers: MutableMapping[str, str] | None,
+        owner: _Owner | None,
+        replies: tuple[str, ...] = (),
+    ) -> None:
         """Let a payload enter. It comes out to the listener, perhaps before this returns.
 
         Args:
-            payload: The payload.
+            messages: Its messages. The extensions get another list of them, theirs to change.
+            headers: Its headers.
             owner: Who waits for it, ``None`` if nobody does.
             replies: The ids of the replies in it.
         """
-        claim(payload)
-        entry = InFlight(payload, owner, replies, self._loop.time() + self._timeout)
-        self._in_flight[entry] = None
+        watched = Watched(messages)
+        payload = Payload(watched, headers, known=True)
+        self._entering = (payload, watched, messages)
+        if owner is not None or self._flights:
+            self._follow(owner, replies)
         try:
-            if self._source is None:
-                self._connect()
-            if self._source is not None:
-                for observer in self._source.observers:
-                    observer.on_next(payload)
+            self._chain.emit(payload)
         except (Exception, asyncio.CancelledError) as error:
             # Nobody can cancel what does not wait: the cancellation is one that an operator met.
-            self._fail_all(error)
-        del payload  # else it would be held here
-        if entry in self._in_flight:
-            self._wait_for(entry)
+            self.chain_failed(error)
+        self._follow()
+        if self._flights:
+            del payload, watched  # else they would be held here
+            self._wait_for_newest()
+
+    def _follow(self, owner: _Owner | None = None, replies: tuple[str, ...] = ()) -> None:
+        """Follow the messages of the payload that enters.
+
+        Most need not be followed: nobody waits for them, no extension asked for receipts, and
+        what comes out is what entered, before anything else does.
+        """
+        if self._entering is not None:
+            payload, watched, messages = self._entering
+            self._entering = None
+            deadline = self._loop.time() + self._timeout
+            self._flights.add(
+                InFlight(
+                    payload, watched, messages, owner=owner, replies=replies, deadline=deadline
+                )
+            )
 
     def dispose(self) -> None:
         """End the pipeline; what is in it stays in it."""
         self._disposed = True
-        self._in_flight.clear()
-        self._disconnect()
+        self._entering = None
+        self._flights.clear()
+        self._chain.disconnect()
         if self._timer is not None:
             self._timer.cancel()
 
     def holds(self, reply: str) -> bool:
         """Tell whether a reply is inside."""
-        return any(reply in entry.replies for entry in self._in_flight)
+        return any(reply in entry.replies for entry in self._flights)
 
-    def _connect(self) -> None:
-        source = self._source = _Source()
-        stream: Observable[Payload] = source
-        self._connecting = True
-        try:
-            for stage, operator in enumerate(self._operators):
-                if stage:  # what the last one emits is looked at where it is taken
-                    stream = stream.pipe(ops.do_action(partial(self._look_at, stage)))
-                stream = operator(stream)
-            subscription = stream.subscribe(
-                self._take, self._fail_all, self._completed, scheduler=self._scheduler
-            )
-        finally:
-            self._connecting = False
-        if self._source is source:
-            self._subscription = subscription
-        else:  # it failed at once
-            subscription.dispose()
-
-    def _disconnect(self) -> None:
-        self._source = None
-        subscription, self._subscription = self._subscription, None
-        if subscription is not None:
-            subscription.dispose()
-
-    def _wait_for(self, entry: InFlight[_Owner]) -> None:
-        """Wait for what did not come out, unless an extension dropped it."""
+    def _wait_for_newest(self) -> None:
+        """Wait for what entered last and did not come out, unless an extension dropped it."""
+        entry = self._flights.newest
+        if entry.waited_for:
+            return
         entry.waited_for = True
         entry.on_released(lambda _: self._released(entry))
         if not entry.may_come():
@@ -156,73 +146,38 @@ class Pipeline(Generic[_Owner]):
 
     # -- what operators emit -------------------------------------------------------------------
 
-    def _look_at(self, stage: int, payload: Any) -> None:
+    def passed(self, stage: int, payload: Any) -> None:
         """Take note of what an operator emitted to the next one."""
+        if self._passes_unchanged(payload):
+            return
+        self._follow()
         if isinstance(payload, Payload) and not payload.emitted:
             try:
-                self._entry_of(payload, stage)
+                self._flights.find(payload, stage)
             except Exception as error:
                 payload.failure = malformed(error)
 
-    def _entry_of(self, payload: Payload, stage: int) -> InFlight[_Owner] | None:
-        """Find what a payload was made of, ``None`` if it is an extension's own.
-
-        Args:
-            payload: The payload.
-            stage: How many operators it has passed.
-        """
-        known: Any = payload.in_flight
-        entry: InFlight[_Owner] | None = known if known in self._in_flight else None
-        if entry is None:
-            entry = self._adopt(payload, stage)
-        elif len(self._in_flight) > 1 and len(payload.messages) > entry.size:
-            self._merge(entry, [other for other in self._sharing(payload) if other is not entry])
-        if entry is not None:
-            entry.follow(payload, stage)
-        return entry
-
-    def _adopt(self, payload: Payload, stage: int) -> InFlight[_Owner] | None:
-        """Have a new payload belong to what its messages came from."""
-        sharing = self._sharing(payload)
-        if not sharing and self._is_late(payload):
-            return None
-        if not sharing:
-            sharing = [other for other in self._in_flight if other.resembles(payload, stage)][:1]
-        if not sharing:
-            return None
-        entry, *others = sharing
-        self._merge(entry, others)
-        claim(payload)
-        entry.adopt(payload)
-        return entry
-
-    def _is_late(self, payload: Payload) -> bool:
-        return any(
-            entry is payload.in_flight or entry.shares_with(payload) for entry in self._abandoned
+    def _passes_unchanged(self, payload: Any) -> bool:
+        """Tell whether what an operator emitted is what is being pushed, and no more to be told."""
+        entering = self._entering
+        return (
+            entering is not None
+            and payload is entering[0]
+            and payload.failure is None
+            and not payload.has_receipts
         )
-
-    def _sharing(self, payload: Payload) -> list[InFlight[_Owner]]:
-        found: list[InFlight[_Owner]] = []
-        left = len(payload.messages)
-        for entry in self._in_flight:
-            shared = entry.shares_with(payload)
-            if shared:
-                found.append(entry)
-                left -= shared
-            if left <= 0:
-                break
-        return found
-
-    def _merge(self, entry: InFlight[_Owner], others: Sequence[InFlight[_Owner]]) -> None:
-        for other in others:
-            del self._in_flight[other]
-            entry.merge(other)
 
     # -- out -----------------------------------------------------------------------------------
 
-    def _take(self, payload: Any) -> None:
+    def came_out(self, payload: Any) -> None:
         """Take what the last operator emitted."""
-        if self._connecting:
+        if self._passes_unchanged(payload):
+            self._entering = None
+            payload.emitted = True
+            self._listener.emitted((), payload, ())
+            return
+        self._follow()
+        if self._chain.connecting:
             _log.warning(
                 "dropped %r: an extension emitted it before any was received",
                 payload,
@@ -231,7 +186,7 @@ class Pipeline(Generic[_Owner]):
             return
         if not isinstance(payload, Payload):
             kind = type(payload).__name__
-            self._fail_all(ExtensionError(f"an extension emitted a {kind} instead of a Payload"))
+            self.chain_failed(ExtensionError(f"an extension emitted a {kind} instead of a Payload"))
             return
         if payload.emitted:
             # Emitted twice: delivered twice, but its receipts are given once.
@@ -239,8 +194,8 @@ class Pipeline(Generic[_Owner]):
             payload.emitted = True
         known = payload.in_flight
         try:
-            entry = None if payload.emitted else self._entry_of(payload, len(self._operators))
-            late = entry is None and not payload.emitted and self._is_late(payload)
+            entry = None if payload.emitted else self._flights.find(payload, len(self._chain))
+            late = entry is None and not payload.emitted and self._flights.is_late(payload)
             if entry is not None:
                 entry.emit(payload)
         except Exception as error:
@@ -270,7 +225,7 @@ class Pipeline(Generic[_Owner]):
         else:
             entry.owners, entry.replies = (), ()
         if entry.complete or not (entry.owners or entry.receipts):
-            del self._in_flight[entry]
+            self._flights.remove(entry)
         elif entry.waited_for:
             self._released(entry)  # what is missing may have been dropped
         if payload.failure is None:
@@ -287,56 +242,58 @@ class Pipeline(Generic[_Owner]):
     # -- not out -------------------------------------------------------------------------------
 
     def _released(self, entry: InFlight[_Owner]) -> None:
-        if entry in self._in_flight and not self._loop.is_closed():
+        if entry in self._flights and not self._loop.is_closed():
             # In the next turn: an operator may have its failure told by then.
             self._loop.call_soon(self._drop_if_released, entry)
 
     def _drop_if_released(self, entry: InFlight[_Owner]) -> None:
-        if entry in self._in_flight and not entry.may_come():
+        if entry in self._flights and not entry.may_come():
             self._drop(entry)
 
     def _drop(self, entry: InFlight[_Owner]) -> None:
         """Settle what an extension dropped: nothing of it can come out any more."""
-        del self._in_flight[entry]
         if entry.owners or entry.replies:
+            self._flights.abandon(entry)
             error = ExtensionError(
                 "an extension dropped the payload: an operator emitted nothing for it, and holds "
                 "neither the payload nor another one with its messages"
             )
             _log.error("%s", error, extra={"event": "payload_dropped"})
-            self._abandoned.append(entry)
             self._listener.failed(entry.owners, None, entry.replies, error)
+        else:
+            self._flights.remove(entry)
         entry.receipts.settle()
 
-    def _completed(self) -> None:
-        self._fail_all(ExtensionError("an extension completed its stream of payloads"))
+    def chain_completed(self) -> None:
+        self.chain_failed(ExtensionError("an extension completed its stream of payloads"))
 
     def _fail_malformed(self, known: object, error: Exception) -> None:
         """Fail what an extension made unreadable: that payload alone, if it is known which."""
         failure = malformed(error)
-        for entry in self._in_flight:
+        for entry in self._flights:
             if entry is known:
                 _log.error("%s", failure, exc_info=error, extra={"event": "payload_malformed"})
-                del self._in_flight[entry]
+                self._flights.remove(entry)
                 self._listener.failed(entry.owners, None, entry.replies, failure)
                 return
-        self._fail_all(failure)
+        self.chain_failed(failure)
 
-    def _fail_all(self, error: BaseException) -> None:
+    def chain_failed(self, error: BaseException) -> None:
         """Begin anew after a failure, and give back what was inside."""
         if self._disposed:
             return
+        self._follow()
         _log.error(
             "an extension failed; its pipeline is made anew",
             exc_info=error,
             extra={"event": "extension_failed"},
         )
         # Held from here on: what the operators lose by being disposed of was not dropped by them.
-        inside = list(self._in_flight)
+        inside = list(self._flights)
         held = [entry.payloads() for entry in inside]
-        self._in_flight.clear()
-        self._disconnect()
-        if inside and not self._connecting:
+        self._flights.clear()
+        self._chain.disconnect()
+        if inside and not self._chain.connecting:
             # Else the next payload tries it: operators that fail by themselves must not spin.
             self._connect_anew()
         for entry in inside:
@@ -345,9 +302,9 @@ class Pipeline(Generic[_Owner]):
 
     def _connect_anew(self) -> None:
         try:
-            self._connect()
+            self._chain.connect()
         except Exception:
-            self._disconnect()
+            self._chain.disconnect()
             _log.exception(
                 "an extension cannot be made anew", extra={"event": "extension_not_renewed"}
             )
@@ -368,7 +325,7 @@ class Pipeline(Generic[_Owner]):
         """Give back what was inside for too long."""
         self._timer = None
         now = self._loop.time()
-        while (entry := next(iter(self._in_flight), None)) is not None:
+        while (entry := next(iter(self._flights), None)) is not None:
             if entry.deadline > now:
                 self._timer = self._loop.call_at(entry.deadline, self._expire)
                 return
@@ -383,11 +340,10 @@ class Pipeline(Generic[_Owner]):
             f"an extension did not emit a payload in time, within {self._timeout} s"
         )
         if self._last_emission < entry.deadline - self._timeout / 2:
-            self._fail_all(error)
+            self.chain_failed(error)
             return
         _log.error("%s", error, extra={"event": "payload_held"})
-        del self._in_flight[entry]
-        self._abandoned.append(entry)
+        self._flights.abandon(entry)
         self._give_back(entry, error)
 
 
@@ -399,30 +355,6 @@ def malformed(error: Exception) -> ExtensionError:
     )
     failure.__cause__ = error
     return failure
-
-
-class _Source(Observable[Payload]):
-    """Where payloads enter: a subject without its lock, as all happens on the loop.
-
-    Attributes:
-        observers: The first operator; several where it subscribes more than once.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.observers: tuple[abc.ObserverBase[Payload], ...] = ()
-
-    def _subscribe_core(
-        self,
-        observer: abc.ObserverBase[Payload],
-        scheduler: abc.SchedulerBase | None = None,  # noqa: ARG002 - nothing to schedule
-    ) -> abc.DisposableBase:
-        self.observers = (*self.observers, observer)
-
-        def dispose() -> None:
-            self.observers = tuple(other for other in self.observers if other is not observer)
-
-        return Disposable(dispose)
 
 
 def _missing(replies: tuple[str, ...], payload: Payload) -> tuple[str, ...]:

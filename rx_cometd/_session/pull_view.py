@@ -95,6 +95,8 @@ class PullView(LastingObserver):
         if channel not in self._channels:
             return
         asked = is_on_wire(channel) and len(session.dispatch.observers(channel)) == 1
+        if asked:
+            session.requests.check_outside_batch()
         self._forget(channel)
         if asked:
             await session.requests.unsubscribed(channel)

@@ -127,14 +127,16 @@ class Requesting(Facts):
     def batch(self) -> Generator[None]:
         """Hold publishes, subscribes and unsubscribes until the block ends.
 
-        They then travel in one payload. Do not wait for a reply within the block.
+        They then travel in one payload, so no reply comes within the block: make tasks of the
+        publishes, and await those after it. To await one within is a `ClientInvalidOperation`.
 
         Raises:
             ClientInvalidOperation: The client is not open.
         """
         requests = self._shared.open_session().requests
-        requests.hold_batch()
+        task = asyncio.current_task()
+        requests.hold_batch(task)
         try:
             yield
         finally:
-            requests.release_batch()
+            requests.release_batch(task)

@@ -189,6 +189,15 @@ class Session:
                 self.end(None)
         await self.closed()
 
+    def check_drainable(self) -> None:
+        """Refuse to be drained by what would be waited for.
+
+        Raises:
+            ClientInvalidOperation: This task does the work, or holds the requests back.
+        """
+        self.requests.check_outside_batch()
+        self._flow.check_outside()
+
     async def drain(self) -> None:
         """Take nothing new, have what is pending processed, and send what is to be sent."""
         self.draining = True

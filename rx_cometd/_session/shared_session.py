@@ -143,7 +143,8 @@ class SharedSession:
             TransportTimeoutError: It took longer.
         """
         self.check_loop()
-        self.flow.check_outside()
+        if self.current is not None:
+            self.current.check_drainable()
         try:
             if self.current is not None:
                 async with timeout_after(timeout):

@@ -58,6 +58,8 @@ class UserRequests:
         #: Who waits for the reply to a request, by its id.
         self._replies: dict[str, asyncio.Future[Message]] = {}
         self._confirmations: Waiters[None] = Waiters()
+        #: Who holds batches back.
+        self._batching: list[asyncio.Task[Any] | None] = []
         #: Whether nothing more is taken for sending, for the client is being drained.
         self._draining = False
         self._ended = False
@@ -83,6 +85,8 @@ class UserRequests:
             raise self._error or ClientInvalidOperation("the client is closed")
         if self._draining:
             raise ClientInvalidOperation("the client is being drained: nothing more is sent")
+        if self._batching:
+            self.check_outside_batch()
         limit = self._max_outbox
         if 0 < limit <= self._protocol.waiting_count:
             raise BufferOverflowError(limit, outbox=True)
@@ -117,6 +121,7 @@ class UserRequests:
             ServerError: It refused.
         """
         if not self._protocol.is_subscribed(channel):
+            self.check_outside_batch()
             await self._confirmations.wait(channel)
 
     async def unsubscribed(self, channel: str) -> None:
@@ -129,14 +134,28 @@ class UserRequests:
 
     # -- when it is sent -----------------------------------------------------------------------
 
-    def hold_batch(self) -> None:
-        """Hold ordinary payloads back."""
+    def hold_batch(self, task: asyncio.Task[Any] | None) -> None:
+        """Hold ordinary payloads back, for the batch of a task."""
+        self._batching.append(task)
         self._lanes.hold_batch()
 
-    def release_batch(self) -> None:
+    def release_batch(self, task: asyncio.Task[Any] | None) -> None:
         """Send ordinary payloads again, if no other batch holds them back."""
+        self._batching.remove(task)
         if not self._ended:
             self._lanes.release_batch()
+
+    def check_outside_batch(self) -> None:
+        """Refuse to wait for what this task itself holds back.
+
+        Raises:
+            ClientInvalidOperation: It is within `batch`.
+        """
+        if self._batching and asyncio.current_task() in self._batching:
+            raise ClientInvalidOperation(
+                "no reply can come within batch(), which holds the requests back: make a task "
+                "within it, asyncio.create_task(client.publish(...)), and await that after it"
+            )
 
     def flush_soon(self) -> None:
         """Send what was asked for, at the end of this turn of the event loop."""

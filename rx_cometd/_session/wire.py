@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
+from time import monotonic
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from multidict import CIMultiDict
 from reactivex.scheduler.eventloop import AsyncIOScheduler
@@ -130,14 +130,15 @@ class Wire:
         messages, data = self._encoded(messages)
         if not messages:
             return
-        if len(data) > self._size_limit and len(messages) > 1:
+        size = len(data)
+        if size > self._size_limit and len(messages) > 1:
             half = len(messages) // 2
             await self._send(connection_type, messages[:half], headers, timeout)
             await self._send(connection_type, messages[half:], headers, timeout)
             return
         self._counters.messages_out += len(messages)
-        self._counters.bytes_out += len(data)
-        self._largest_sent = max(self._largest_sent, len(data))
+        self._counters.bytes_out += size
+        self._largest_sent = max(self._largest_sent, size)
         exchange: Exchange = ()
         if connection_type is ConnectionType.LONG_POLLING:
             exchange = tuple([str(message["id"]) for message in messages if "id" in message])
@@ -171,12 +172,16 @@ class Wire:
         exchange: Exchange = (),
     ) -> None:
         counters = self._counters
-        self.last_received = counters.last_heard = time.monotonic()
+        self.last_received = counters.last_heard = monotonic()
         counters.payload_size = len(data)
         counters.bytes_in += counters.payload_size
         try:
             decoded = self._codec.parse(data)
-            if self._inbound is None and self._taken(decoded, exchange):
+            # Most payloads are nothing but events, or nothing but replies to publishes.
+            if self._inbound is None and (
+                (not exchange and self._listener.received_events(decoded))
+                or self._listener.received_replies(decoded, exchange)
+            ):
                 counters.messages_in += len(decoded)
                 return
             messages = self._codec.messages(decoded, data)
@@ -198,12 +203,6 @@ class Wire:
             if self._codec.leaves_raw:
                 complete(messages)  # extensions look at what they like
             self._inbound.receive(messages, headers, exchange)
-
-    def _taken(self, decoded: Any, exchange: Exchange) -> bool:
-        """Hand on a payload that is nothing but events, or nothing but replies to publishes."""
-        if not exchange and self._listener.received_events(decoded):
-            return True
-        return self._listener.received_replies(decoded, exchange)
 
     def holds(self, reply: str) -> bool:
         """Tell whether a reply came, but is still with an extension."""

@@ -10,7 +10,7 @@ import sys
 from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -19,6 +19,7 @@ from rx_cometd.cli.parameters import POSITIVE
 from rx_cometd.cli.running import run
 from rx_cometd.extensions import ReplayOption
 from rx_cometd.relay import (
+    BrokerError,
     Relay,
     Shard,
     intact_json_loads,
@@ -87,7 +88,7 @@ def relay(url: str | None, channels: Sequence[str], **options: Any) -> None:
         run(run_demo(options["seconds"], click.echo))
     try:
         relays = _relays(url, channels, connection, options)
-    except (ValueError, ImportError) as error:
+    except (ValueError, ImportError, BrokerError) as error:
         raise click.UsageError(str(error)) from error
     run(_run(relays, options["host"], options["port"], as_json=options["log"] == "json"))
 
@@ -146,19 +147,25 @@ def _stop(relays: Sequence[Relay]) -> None:
         relay.stop()
 
 
+#: What every record has.
+_PLAIN: Final = frozenset(vars(logging.makeLogRecord({})))
+
+
 class _JsonLines(logging.Handler):
     """Writes records as JSON lines to standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        told = {
+        told: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
+        # What the library says beside the text: `event`, which names the line, and its fields.
+        told |= {name: value for name, value in vars(record).items() if name not in _PLAIN}
         if record.exc_info and record.exc_info[1] is not None:
             told["error"] = repr(record.exc_info[1])
-        sys.stderr.write(json.dumps(told, ensure_ascii=False) + "\n")
+        sys.stderr.write(json.dumps(told, ensure_ascii=False, default=str) + "\n")
 
 
 @contextmanager

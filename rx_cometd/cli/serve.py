@@ -70,7 +70,11 @@ def _checked_path(_context: click.Context, _parameter: click.Parameter, path: st
     help="Seconds that a session lives without a connect.",
 )
 @click.option("--token", multiple=True, help="Demand one of these bearer tokens.")
-@click.option("--salesforce", is_flag=True, help="Behave like Salesforce's streaming endpoint.")
+@click.option(
+    "--salesforce",
+    is_flag=True,
+    help="Behave like Salesforce's streaming endpoint; what --ticker publishes can be replayed.",
+)
 @click.option("--ticker", is_flag=True, help="Publish made-up quotes on /stock/<SYMBOL>.")
 def serve(
     transport: Sequence[str],

@@ -154,5 +154,14 @@ def snapshot(watched: Watched) -> dict[str, Any]:
 def _lines(watched: Watched) -> str:
     facts = "  ".join(f"{name} {value}" for name, value in watched.facts().items())
     channels = sorted(watched.activity.channels.values(), key=lambda c: -c.rate)
-    rows = [f"{c.name:<32} {c.rate:>10.1f}/s {c.byte_rate:>12,.0f} B/s\n" for c in channels]
-    return f"{watched.url}\n{facts}\n{''.join(rows)}"
+    rows = [
+        f"{c.name:<32} {c.rate:>10.1f} {c.byte_rate:>12,.0f}"
+        f" {_known(c.pending):>8} {_known(c.drops):>8}\n"
+        for c in channels
+    ]
+    head = f"{'channel':<32} {'msg/s':>10} {'B/s':>12} {'pending':>8} {'drops':>8}\n"
+    return f"{watched.url}\n{facts}\n{head}{''.join(rows)}"
+
+
+def _known(figure: int | None) -> str:
+    return "-" if figure is None else str(figure)

@@ -128,7 +128,7 @@ class _Feed:
                     pause = _FIRST
             except BrokerUnavailableError as error:
                 _logger.warning(
-                    "the broker is away: %s",
+                    "consuming: the broker is away: %s",
                     error,
                     extra={"event": "broker_away", "error_type": type(error).__name__},
                 )

@@ -97,9 +97,7 @@ class _Show:
         third = seconds / 3
         async with AsyncExitStack() as stack:
             async with _broker(engine):
-                await self._publish(third)
-                # Not before the relay has made the stream.
-                stack.enter_context(_consume(url).subscribe(self.consumed))
+                await asyncio.gather(self._publish(third), self._begin_consuming(stack, url))
                 await self._settled()
             self._tell("the broker is killed")
             await self._publish(third)
@@ -108,10 +106,17 @@ class _Show:
                 await self._publish(third)
                 await self._settled()
                 self._report()
+                await stack.aclose()
         lost = self._published - len(self._consumed)
         if lost:
             raise BrokerError(f"{lost} of {self._published} events were lost")
         self._tell(f"done: {self._published} events, none lost")
+
+    async def _begin_consuming(self, stack: AsyncExitStack, url: str) -> None:
+        # It is the relay that makes the stream.
+        while not self.relay.counts.written:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.05)
+        stack.enter_context(_consume(url).subscribe(self.consumed))
 
     async def _settled(self) -> None:
         """Wait until everything has arrived, for a while."""

@@ -203,7 +203,14 @@ class Relay:
             await self._leadership.release()
 
     async def _work(self) -> None:
-        kept = await until_available(self._sink.markers, self.counts)
+        kept: dict[str, ReplayId] = {}
+
+        async def read_markers() -> None:
+            kept.update(await until_available(self._sink.markers, self.counts))
+
+        await _first(self._stopping.wait(), read_markers())
+        if self._stopping.is_set():
+            return
         writer = Writer(
             self._sink,
             kept,

@@ -159,19 +159,20 @@ async def test_temporary_failure(server: Server, make_client: MakeClient, channe
         assert (counters["handshakes"], counters["subscribes"]) == (0, 0)
 
 
-@pytest.mark.needs("faulty", "long_polling")
-async def test_redeployment(server: Server, make_client: MakeClient, channel: str) -> None:
+async def test_redeployment(
+    server: Server, make_client: MakeClient, start_proxy: StartProxy, channel: str
+) -> None:
     """Scenario 48: 503 and 404 while the application is exchanged, then an unknown session."""
-    faults = faults_of(server)
-    async with make_client(server) as client:
+    proxy = await start_proxy(server)
+    async with make_client(proxy) as client:
         seen: Seen[Any] = Seen(client.channel(channel))
         await confirmed(client, channel)
         states = States(client)
         first = client.client_id
-        faults.respond_with(503, count=2)
-        faults.respond_with(404, count=2)
-        faults.drop_link()
-        faults.forget()
+        proxy.respond(503, count=2)
+        proxy.respond(404, count=2)
+        proxy.cut()
+        await server.control("forget", client_id=first)
         change = await states.reach(ClientState.CONNECTED)
         assert not change.resumed
         assert change.client_id not in (None, first)
@@ -180,18 +181,23 @@ async def test_redeployment(server: Server, make_client: MakeClient, channel: st
         assert data_of(await seen.count(1)) == ["back"]
 
 
-@pytest.mark.needs("faulty", "long_polling")
-async def test_empty_response(server: Server, make_client: MakeClient) -> None:
+@pytest.mark.needs("long_polling")
+async def test_empty_response(
+    server: Server, make_client: MakeClient, start_proxy: StartProxy
+) -> None:
     """Scenario 50: an empty 200 is a failure like any other, with a delay before the next."""
-    faults = faults_of(server)
-    async with make_client(server) as client:
-        states = States(client)
+    proxy = await start_proxy(server)
+    async with make_client(proxy) as client:
+        states, session = States(client), client.client_id
         await server.control("reset_counters")
-        for _ in range(3):
-            await faults.garbage("", channel="/meta/connect")
-        await states.reach(ClientState.UNCONNECTED, timeout=3 * TIMEOUT)
-        assert (await states.reach(ClientState.CONNECTED)).resumed
-        assert (await server.counters())["connects"] <= 6
+        proxy.respond(200, body="", count=3)
+        proxy.cut()
+        told = [(await states.reach(ClientState.UNCONNECTED)).error for _ in range(2)][-1]
+        assert "empty response" in str(told)
+        change = await states.reach(ClientState.CONNECTED)
+        assert change.resumed
+        assert change.client_id == session
+        assert (await server.counters())["connects"] <= 4
 
 
 async def test_session_forgotten(

@@ -106,10 +106,10 @@ async def test_nothing_in_common(server: Server, make_client: MakeClient) -> Non
     assert (counters["handshakes"], counters["connects"]) == (1, 0)
 
 
-@pytest.mark.needs("faulty", "long_polling")
-async def test_retries(server: Server, make_client: MakeClient) -> None:
+async def test_retries(server: Server, make_client: MakeClient, start_proxy: StartProxy) -> None:
     """Scenario 5 (starred): 503 three times, each attempt after the backoff's next delay."""
-    faults_of(server).respond_with(503, count=3)
+    proxy = await start_proxy(server)
+    proxy.respond(503, count=3)
     drawn: list[float] = []
 
     def delays() -> Iterator[float]:
@@ -117,7 +117,7 @@ async def test_retries(server: Server, make_client: MakeClient) -> None:
             drawn.append(delay * 0.05)
             yield drawn[-1]
 
-    client = make_client(server, backoff=delays)
+    client = make_client(proxy, backoff=delays)
     states = States(client)
     began = time.monotonic()
     await client.open()
@@ -252,11 +252,14 @@ async def test_subprotocol(server: Server, make_client: MakeClient, channel: str
         assert (await client.receive())["data"] == 1
 
 
-@pytest.mark.needs("faulty", "websocket")
-async def test_upgrade_stripped(server: Server, make_client: MakeClient) -> None:
-    """Scenario 12: something on the way answers upgrades as if they were plain requests."""
-    faults_of(server).refuse_websocket(200)
-    async with make_client(server, connection_types=BOTH) as client:
+@pytest.mark.needs("several_types")
+async def test_upgrade_stripped(
+    server: Server, make_client: MakeClient, start_proxy: StartProxy
+) -> None:
+    """Scenario 12: a proxy on the way passes upgrades on as if they were plain requests."""
+    proxy = await start_proxy(server)
+    proxy.strip_upgrade()
+    async with make_client(proxy, connection_types=BOTH) as client:
         assert client.connection_type is LONG_POLLING
 
 

@@ -68,6 +68,7 @@ async def test_sources_from_a_file_and_logs_as_json(tmp_path: Path) -> None:
     assert first["subject"] == "event.Order__e"
     assert logged["level"] == "info"
     assert logged["message"] == "orders: at work"
+    assert (logged["event"], logged["relay"]) == ("relay_leading", "orders")
 
 
 @pytest.mark.parametrize(
@@ -76,6 +77,7 @@ async def test_sources_from_a_file_and_logs_as_json(tmp_path: Path) -> None:
         ([], "it needs URL, CHANNEL and --to"),
         (["http://localhost", "/a", "--to", "amqp://localhost"], "no broker is known for 'amqp'"),
         (["http://localhost", "/a", "/**", "--to", "stdout:"], "leave one of them out"),
+        (["http://localhost", "/a", "--to", "stdout:", "--lease", "9"], "leave the lease out"),
         (["http://localhost", "/a", "--to", "stdout:", "--shard", "3/2"], "there is no shard 3/2"),
         (["http://localhost", "--config", os.devnull], "leave URL out"),
     ],

@@ -33,6 +33,7 @@ from tests.integration.client_driver import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from concurrent.futures import Future
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -382,6 +383,45 @@ async def test_a_batch_that_raises_lets_go(kind: ConnectionType) -> None:
         with pytest.raises(LookupError), client.batch():
             raise LookupError
         await publishing
+        assert sent(server) == [1]
+
+
+async def test_no_reply_is_waited_for_within_a_batch() -> None:
+    async with BayeuxServer() as server, client_of(server) as client:
+        await client.subscribe("/b")
+        waits: list[Callable[[], Awaitable[object]]] = [
+            lambda: client.publish("/a", 1),
+            lambda: client.call("/service/a", 1),
+            lambda: client.channel("/a").publish(1),
+            lambda: client.subscribe("/a"),
+            lambda: client.unsubscribe("/b"),
+            client.drain,
+        ]
+        for wait in waits:
+            refused = pytest.raises(ClientInvalidOperation, match=r"within batch\(\)")
+            with client.batch(), client.batch(), refused:
+                await wait()
+        assert not sent(server)
+        assert client.subscriptions == {"/b"}
+        assert not client.closed
+
+
+async def test_who_holds_no_batch_may_wait() -> None:
+    async with BayeuxServer() as server, client_of(server) as client:
+        held, wanted = asyncio.Event(), asyncio.Event()
+
+        async def hold() -> None:
+            with client.batch():
+                held.set()
+                await wanted.wait()
+
+        holding = asyncio.create_task(hold())
+        await held.wait()
+        publishing = asyncio.create_task(client.publish("/a", 1))
+        await asyncio.sleep(0)
+        wanted.set()
+        assert (await publishing)["successful"]
+        await holding
         assert sent(server) == [1]
 
 

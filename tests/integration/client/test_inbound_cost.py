@@ -56,9 +56,9 @@ class Calls:
     ("per_frame", "extensions", "most"),
     [
         pytest.param(1, 0, 20, id="one message a frame"),
-        pytest.param(100, 0, 1.4, id="100 messages a frame"),
-        pytest.param(1, 1, 65, id="one message a frame, one extension"),
-        pytest.param(100, 1, 5, id="100 messages a frame, one extension"),
+        pytest.param(100, 0, 0.25, id="100 messages a frame"),
+        pytest.param(1, 1, 42, id="one message a frame, one extension"),
+        pytest.param(100, 1, 0.5, id="100 messages a frame, one extension"),
     ],
 )
 async def test_calls_per_message(per_frame: int, extensions: int, most: float) -> None:

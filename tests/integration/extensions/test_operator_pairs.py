@@ -207,7 +207,7 @@ async def test_without_extensions_nothing_is_made(
 
     for module in ("inbound", "outbound"):
         monkeypatch.setattr(f"rx_cometd._session.{module}.Pipeline", impossible)
-        monkeypatch.setattr(f"rx_cometd._session.{module}.Payload", impossible)
+    monkeypatch.setattr("rx_cometd._session.pipeline.Payload", impossible)
     async with BayeuxServer() as server, client_of(server, kind) as client:
         seen = Recorder(client.channel("/x"))
         await subscribed(server, "/x")

@@ -227,6 +227,19 @@ async def test_a_broker_that_stays_away_does_not_hold_up_the_end(
     assert "stopped with 3 events unwritten" in caplog.text
 
 
+async def test_a_broker_that_was_never_there_does_not_hold_up_the_end() -> None:
+    notebook = Notebook()
+    notebook.away = 1_000_000
+    async with (
+        asyncio.timeout(20),
+        BayeuxServer(salesforce=True) as server,
+        relaying(server, notebook) as relay,
+    ):
+        await until(lambda: relay.counts.outages == 1)
+        assert not relay.ready
+    assert notebook.closed
+
+
 async def test_a_marker_that_the_source_refuses_is_gone_on_from_with_what_it_has() -> None:
     notebook = Notebook()
     notebook.kept = {CHANNEL: 1_000_000}

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from rx_cometd._protocol.backoff import Backoff
+from rx_cometd._protocol.backoff import Backoff, Pace
 from rx_cometd._protocol.connection_cycle import ConnectionCycle
 from rx_cometd._protocol.credentials import Credentials
 from rx_cometd._protocol.outbox import Outbox
@@ -20,14 +20,7 @@ class Sending:
     def __init__(self) -> None:
         outcomes: list[Outcome] = []
         self.credentials = Credentials(outcomes, renewable=True)
-        self.control = ConnectionCycle(
-            [LP],
-            backoff=Backoff(),
-            max_network_delay=10.0,
-            resume_timeout=5.0,
-            credentials=self.credentials,
-            outcomes=outcomes,
-        )
+        self.control = ConnectionCycle([LP], pace=Pace(Backoff()), outcomes=outcomes)
         self.control.client_id = "me"
         self.requests = Requests()
         self.asking = Reconciliation(self.requests, Backoff(), outcomes)

@@ -40,18 +40,22 @@ class Notebook:
         return template.replace("{channel}", channel)
 
     async def markers(self) -> Mapping[str, ReplayId]:
+        self._answer()
         return dict(self.kept)
 
     async def write(self, batch: Batch) -> None:
         if self.held is not None:
             await self.held.wait()
-        if self.away:
-            self.away -= 1
-            raise BrokerUnavailableError("nobody there")
+        self._answer()
         if any(map(self.refuses, batch.records)):
             raise RecordRefusedError("too large")
         self.batches.append(batch)
         self.kept |= batch.markers
+
+    def _answer(self) -> None:
+        if self.away:
+            self.away -= 1
+            raise BrokerUnavailableError("nobody there")
 
     def lease(self, seconds: float) -> Lease:
         raise NotImplementedError

@@ -64,7 +64,7 @@ class Line:
         self._told.set()
 
     def push(self, owner: str | None, *ids: str, replies: tuple[str, ...] = ()) -> None:
-        self.pipeline.push(payload_of(*ids), owner, replies)
+        self.pipeline.push(messages_of(*ids), None, owner, replies)
 
     async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(5):
@@ -77,9 +77,8 @@ def _ids(payload: Payload) -> list[str]:
     return [str(m.get("id")) for m in payload.messages]
 
 
-def payload_of(*ids: str) -> Payload:
-    messages: list[Message] = [{"id": i, "channel": "/a"} for i in ids]
-    return Payload(messages)
+def messages_of(*ids: str) -> list[Message]:
+    return [{"id": i, "channel": "/a"} for i in ids]
 
 
 def fail(_: object) -> Any:
@@ -153,7 +152,7 @@ async def test_what_is_inside_is_known() -> None:
 
 
 async def test_what_an_extension_makes_up_is_nobodys() -> None:
-    line = Line(ops.flat_map(lambda p: rx.of(p, payload_of("own"))))
+    line = Line(ops.flat_map(lambda p: rx.of(p, Payload(messages_of("own")))))
     line.push("x", "1")
     await line.until(lambda: len(line.passed) == 2)
     assert line.passed == [("x", ["1"], ()), (None, ["own"], ())]
@@ -172,27 +171,51 @@ async def test_a_payload_in_pieces() -> None:
 
 
 async def test_a_payload_emitted_twice_calls_its_callbacks_once() -> None:
-    line = Line(ops.flat_map(lambda p: rx.of(p, p)))
     calls: list[int] = []
-    payload = payload_of("1")
-    payload.on_delivered(lambda: calls.append(1))
-    line.pipeline.push(payload, "x")
+
+    def ask(payload: Payload) -> None:
+        payload.on_delivered(lambda: calls.append(1))
+
+    line = Line(ops.do_action(ask), ops.flat_map(lambda p: rx.of(p, p)))
+    line.push("x", "1")
     await line.until(lambda: len(line.passed) == 2)
     assert [ids for _, ids, _ in line.passed] == [["1"], ["1"]]
     assert calls == [1]
     line.pipeline.dispose()
 
 
-async def test_a_failure_gives_back_what_is_inside_and_begins_anew() -> None:
+@pytest.mark.parametrize("owner", ["x", None])
+async def test_a_failure_gives_back_what_is_inside_and_begins_anew(owner: str | None) -> None:
     failing = True
-    line = Line(ops.do_action(lambda p: fail(p) if failing else None))
-    line.push("x", "1", replies=("1",))
-    assert line.lost == [("x", ["1"], ("1",))]
+    line = Line(ops.map(lambda p: p), ops.do_action(lambda p: fail(p) if failing else None))
+    replies = () if owner is None else ("1",)
+    line.push(owner, "1", replies=replies)
+    assert line.lost == [(owner, ["1"], replies)]
     assert isinstance(line.errors[0].__cause__, LookupError)
     assert "mine" not in str(line.errors[0])
     failing = False
     line.push("y", "2")
     assert line.passed == [("y", ["2"], ())]
+
+
+async def test_a_failure_after_the_payload_is_out_loses_nothing() -> None:
+    line = Line(ops.flat_map(lambda p: rx.concat(rx.of(p), rx.throw(LookupError("mine")))))
+    for owner in ("x", None):
+        line.push(owner, "1")
+    await line.until(lambda: len(line.passed) == 2)
+    assert line.passed == [("x", ["1"], ()), (None, ["1"], ())]
+    assert line.lost == []
+    line.pipeline.dispose()
+
+
+async def test_the_payload_of_nobody_that_failed_is_told_to_have_failed() -> None:
+    def fail_alone(payload: Payload) -> None:
+        payload.failure = LookupError("mine")
+
+    line = Line(ops.do_action(fail_alone), ops.map(lambda p: p))
+    line.push(None, "1")
+    assert line.lost == [(None, ["1"], ())]
+    assert not line.passed
 
 
 async def test_a_failure_later_on_does_the_same() -> None:
@@ -227,11 +250,13 @@ async def test_what_is_no_payload_is_a_failure() -> None:
     assert "list" in str(line.errors[0])
 
 
-async def test_a_payload_that_is_stuck_is_given_back() -> None:
+@pytest.mark.parametrize("owner", ["x", None])
+async def test_a_payload_that_is_stuck_is_given_back(owner: str | None) -> None:
     line = Line(delayed(60.0), timeout=0.02)
-    line.push("x", "1", replies=("1",))
+    replies = () if owner is None else ("1",)
+    line.push(owner, "1", replies=replies)
     await line.until(lambda: line.lost)
-    assert line.lost == [("x", ["1"], ("1",))]
+    assert line.lost == [(owner, ["1"], replies)]
     assert "in time" in str(line.errors[0])
     line.pipeline.dispose()
 
@@ -318,7 +343,7 @@ async def test_receipts_follow_the_messages(name: str, then: str | None, ids: bo
     for first in (0, 3):
         numbers = range(first, first + 3)
         messages = [event(n, **({"id": str(n)} if ids else {})) for n in numbers]
-        line.pipeline.push(Payload(messages), None)
+        line.pipeline.push(messages, None, None)
     await line.until(lambda: told.count("all") == 2)
     assert sorted(t for t in told if t != "all") == [0, 1, 2, 3, 4, 5]
     line.pipeline.dispose()
@@ -327,7 +352,7 @@ async def test_receipts_follow_the_messages(name: str, then: str | None, ids: bo
 async def test_receipts_asked_for_on_a_payload_that_is_replaced_in_its_turn() -> None:
     told: list[Any] = []
     line = Line(ops.map(copied), asking(told), ops.map(copied), ops.map(copied))
-    line.pipeline.push(Payload([event(0), event(1)]), None)
+    line.pipeline.push([event(0), event(1)], None, None)
     assert told == ["all", 0, 1]
     line.pipeline.dispose()
 
@@ -335,7 +360,7 @@ async def test_receipts_asked_for_on_a_payload_that_is_replaced_in_its_turn() ->
 async def test_receipts_are_of_the_message_and_not_of_its_place() -> None:
     told: list[Any] = []
     line = Line(asking(told), ops.map(lambda p: Payload([p.messages[1].copy()])))
-    line.pipeline.push(Payload([event(0, id="x"), event(1, id="y")]), None)
+    line.pipeline.push([event(0, id="x"), event(1, id="y")], None, None)
     assert told == [1]  # the rest was dropped, which is known in the next turn
     await asyncio.sleep(0)
     assert told == [1, "all", 0]
@@ -349,7 +374,7 @@ async def test_what_an_extension_drops_counts_as_delivered_and_processed(later: 
 
     told: list[Any] = []
     line = Line(asking(told), *([ops.delay(0.001)] if later else []), ops.do_action(drop_first))
-    line.pipeline.push(Payload([event(0), event(1)]), None)
+    line.pipeline.push([event(0), event(1)], None, None)
     await line.until(lambda: line.passed)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -360,7 +385,7 @@ async def test_what_an_extension_drops_counts_as_delivered_and_processed(later: 
 async def test_a_payload_that_an_extension_drops_counts_as_processed() -> None:
     told: list[Any] = []
     line = Line(asking(told), ops.filter(lambda _: False))
-    line.pipeline.push(Payload([event(0), event(1)]), None)
+    line.pipeline.push([event(0), event(1)], None, None)
     await asyncio.sleep(0)
     assert told == ["all", 0, 1]
     line.pipeline.dispose()
@@ -376,7 +401,7 @@ async def test_pieces_are_delivered_with_the_last_of_them() -> None:
 
     told: list[Any] = []
     line = Line(asking(told), ops.concat_map(one_by_one))
-    line.pipeline.push(Payload([event(n) for n in range(3)]), None)
+    line.pipeline.push([event(n) for n in range(3)], None, None)
     await line.until(lambda: len(line.passed) == 1)
     assert told == [0]
     await line.until(lambda: len(line.passed) == 3)
@@ -445,12 +470,13 @@ SLOW: dict[str, PayloadOperator] = {
 }
 
 
+@pytest.mark.parametrize("owner", ["x", None])
 @pytest.mark.parametrize("name", list(SLOW))
-async def test_what_an_operator_holds_is_not_dropped(name: str) -> None:
-    line = Line(SLOW[name], ops.map(lambda p: p))
-    line.push("x", "1")
+async def test_what_an_operator_holds_is_not_dropped(name: str, owner: str | None) -> None:
+    line = Line(ops.map(lambda p: p), SLOW[name], ops.map(lambda p: p))
+    line.push(owner, "1")
     await line.until(lambda: line.passed or line.lost)
-    assert line.passed == [("x", ["1"], ())]
+    assert line.passed == [(owner, ["1"], ())]
     line.pipeline.dispose()
 
 
