@@ -32,6 +32,9 @@ ADVICE = "rx_cometd/_protocol/advice.py"
 SUBSCRIPTIONS = "rx_cometd/_protocol/subscriptions.py"
 REQUESTS = "rx_cometd/_protocol/requests.py"
 REFUSALS = "rx_cometd/_protocol/refusals.py"
+FAREWELL = "rx_cometd/_protocol/farewell.py"
+BACKOFF = "rx_cometd/_protocol/backoff.py"
+REAUTHENTICATION = "rx_cometd/_protocol/reauthentication.py"
 
 
 class Fault(NamedTuple):
@@ -277,8 +280,8 @@ FAULTS = [
     Fault(
         "a refused subscribe is tried for ever",
         SUBSCRIPTIONS,
-        "            del self._by_channel[channel]\n        else:",
-        "            pass\n        else:",
+        "            del self._by_channel[channel]\n        elif subscription.doubted:",
+        "            pass\n        elif subscription.doubted:",
         f"{UNIT}/protocol/test_subscriptions.py",
     ),
     Fault(
@@ -310,11 +313,46 @@ FAULTS = [
         f"{UNIT}/protocol/test_refusals.py",
     ),
     Fault(
-        "bad JSON is asked for again",
+        "a subscribe whose reply is late is not asked for again",
         REFUSALS,
-        "isinstance(error, TransportError) and not isinstance(error, ProtocolError)",
-        "isinstance(error, TransportError)",
+        "    return isinstance(error, TransportError)\n\n\ndef is_final",
+        "    return type(error) is TransportError\n\n\ndef is_final",
         f"{UNIT}/protocol/test_refusals.py",
+    ),
+    Fault(
+        "a disconnect leads to a new session whatever is said beside it",
+        FAREWELL,
+        "        self._advised = reconnect_of(advice) is not None\n        if self._advised:",
+        "        if self._advised:",
+        f"{UNIT}/protocol/test_farewell.py",
+    ),
+    Fault(
+        "a connect that asked not to be held ends the run of failures",
+        BACKOFF,
+        "        if self._held:\n            self._backoff.reset()\n            self._unprod",
+        "        if True:\n            self._backoff.reset()\n            self._unprod",
+        f"{UNIT}/protocol/test_backoff.py",
+    ),
+    Fault(
+        "events that nobody wants keep the client busy",
+        BACKOFF,
+        "useful=self.useful",
+        "useful=self.first_event_at is not None",
+        f"{UNIT}/protocol/test_backoff.py",
+    ),
+    Fault(
+        "nobody waits as long as the server asks",
+        BACKOFF,
+        "max(delay, min(asked, MOST_ASKED))",
+        "delay",
+        f"{UNIT}/protocol/test_backoff.py",
+    ),
+    Fault(
+        "credentials are renewed for ever",
+        REAUTHENTICATION,
+        "(failed in self._renewed_for or self._renewals >= _RENEWALS)",
+        "failed in self._renewed_for",
+        f"{UNIT}/protocol/test_reauthentication.py",
     ),
 ]
 
