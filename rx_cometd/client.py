@@ -83,8 +83,8 @@ class Client(Requesting):
         proxy: Address of an HTTP proxy.
         max_network_delay: Seconds that a reply may be late, beyond what the server may hold it
             (``advice.timeout``); a silent link is found by it.
-        backoff: Gives an iterator of delays, in seconds, for each run of failures; reset when a
-            connect succeeds. Default: exponential with full jitter, capped at 30 s. Where the
+        backoff: Gives an iterator of delays, in seconds, for each run of failures; one ends with a
+            connect that the server held, or with an event that somebody wants. Default: exponential with full jitter, capped at 30 s. Where the
             ack extension is in force, longer ones are cut to a quarter of the time that the
             server keeps the session (``maxInterval``), or where it does not tell that, of 10 s,
             or of the time that the link has been down, if that is longer.
