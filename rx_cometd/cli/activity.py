@@ -27,11 +27,12 @@ class ChannelActivity:
     Attributes:
         name: The channel.
         messages: Messages since the beginning.
-        bytes: Their size as JSON, taken from one message of each measuring.
+        bytes: Their size as JSON, taken from one message of each measuring, ``None`` where only
+            their number is known.
         last: The last message, ``None`` where only figures are known.
         kept: The last messages, oldest first, ``None`` while nobody looks.
         rate: Messages per second, as last measured.
-        byte_rate: Bytes per second, as last measured.
+        byte_rate: Bytes per second, as last measured, ``None`` likewise.
         trend: The rates measured last.
         age: Seconds since the last message came, ``None`` before the first.
         pending: Messages that wait in buffers, ``None`` where that is not known.
@@ -46,10 +47,11 @@ class ChannelActivity:
     def __init__(self, name: str) -> None:
         self.name = name
         self.messages = 0
-        self.bytes = 0.0
+        self.bytes: float | None = None
         self.last: Mapping[str, Any] | None = None
         self.kept: deque[Mapping[str, Any]] | None = None
-        self.rate = self.byte_rate = 0.0
+        self.rate = 0.0
+        self.byte_rate: float | None = None
         self.trend: deque[float] = deque(maxlen=TREND)
         self.age: float | None = None
         self.pending: int | None = None
@@ -77,12 +79,14 @@ class ChannelActivity:
                 # A message stands for all of its kind: to size each would cost more than all else.
                 size = len(json.dumps(self.last))
                 self._size = size if not self._size else 0.5 * (self._size + size)
-                self.bytes += new * self._size
+                self.bytes = (self.bytes or 0.0) + new * self._size
         self.rate = max(0, new) / elapsed
-        self.byte_rate = max(0.0, self.bytes - self._bytes_seen) / elapsed
+        if self.bytes is not None:
+            self.byte_rate = max(0.0, self.bytes - self._bytes_seen) / elapsed
+            self._bytes_seen = self.bytes
         self.age = None if self._at is None else now - self._at
         self.trend.append(self.rate)
-        self._seen, self._bytes_seen = self.messages, self.bytes
+        self._seen = self.messages
 
 
 class Activity:

@@ -19,6 +19,8 @@ from rx_cometd.cli.running import error_line
 from rx_cometd.cli.table import COLUMNS, ChannelTable, age, si
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rx_cometd.cli.activity import ChannelActivity
     from rx_cometd.cli.watched import Watched
 
@@ -122,7 +124,7 @@ class TopScreen(App[None]):
         total = [
             f"{len(rows)} channels",
             f"{si(sum(c.rate for c in rows))} msg/s",
-            f"{si(sum(c.byte_rate for c in rows))} B/s",
+            f"{si(_sum([c.byte_rate for c in rows]))} B/s",
             *(f"{name} {si(facts.pop(name))}" for name in ("pending", "drops") if name in facts),
         ]
         if self._wanted:
@@ -255,6 +257,12 @@ class Publish(Sheet):
             outcome.update(str(error))
         else:
             self.dismiss()
+
+
+def _sum(figures: Sequence[float | None]) -> float | None:
+    """Add up what is known; ``None`` where nothing is known of any."""
+    known = [figure for figure in figures if figure is not None]
+    return None if figures and not known else sum(known)
 
 
 def _fitting(parts: list[str], width: int) -> str:

@@ -79,7 +79,7 @@ class Column:
 COLUMNS = (
     Column("Channel", 0, lambda c: c.name, lambda c: c.name, descending=False, left=True),
     Column("Msg/s", 7, lambda c: si(c.rate), lambda c: c.rate),
-    Column("B/s", 7, lambda c: si(c.byte_rate), lambda c: c.byte_rate),
+    Column("B/s", 7, lambda c: si(c.byte_rate), lambda c: c.byte_rate or 0),
     Column("Age", 6, lambda c: age(c.age), lambda c: _order_of(c.age), descending=False),
     Column("Trend", 12, lambda c: sparkline([*c.trend][-12:]), lambda c: sum(c.trend), left=True),
     Column("Total", 7, lambda c: si(c.messages), lambda c: c.messages),

@@ -141,8 +141,8 @@ def snapshot(watched: Watched) -> dict[str, Any]:
                 "channel": channel.name,
                 "messages": channel.messages,
                 "rate": round(channel.rate, 2),
-                "bytes_per_second": round(channel.byte_rate, 1),
-                "age": None if channel.age is None else round(channel.age, 1),
+                "bytes_per_second": _rounded(channel.byte_rate),
+                "age": _rounded(channel.age),
                 "pending": channel.pending,
                 "drops": channel.drops,
             }
@@ -151,11 +151,15 @@ def snapshot(watched: Watched) -> dict[str, Any]:
     }
 
 
+def _rounded(figure: float | None) -> float | None:
+    return None if figure is None else round(figure, 1)
+
+
 def _lines(watched: Watched) -> str:
     facts = "  ".join(f"{name} {value}" for name, value in watched.facts().items())
     channels = sorted(watched.activity.channels.values(), key=lambda c: -c.rate)
     rows = [
-        f"{c.name:<32} {c.rate:>10.1f} {c.byte_rate:>12,.0f}"
+        f"{c.name:<32} {c.rate:>10.1f} {_known(c.byte_rate):>12}"
         f" {_known(c.pending):>8} {_known(c.drops):>8}\n"
         for c in channels
     ]
@@ -163,5 +167,5 @@ def _lines(watched: Watched) -> str:
     return f"{watched.url}\n{facts}\n{head}{''.join(rows)}"
 
 
-def _known(figure: int | None) -> str:
-    return "-" if figure is None else str(figure)
+def _known(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:,.0f}"
