@@ -148,7 +148,7 @@ def _stop(relays: Sequence[Relay]) -> None:
 
 
 #: What every record has.
-_PLAIN: Final = frozenset(vars(logging.makeLogRecord({})))
+_PLAIN: Final = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime"})
 
 
 class _JsonLines(logging.Handler):

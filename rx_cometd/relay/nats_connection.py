@@ -47,10 +47,14 @@ class NatsConnection:
     def __init__(self, url: str) -> None:
         self._url = url
         self._client: Client | None = None
+        #: Ends the block that uses the connection, when that is lost: nats-py lets requests wait.
+        self._lost: asyncio.Timeout | None = None
 
     @asynccontextmanager
     async def jetstream(self) -> AsyncGenerator[tuple[Client, JetStreamContext]]:
         """Give the connection, and JetStream on it; close it if the block fails.
+
+        One block at a time.
 
         Raises:
             BrokerUnavailableError: There is no server, or the block failed for other reasons
@@ -61,7 +65,12 @@ class NatsConnection:
             if self._client is None or not self._client.is_connected:
                 await self.aclose()
                 self._client = await self._connected()
-            yield self._client, JetStreamContext(self._client, timeout=TIMEOUT)
+            async with asyncio.timeout(None) as lost:
+                self._lost = lost
+                try:
+                    yield self._client, JetStreamContext(self._client, timeout=TIMEOUT)
+                finally:
+                    self._lost = None
         except BrokerError:
             raise
         except (Error, OSError, TimeoutError) as error:
@@ -75,10 +84,14 @@ class NatsConnection:
         async def ignore(_: Exception) -> None:
             """What fails is raised to who asked for it; nats-py would log it as well."""
 
+        async def closed() -> None:
+            if self._lost is not None and self._client is client:
+                self._lost.reschedule(asyncio.get_running_loop().time())
+
         client = Client()
         try:
             async with asyncio.timeout(TIMEOUT):
-                await client.connect(self._url, error_cb=ignore, **_OPTIONS)
+                await client.connect(self._url, error_cb=ignore, closed_cb=closed, **_OPTIONS)
         except AuthorizationError as error:
             raise BrokerError("the NATS server refused the credentials") from error
         except BaseException:

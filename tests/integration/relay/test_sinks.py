@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -92,6 +93,24 @@ async def test_a_broker_that_is_not_there(broker: Broker) -> None:
     with pytest.raises(BrokerUnavailableError):
         await sink.markers()
     await sink.aclose()
+
+
+async def test_a_broker_that_dies_with_a_batch_is_away_at_once(broker: Broker, sink: Sink) -> None:
+    if broker.url.startswith("kafka"):
+        pytest.skip("aiokafka seeks the broker by itself, for as long as a transaction may take")
+    await sink.write(batch(sink, 31))
+    broker.hang()
+    writing = asyncio.create_task(sink.write(batch(sink, 32)))
+    try:
+        await asyncio.wait({writing}, timeout=0.3)
+        assert not writing.done()
+        await asyncio.to_thread(broker.kill)
+        async with asyncio.timeout(3):  # less than what an answer may take
+            with pytest.raises(BrokerUnavailableError):
+                await writing
+    finally:
+        broker.kill()
+        broker.start()  # in this thread: it dies with the one that started it
 
 
 @pytest.mark.timeout(120)
