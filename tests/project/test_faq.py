@@ -171,26 +171,6 @@ async def drained_in_no_time(server: BayeuxServer) -> None:
         await client.drain(0.05)
 
 
-async def drained_from_within(server: BayeuxServer) -> None:
-    async with Client(server.url) as client:
-        messages = client.channel("/a")
-        publishing = asyncio.ensure_future(publish_once(server))
-        async for _ in messages:
-            await publishing
-            await client.drain()
-
-
-async def publish_once(server: BayeuxServer) -> None:
-    await server.until(lambda: server.subscribers("/a"))
-    await server.publish("/a", 1)
-
-
-async def published_within_a_batch(server: BayeuxServer) -> None:
-    async with Client(server.url) as client:
-        with client.batch():
-            await client.publish("/a", 1)
-
-
 async def with_what_is_no_json(server: BayeuxServer) -> None:
     async with Client(server.url) as client:
         await client.publish("/a", {1, 2})
@@ -219,8 +199,6 @@ DEEDS = {
     ),
     "only services answer calls, on channels that begin with '/service/'": a_call_to_nobody,
     "not everything was processed and sent within … s; the client is closed": drained_in_no_time,
-    "drain() would wait for the work, or the iteration, that calls it: leave that …": drained_from_within,
-    "no reply can come within batch(), which holds the requests back: make a task …": published_within_a_batch,
     "the message cannot be encoded as JSON: …": with_what_is_no_json,
     "invalid channel …: …": on_a_channel_that_cannot_be,
 }
