@@ -112,12 +112,12 @@ _JSON: Final = "rx_cometd json"
 _LATENCY: Final = "latency-1000"
 
 _RECEIVING: Final = (
-    "the call from the reading loop into the session, the clock, the counters, a look at each "
-    "message, and ReactiveX's `AutoDetachObserver` before the observer"
+    "once a payload the call from the reading loop into the session, the clock and the counters; "
+    "once a message a look at it and the call of its observer (see below)"
 )
 _PIPELINE: Final = (
-    "the pipeline, once a payload: it knows what became of each payload, whether it was dropped, "
-    "copied, merged, or kept"
+    "once a payload the object that extensions see, the operators of ReactiveX (three calls each), "
+    "and a second look at each message, for an extension may have changed it (see below)"
 )
 _CACHES: Final = "the processor's caches: each observer is touched once in that many messages"
 _PUBLISHING: Final = (
@@ -209,7 +209,7 @@ TARGETS: Final = (
         _further_observer,
         at_most=True,
         unit=" us",
-        obstacle="ReactiveX's `AutoDetachObserver`",
+        obstacle="the call of the observer, guarded",
     ),
     *(
         Target(
