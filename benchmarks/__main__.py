@@ -20,13 +20,16 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.generator import generator
 from benchmarks.page import blocks, fill, pictures
 from benchmarks.report import Measured, as_json, measured_of, table
 from benchmarks.runs import measure, unmeasured
 from benchmarks.workloads import GROUPS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _MOST_ROUNDS: Final = 7
 _PAGE: Final = Path(__file__).parents[1] / "docs" / "performance.md"
@@ -35,25 +38,19 @@ _PAGE: Final = Path(__file__).parents[1] / "docs" / "performance.md"
 def main() -> None:
     """Run what the command line asks for."""
     options = _parser().parse_args()
-    results = (
-        _measured(options) if options.results is None else json.loads(options.results.read_text())
-    )
-    if options.json is not None:
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
-    if options.pictures is not None:
-        _draw(measured_of(results), options.pictures)
-    if options.write_docs is not None:
-        page = options.write_docs.read_text()
-        options.write_docs.write_text(fill(page, blocks(results)))
-        shown = pictures(page)
-        _draw(
-            [(g, o) for g, o in measured_of(results) if g.name in shown],
-            options.write_docs.parent / "pictures",
-        )
+    if options.results is not None:
+        _keep(json.loads(options.results.read_text()), options)
+        return
+    measured: Measured = []
+    for measured in _rounds(options):
+        # After each round: a run that is stopped was not for nothing.
+        _keep(as_json(measured), options)
+    for group, outcomes in measured:
+        print(table(group, outcomes), end="\n\n")
 
 
-def _measured(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure round by round, for as many as there is time for."""
+def _rounds(options: argparse.Namespace) -> Iterator[Measured]:
+    """Measure round by round, for as many as there is time for; gives all so far after each."""
     chosen = [g for g in GROUPS if g.name in options.groups or (not options.groups and g.quick)]
     if not options.groups and not options.quick:
         chosen = list(GROUPS)
@@ -69,12 +66,25 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
             for group, outcomes in measured:
                 measure(group, outcomes, address, scale)
                 print(".", end="", file=sys.stderr, flush=True)
-            longest = max(longest, time.monotonic() - now)
-            text = f" round {number + 1}: {time.monotonic() - now:.0f} s"
-            print(text, file=sys.stderr, flush=True)
-    for group, outcomes in measured:
-        print(table(group, outcomes), end="\n\n")
-    return as_json(measured)
+            yield measured
+            taken = time.monotonic() - now
+            longest = max(longest, taken)
+            print(f" round {number + 1}: {taken:.0f} s", file=sys.stderr, flush=True)
+
+
+def _keep(results: dict[str, Any], options: argparse.Namespace) -> None:
+    """Write figures where the command line wants them."""
+    measured = measured_of(results)
+    if options.json is not None:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    if options.pictures is not None:
+        _draw(measured, options.pictures)
+    if options.write_docs is not None:
+        page = options.write_docs.read_text()
+        options.write_docs.write_text(fill(page, blocks(results)))
+        shown = pictures(page)
+        drawn = [(group, outcomes) for group, outcomes in measured if group.name in shown]
+        _draw(drawn, options.write_docs.parent / "pictures")
 
 
 def _draw(measured: Measured, directory: Path) -> None:

@@ -84,10 +84,11 @@ class Client(Requesting):
         max_network_delay: Seconds that a reply may be late, beyond what the server may hold it
             (``advice.timeout``); a silent link is found by it.
         backoff: Gives an iterator of delays, in seconds, for each run of failures; one ends with a
-            connect that the server held, or with an event that somebody wants. Default: exponential with full jitter, capped at 30 s. Where the
-            ack extension is in force, longer ones are cut to a quarter of the time that the
-            server keeps the session (``maxInterval``), or where it does not tell that, of 10 s,
-            or of the time that the link has been down, if that is longer.
+            connect that the server held, or with an event that somebody wants. Default:
+            exponential with full jitter, capped at 30 s. Where the ack extension is in force,
+            longer ones are cut to a quarter of the time that the server keeps the session
+            (``maxInterval``), or where it does not tell that, of 10 s, or of the time that the
+            link has been down, if that is longer.
         max_message_size: Bytes that a payload may have. Larger ones received are a
             `ProtocolError`; larger ones to send are split.
         heartbeat: Seconds between WebSocket pings, ``None`` for none.
