@@ -130,7 +130,7 @@ def test_targets_are_told_reached_or_not_by_what_was_measured() -> None:
     assert (wanted, measured) == ("at most 1.2 KB", "**2.00 KB**")
     _, measured, obstacle = cells["| receive, 1 a frame, beside CometD JavaScript"]
     assert measured == "**1.00 x**"
-    assert "AutoDetachObserver" in obstacle
+    assert "the clock and the counters" in obstacle
 
 
 def test_what_failed_has_no_figure_among_the_targets() -> None:
