@@ -115,8 +115,9 @@ async def held(server: Server) -> None:
 
 
 @pytest.mark.needs("faulty", "long_polling")
-async def test_backoff_begins_anew(server: Server, make_client: MakeClient) -> None:
-    """Scenario 27: a success ends a run of failures, the next one begins at the first delay."""
+async def test_backoff_begins_anew(server: Server, make_client: MakeClient, channel: str) -> None:
+    """Scenario 27: a success ends a run of failures, the next one begins at the first delay. A
+    success is a connect that was held, or brought something."""
     drawn: list[float] = []
 
     def delays() -> Iterator[float]:
@@ -127,7 +128,11 @@ async def test_backoff_begins_anew(server: Server, make_client: MakeClient) -> N
     faults = faults_of(server)
     async with make_client(server, backoff=delays) as client:
         states = States(client)
-        for _ in range(2):
+        seen: Seen[Any] = Seen(client.channel(channel))
+        for turn in range(2):
+            await confirmed(client, channel)
+            await client.publish(channel, turn)
+            await seen.until(lambda: turn in data_of(seen.items))  # noqa: B023
             await held(server)
             faults.respond_with(503, channel="/meta/connect", count=2)
             faults.drop_link(client.client_id)
