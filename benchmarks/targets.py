@@ -146,6 +146,14 @@ TARGETS: Final = (
         )
         for n, wanted in ((1, 0.8), (10, 0.75), (100, 0.75))
     ),
+    # A peer that is faster than the generator waits for each frame: what one costs is seen here.
+    Target(
+        "receive, 1 a frame, hundreds of frames in each read, beside the bare loop",
+        0.8,
+        _speed("flood", _OURS, _BARE),
+        unit=" x",
+        obstacle=_RECEIVING,
+    ),
     *(
         Target(
             f"one extension, {n} a frame: points lost",
