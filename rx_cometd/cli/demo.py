@@ -20,11 +20,10 @@ from rx_cometd.cli.parameters import POSITIVE, SECONDS
 from rx_cometd.cli.quotes import updates
 from rx_cometd.cli.running import run
 from rx_cometd.extensions import ack
+from rx_cometd.relay.first import until_first
 from rx_cometd.testing import BayeuxServer
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from reactivex import Observable
 
     from rx_cometd.cli.quotes import Update
@@ -78,7 +77,8 @@ async def _demo(seconds: float, speed: float, cut: float) -> None:
         ]
         title = f"rx-cometd demo: /stock/** from {server.url}, for {seconds:g} s"
         board = stack.enter_context(_board(title))
-        await _until_first(
+        # Not a task group, which would wrap what tells that the reader went away.
+        await until_first(
             _show(updates(clients), board, seconds),
             _trade(server, Market(server, speed)),
             _cut(server, board, cut),
@@ -122,19 +122,3 @@ async def _cut(server: BayeuxServer, board: Board, seconds: float) -> None:
         await asyncio.sleep(seconds or math.inf)
         board.note("the server cuts all connections")
         server.faults.drop_link()
-
-
-async def _until_first(*works: Coroutine[None, None, None]) -> None:
-    """Do works at the same time until one of them ends, and raise what it raised as it is.
-
-    A task group would wrap the error, and nobody knew a reader that went away any longer.
-    """
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()

@@ -12,6 +12,7 @@ from rx_cometd.relay.channels import check_apart
 from rx_cometd.relay.counts import Counts
 from rx_cometd.relay.departures import Departures
 from rx_cometd.relay.errors import LeaseLostError
+from rx_cometd.relay.first import until_first
 from rx_cometd.relay.intact_data import IntactData, intact_json_loads
 from rx_cometd.relay.intake import Intake
 from rx_cometd.relay.leadership import Leadership
@@ -21,7 +22,7 @@ from rx_cometd.relay.retrying import until_available
 from rx_cometd.relay.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Sequence
 
     from rx_cometd import Extension
     from rx_cometd.extensions import ReplayId
@@ -172,7 +173,7 @@ class Relay:
         stopped = asyncio.create_task(self._stopping.wait())
         try:
             while not self._stopping.is_set():
-                await _first(stopped, self._leadership.acquire())
+                await until_first(stopped, self._leadership.acquire())
                 if not self._stopping.is_set():
                     await self._lead()
         finally:
@@ -185,7 +186,7 @@ class Relay:
         self.counts.takeovers += 1
         _logger.info("%s: at work", self.name, extra={"event": "relay_leading", "relay": self.name})
         try:
-            await _first(self._leadership.keep(), self._work())
+            await until_first(self._leadership.keep(), self._work())
         except LeaseLostError as error:
             _logger.warning(
                 "%s: %s",
@@ -208,7 +209,7 @@ class Relay:
         async def read_markers() -> None:
             kept.update(await until_available(self._sink.markers, self.counts))
 
-        await _first(self._stopping.wait(), read_markers())
+        await until_first(self._stopping.wait(), read_markers())
         if self._stopping.is_set():
             return
         writer = Writer(
@@ -224,7 +225,7 @@ class Relay:
         self.intakes = [self._intake(client, name, writer, markers) for name in self._channels]
         writer.sources.extend(intake.waiting for intake in self.intakes)
         try:
-            await _first(writer.run(), self._feed(client))
+            await until_first(writer.run(), self._feed(client))
         finally:
             await client.close()
 
@@ -232,7 +233,7 @@ class Relay:
         """Take in events; return when `stop` was called and what was there is written."""
         running = asyncio.gather(*(intake.run(self._stopping) for intake in self.intakes))
         try:
-            await _first(running, self._look(), self._stopping.wait())
+            await until_first(running, self._look(), self._stopping.wait())
             await client.close()
             done, _ = await asyncio.wait({running}, timeout=self._drain)
             if done:
@@ -308,17 +309,3 @@ class Relay:
             own.setdefault("json_loads", intact_json_loads)
         extensions += users
         return Client(self._source, extensions=extensions, **own)
-
-
-async def _first(*works: Coroutine[Any, Any, Any] | asyncio.Future[Any]) -> None:
-    """Wait for the first of several works; coroutines that are not done are cancelled."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    ours = [task for task, work in zip(tasks, works, strict=True) if task is not work]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in ours:
-            task.cancel()
-        await asyncio.gather(*ours, return_exceptions=True)
-    for task in done:
-        task.result()
