@@ -42,6 +42,9 @@ RETRY = {"reconnect": "retry", "interval": 0}
 HANDSHAKE = {"reconnect": "handshake", "interval": 0}
 NONE = {"reconnect": "none"}
 
+DENIED = TransportError("denied", http_status=401)
+NOT_FOUND = TransportError("not found", http_status=404)
+
 _O = TypeVar("_O")
 
 
@@ -260,6 +263,11 @@ class Driver:
     def assert_goes_on(self) -> None:
         assert not self.of(Ended)
         assert not self.protocol.over
+
+
+def advised(advice: dict[str, Any]) -> dict[str, Any]:
+    """Give the part of a reply that advises."""
+    return {"advice": advice}
 
 
 def reply_to(request: dict[str, Any], **fields: Any) -> dict[str, Any]:

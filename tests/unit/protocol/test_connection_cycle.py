@@ -14,6 +14,7 @@ from rx_cometd.exceptions import (
 )
 from rx_cometd.states import ClientState as S
 from tests.unit.protocol.driver import (
+    DENIED,
     HANDSHAKE,
     LP,
     NONE,
@@ -23,9 +24,6 @@ from tests.unit.protocol.driver import (
     event,
     reply_to,
 )
-
-DENIED = TransportError("denied", http_status=401)
-
 
 # -- disconnect and end --------------------------------------------------------------------------
 

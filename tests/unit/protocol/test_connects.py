@@ -19,6 +19,7 @@ from tests.unit.protocol.driver import (
     HANDSHAKE,
     LP,
     NONE,
+    NOT_FOUND,
     RETRY,
     WS,
     Driver,
@@ -28,7 +29,6 @@ from tests.unit.protocol.driver import (
 )
 
 UNKNOWN = ["402::session_unknown", "401:abc:Unknown client", "403::Unknown client"]
-NOT_FOUND = TransportError("not found", http_status=404)
 
 
 # -- connect -------------------------------------------------------------------------------------

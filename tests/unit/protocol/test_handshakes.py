@@ -24,19 +24,14 @@ from tests.unit.protocol.driver import (
     HANDSHAKE,
     LP,
     NONE,
+    NOT_FOUND,
     RETRY,
     WS,
     Driver,
+    advised,
     event,
     reply_to,
 )
-
-NOT_FOUND = TransportError("not found", http_status=404)
-
-
-def advised(advice: dict[str, Any]) -> dict[str, Any]:
-    return {"advice": advice}
-
 
 # -- handshake -----------------------------------------------------------------------------------
 

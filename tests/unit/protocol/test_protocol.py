@@ -30,9 +30,17 @@ from rx_cometd.exceptions import (
     TransportTimeoutError,
 )
 from rx_cometd.states import ClientState as S
-from tests.unit.protocol.driver import HANDSHAKE, LP, NONE, Driver, event, refusal_of, reply_to
+from tests.unit.protocol.driver import (
+    DENIED,
+    HANDSHAKE,
+    LP,
+    NONE,
+    Driver,
+    event,
+    refusal_of,
+    reply_to,
+)
 
-DENIED = TransportError("denied", http_status=401)
 DOWN = TransportError("the network is down")
 
 

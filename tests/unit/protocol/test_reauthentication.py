@@ -13,19 +13,14 @@ from rx_cometd.exceptions import (
 )
 from rx_cometd.states import ClientState as S
 from tests.unit.protocol.driver import (
+    DENIED,
     HANDSHAKE,
     NONE,
     RETRY,
     Driver,
+    advised,
     refusal_of,
 )
-
-DENIED = TransportError("denied", http_status=401)
-
-
-def advised(advice: dict[str, Any]) -> dict[str, Any]:
-    return {"advice": advice}
-
 
 # -- credentials ---------------------------------------------------------------------------------
 
