@@ -17,6 +17,7 @@ __all__ = [
     "check_choice",
     "check_coroutine_function",
     "check_fraction",
+    "check_int",
     "check_methods",
     "check_plain_function",
     "check_positive",
@@ -70,6 +71,16 @@ def check_bound(max_pending_count: Any, overflow: Any) -> None:
         raise TypeError(f"overflow must be an Overflow or None, not {overflow!r}")
 
 
+def check_int(name: str, value: Any) -> None:
+    """Check a number of things, which may be none, or fewer.
+
+    Raises:
+        TypeError: It is no integer.
+    """
+    if not _is_int(value):
+        raise TypeError(f"{name} must be an int, not {value!r}")
+
+
 def check_positive(name: str, value: Any) -> None:
     """Check a count, of things done at once for instance.
 
@@ -77,8 +88,7 @@ def check_positive(name: str, value: Any) -> None:
         TypeError: It is no integer.
         ValueError: It is less than 1.
     """
-    if not _is_int(value):
-        raise TypeError(f"{name} must be an int, not {value!r}")
+    check_int(name, value)
     if value < 1:
         raise ValueError(f"{name} must be at least 1, not {value}")
 
@@ -95,7 +105,7 @@ def check_seconds(name: str, value: Any, *, zero: bool = False) -> None:
         TypeError: It is no number.
         ValueError: It is negative, NaN, or 0 where that allows nothing.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not _is_number(value):
         raise TypeError(f"{name} must be a number of seconds, not {value!r}")
     if not (value > 0 or (zero and value == 0)):
         least = "at least" if zero else "more than"
@@ -109,7 +119,7 @@ def check_fraction(name: str, value: Any) -> None:
         TypeError: It is no number.
         ValueError: It is not from 0 to 1.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not _is_number(value):
         raise TypeError(f"{name} must be a number from 0 to 1, not {value!r}")
     if not 0 <= value <= 1:
         raise ValueError(f"{name} must be from 0 to 1, not {value!r}")
@@ -128,6 +138,11 @@ def check_choice(name: str, value: Any) -> None:
 def _is_int(value: Any) -> bool:
     """Tell a count from a choice, which Python takes for one."""
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    """Tell a number from a choice, likewise."""
+    return _is_int(value) or isinstance(value, float)
 
 
 def check_scheduler(scheduler: Any) -> None:

@@ -12,6 +12,7 @@ from yarl import URL
 from rx_cometd._flow.arguments import (
     check_bound,
     check_choice,
+    check_int,
     check_plain_function,
     check_positive,
     check_seconds,
@@ -37,9 +38,8 @@ def check_buffering(max_pending_count: Any, overflow: Any, max_outbox: Any) -> N
     Raises:
         TypeError: A bound is no integer, or the policy no `Overflow`.
     """
-    for name, bound in (("max_pending_count", max_pending_count), ("max_outbox", max_outbox)):
-        if isinstance(bound, bool) or not isinstance(bound, int):
-            raise TypeError(f"{name} must be an int, not {bound!r}")
+    check_int("max_pending_count", max_pending_count)
+    check_int("max_outbox", max_outbox)
     check_bound(max_pending_count, overflow)
 
 
