@@ -3,58 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import json
 import struct
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
 from tests.fuzz.mutating import Mutator
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from tests.raw_server import RawServer, accept_of
 
 __all__ = ["FuzzedServer"]
 
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-
-class FuzzedServer:
+class FuzzedServer(RawServer):
     """Answers one time in two as a Bayeux server would; the seed says when, and how else."""
 
     def __init__(self, seed: int) -> None:
+        super().__init__()
         self._mutator = Mutator(seed)
         self._dice = self._mutator.dice
-        self._tasks: set[asyncio.Task[Any]] = set()
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/cometd"
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        try:
-            await self._talk(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client has gone, or the test is over
-        finally:
-            writer.close()
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/cometd"
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -76,9 +45,8 @@ class FuzzedServer:
     async def _upgrade(
         self, key: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
         head = b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        writer.write(self._damaged(head + b"Sec-WebSocket-Accept: %s\r\n\r\n" % accept))
+        writer.write(self._damaged(head + b"Sec-WebSocket-Accept: %s\r\n\r\n" % accept_of(key)))
         while True:
             data = await self._answer(await _read_frame(reader))
             writer.write(self._damaged(self._frame(data)))

@@ -8,9 +8,7 @@ the stream goes on, in the same session, and no observer hears of it.
 from __future__ import annotations
 
 import asyncio
-import base64
 import gzip
-import hashlib
 import os
 import socket
 import struct
@@ -18,7 +16,7 @@ import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import pytest
 from yarl import URL
@@ -35,11 +33,11 @@ from tests.integration.client_driver import (
     held,
     subscribed,
 )
+from tests.raw_server import RawServer, accept_of
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
     from collections.abc import Awaitable, Callable
-    from types import TracebackType
     from typing import TypeAlias
 
     from rx_cometd import Client
@@ -48,43 +46,26 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 #: What a client takes, decompressed or not.
 LARGEST = 1_000_000
 
 
-class HostileServer:
+class HostileServer(RawServer):
     """Stands before a server: does something else on the next connection, or passes bytes on."""
 
     def __init__(self, target: str) -> None:
+        super().__init__()
         self._target = URL(target)
         self._deed: Deed | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[StreamWriter] = set()
         self.deaf = False
         """Whether the connections that there are read nothing any more."""
         self.done = asyncio.Event()
         """Whether the deed has been done to somebody."""
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
-
     @property
     def url(self) -> str:
-        return str(self._target.with_port(self._server.sockets[0].getsockname()[1]))
+        return str(self._target.with_port(self.port))
 
     def do_next(self, deed: Deed) -> None:
         """Do something on the next connection."""
@@ -101,10 +82,7 @@ class HostileServer:
         fields = [line.split() for line in lines]
         return sum(f[2].endswith(port) and f[9] != "0" for f in fields)
 
-    async def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    async def _talk(self, reader: StreamReader, writer: StreamWriter) -> None:
         self._writers.add(writer)
         deed, self._deed = self._deed, None
         try:
@@ -113,12 +91,8 @@ class HostileServer:
             else:
                 self.done.set()
                 await deed(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client has had enough, or the test is over
         finally:
-            self._tasks.discard(task)
             self._writers.discard(writer)
-            writer.close()
 
     async def _pass_on(self, reader: StreamReader, writer: StreamWriter) -> None:
         from_server, to_server = await asyncio.open_connection(self._target.host, self._target.port)
@@ -203,10 +177,9 @@ async def _upgrade(reader: StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
     lines = [line.partition(b":") for line in head.split(b"\r\n")]
     key = next(value.strip() for name, _, value in lines if name.lower() == b"sec-websocket-key")
-    accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+        b"Sec-WebSocket-Accept: " + accept_of(key) + b"\r\n\r\n"
     )
 
 
