@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
 from rx_cometd.testing import BayeuxServer, Event, Json, ServiceRequest
-from tests.servers import ControlError, Counters
+from tests.servers import ControlError, Counters, ReservedPort
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,12 +33,14 @@ class EmbeddedServer:
         self._denials: dict[tuple[str, str], Json] = {}
         self._greeting: Json | None = None
         self._counted_from = 0
+        self._reserved: ReservedPort | None = ReservedPort()
         self.bayeux = BayeuxServer(
             can_handshake=lambda session, message: self._verdict("handshake", "*"),
             can_subscribe=lambda session, channel, message: self._verdict("subscribe", channel),
             can_publish=lambda session, channel, message: self._verdict("publish", channel),
             on_handshake=self._greet,
             max_received=None,
+            port=self._reserved.port,
             **options,
         )
         self.bayeux.service("/service/echo")(lambda request: request.data)
@@ -65,12 +67,16 @@ class EmbeddedServer:
         await self.stop()
 
     async def start(self) -> None:
+        self._reserved = self._reserved or ReservedPort(self.port)
         self._reset_counters()
         await self.bayeux.start()
 
     async def stop(self) -> None:
         self.unpause()
         await self.bayeux.stop()
+        if self._reserved is not None:
+            self._reserved.release()
+            self._reserved = None
 
     async def kill(self) -> None:
         """Be gone as after SIGKILL: no goodbyes, sockets closed by the kernel."""

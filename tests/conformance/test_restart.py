@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.conformance.serving import Server
 
 #: Seconds that the loop, the server and the machine may need beside what is measured.
-SLACK = 1.0
+SLACK = 5.0
 
 
 async def test_killed_and_restarted(
@@ -151,7 +151,7 @@ async def test_silent_outage(hasty_server: Server, make_client: MakeClient, chan
         change = await states.reach(ClientState.UNCONNECTED)
         took = time.monotonic() - began
         assert isinstance(change.error, TransportTimeoutError)
-        assert delay <= took <= HASTY_TIMEOUT + delay + 0.4
+        assert delay <= took <= HASTY_TIMEOUT + delay + SLACK
         hasty_server.unpause()
         await states.reach(ClientState.CONNECTED)
         await confirmed(client, channel)
@@ -171,7 +171,7 @@ async def test_silent_for_good(hasty_server: Server, make_client: MakeClient, ch
     assert time.monotonic() - began <= HASTY_TIMEOUT + 0.3 + 0.6 + SLACK
     began = time.monotonic()
     await client.close()
-    assert time.monotonic() - began < 2.2
+    assert time.monotonic() - began < 2.2 + SLACK
     hasty_server.unpause()
 
 

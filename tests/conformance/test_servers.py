@@ -404,6 +404,23 @@ async def test_comes_back_on_its_port(server: ServerProcess, wire: Wire) -> None
     assert (await wire.handshake())["successful"] is True
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system keeps the port")
+@every_server
+async def test_nobody_takes_its_ports_meanwhile(server: ServerProcess) -> None:
+    """Somebody who got the port of a server that was killed made a restart fail."""
+    words = server.command_line()
+    ports = [
+        int(word.partition("=")[2]) for word in words if word.startswith(("port=", "control="))
+    ]
+    assert server.port in ports
+    await server.kill()
+    for port in ports:
+        with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+            stranger.bind(("127.0.0.1", port))
+    await server.restart()
+    assert await server.control("ping") is True
+
+
 @every_server
 async def test_is_silent_while_paused(server: ServerProcess, wire: Wire) -> None:
     server.pause()

@@ -19,6 +19,7 @@ from tests.servers.process import (
     ServerProcess,
     StartError,
 )
+from tests.servers.reserved_port import ReservedPort
 
 __all__ = [
     "KINDS",
@@ -30,6 +31,7 @@ __all__ = [
     "JavaServer",
     "Kind",
     "NodeServer",
+    "ReservedPort",
     "ServerProcess",
     "StartError",
     "UnavailableError",

@@ -16,11 +16,13 @@ from typing import IO, Any, ClassVar, Final, Self, TypedDict, cast
 
 import aiohttp
 
+from tests.servers.reserved_port import ReservedPort
+
 Option = str | int | float | bool
 
 _START_SECONDS: Final = 40.0
 _STOP_SECONDS: Final = 5.0
-_REBIND_SECONDS: Final = 15.0
+_RESTART_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,10 @@ class ServerProcess(ABC):
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
         self._said = ""
-        self._port = 0
-        self._control_port = 0
+        self._port: int = 0
+        self._control_port: int = 0
+        #: Kept from the first start to the end, whether the child lives or not.
+        self._reserved: list[ReservedPort] = []
 
     @abstractmethod
     def command(self) -> Sequence[str]:
@@ -153,16 +157,23 @@ class ServerProcess(ABC):
         """
         if self._process is not None:
             raise RuntimeError("already started")
-        self._process = self._launch()
-        ready = await self._first_line()
+        self._reserve()
+        try:
+            self._process = self._launch()
+            ready = await self._first_line()
+        except BaseException:
+            self._release()
+            raise
         if not ready:
             await self.kill()
+            self._release()
             raise StartError(f"{type(self).__name__} did not start\n{self.stderr()}")
         bound: dict[str, int] = json.loads(ready)
         self._port, self._control_port = bound["port"], bound["control"]
 
     async def stop(self) -> None:
         """Ends the child by closing its standard input; by force if that is not enough."""
+        self._release()
         if self._process is None:
             return
         self.unpause()
@@ -189,17 +200,25 @@ class ServerProcess(ABC):
         """Kills the child and starts another on the same ports, with no sessions.
 
         Raises:
-            StartError: The ports could not be bound within 15 seconds.
+            StartError: It did not come up within a minute, however often it was tried.
         """
         await self.kill()
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + _REBIND_SECONDS
+        deadline = loop.time() + _RESTART_SECONDS
         while True:
             try:
                 return await self.start()
             except StartError:
                 if loop.time() > deadline:
                     raise
+
+    def command_line(self) -> Sequence[str]:
+        """What starts the server, on the ports that it keeps once it was started."""
+        arguments = {"port": self._port, "control": self._control_port, **self.options}
+        return [
+            *self.command(),
+            *(f"{name}={_text(value)}" for name, value in arguments.items()),
+        ]
 
     def pause(self) -> None:
         """Stops the child where it is: connections stay open and nobody answers."""
@@ -255,13 +274,21 @@ class ServerProcess(ABC):
         """What the server received so far."""
         return cast("Counters", await self.control("counters"))
 
+    def _reserve(self) -> None:
+        """Keep the ports; one that is an option of the server is its own."""
+        if not self._reserved:
+            self._reserved = [ReservedPort(self._port), ReservedPort(self._control_port)]
+            self._port, self._control_port = (reserved.port for reserved in self._reserved)
+
+    def _release(self) -> None:
+        for reserved in self._reserved:
+            reserved.release()
+        self._reserved.clear()
+
     def _launch(self) -> "subprocess.Popen[bytes]":
-        arguments = {"port": self._port, "control": self._control_port, **self.options}
-        words = [f"{name}={_text(value)}" for name, value in arguments.items()]
-        command = [*self.command(), *words]
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - read when the child is gone
         return subprocess.Popen(
-            command,
+            self.command_line(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
