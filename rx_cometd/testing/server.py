@@ -235,7 +235,7 @@ class BayeuxServer:
         """
         return self._services.register(channel)
 
-    async def until(self, condition: Callable[[], Any], timeout: float = 5.0) -> None:
+    async def until(self, condition: Callable[[], Any], timeout: float = 10.0) -> None:
         """Wait for the server to be in a state, without sleeping.
 
         Args:

@@ -44,7 +44,7 @@ class Seen(Generic[_T]):
     def ended(self) -> bool:
         return self.completed or self.error is not None
 
-    async def until(self, condition: Callable[[], Any], timeout: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], Any], timeout: float = 30.0) -> None:
         """Wait for something that only changes with what comes here."""
         try:
             async with asyncio.timeout(timeout):
@@ -54,11 +54,11 @@ class Seen(Generic[_T]):
         except TimeoutError:
             raise AssertionError(f"in vain; seen: {self}") from None
 
-    async def count(self, count: int, timeout: float = 10.0) -> list[_T]:
+    async def count(self, count: int, timeout: float = 30.0) -> list[_T]:
         await self.until(lambda: len(self.items) >= count, timeout)
         return self.items
 
-    async def end(self, timeout: float = 10.0) -> Exception | None:
+    async def end(self, timeout: float = 30.0) -> Exception | None:
         await self.until(lambda: self.ended, timeout)
         return self.error
 
@@ -94,7 +94,7 @@ class States(Seen[StateChange]):
     def names(self) -> list[str]:
         return [change.state.name for change in self.items]
 
-    async def reach(self, state: ClientState, timeout: float = 10.0) -> StateChange:
+    async def reach(self, state: ClientState, timeout: float = 30.0) -> StateChange:
         """Wait for the client to come to a state, after the one that was waited for last."""
         await self.until(lambda: self._find(state) is not None, timeout)
         found = self._find(state)
@@ -107,7 +107,7 @@ class States(Seen[StateChange]):
         return next((place for place in places if self.items[place].state is state), None)
 
 
-async def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> None:
+async def eventually(condition: Callable[[], Any], timeout: float = 30.0) -> None:
     """Wait for something that tells nobody when it changes: asked again and again.
 
     Args:

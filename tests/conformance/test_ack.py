@@ -178,7 +178,7 @@ async def test_deliver_only(
         assert numbers_of(await seen.count(5)) == list(range(5))
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("deduplicate", [False, True], ids=["repeating", "deduplicating"])
 async def test_ten_thousand_messages_fifty_cuts(
     target: Target,

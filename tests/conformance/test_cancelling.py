@@ -111,7 +111,7 @@ async def at_rest(client: Client, server: Server, churn: Churn) -> bool:
     return True
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 @pytest.mark.needs("ack")
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_tasks_cancelled_at_random(

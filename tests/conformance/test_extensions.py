@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import random
 from asyncio.subprocess import PIPE
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rx_cometd.extensions import binary, timesync
+from tests.children import child
 from tests.conformance.observing import Seen, confirmed, data_of
 from tests.servers import installed, requires
 
@@ -94,15 +94,13 @@ async def test_binary_with_reference_client(
 async def reference_client(*arguments: str) -> AsyncGenerator[None]:
     """Run the npm client until the end of the block."""
     script = Path(__file__).with_name("reference_client.mjs").read_text()
-    process = await asyncio.create_subprocess_exec(
+    async with child(
         *("node", "--input-type=module", "--eval", script, "--", *arguments),
         cwd=installed("clients"),
         stdin=PIPE,
         stdout=PIPE,
-    )
-    try:
+    ) as process:
         assert process.stdout is not None
         assert await process.stdout.readline() == b"ready\n"
         yield
-    finally:
         await process.communicate(b"")

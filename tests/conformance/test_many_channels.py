@@ -42,7 +42,7 @@ async def unsubscribed(server: Server, count: int) -> bool:
     return (await server.counters())["unsubscribes"] == count
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_ten_thousand_after_a_restart(
     own_server: Server, make_client: MakeClient, channel: str
 ) -> None:

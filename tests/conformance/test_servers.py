@@ -476,7 +476,7 @@ async def test_dies_with_the_test_process(case: Case, condition: str) -> None:
         subprocess.run, command, stdout=subprocess.PIPE, cwd=root, check=False
     )
     child = int(parent.stdout)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while alive(child):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
 
@@ -527,7 +527,7 @@ def test_a_failed_build_is_a_reason(nothing_installed: Path, tmp_path: Path) -> 
 
 async def until_counted(server: ServerProcess, name: str, count: int) -> None:
     """Wait for messages to have arrived at the server."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while dict(await server.counters())[name] != count:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
 

@@ -111,7 +111,7 @@ async def child_of(server: Server, target: Target, channel: str) -> AsyncGenerat
         yield child
         assert process.stdin is not None
         process.stdin.close()
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 30) == 0
         await reading
     finally:
         if process.returncode is None:

@@ -98,7 +98,7 @@ class Recorder(abc.ObserverBase[Any]):
     def ended(self) -> bool:
         return self.completed or self.error is not None
 
-    async def until(self, condition: Callable[[], object], timeout: float = 15.0) -> None:
+    async def until(self, condition: Callable[[], object], timeout: float = 30.0) -> None:
         """Wait for something to be true after one of the calls."""
         async with asyncio.timeout(timeout):
             while not condition():
@@ -111,7 +111,7 @@ class Recorder(abc.ObserverBase[Any]):
         assert len(self.items) == count, (self.items, self.error, self.completed)
         return self.items
 
-    async def fails(self, timeout: float = 15.0) -> Exception:
+    async def fails(self, timeout: float = 30.0) -> Exception:
         """Wait for the error."""
         await self.until(lambda: self.ended, timeout)
         assert self.error is not None

@@ -70,7 +70,7 @@ async def test_the_generator_holds_no_connect_that_asks_not_to_be() -> None:
     connect = {"channel": "/meta/connect", "id": "2", "advice": {"timeout": 0}}
     push = {"channel": "/push", "id": "3", "data": order}
     with generator() as address:
-        async with aiohttp.ClientSession() as http, asyncio.timeout(10):
+        async with aiohttp.ClientSession() as http, asyncio.timeout(30):
 
             async def post(*messages: dict[str, Any]) -> list[dict[str, Any]]:
                 async with http.post(address.plain, json=messages) as response:

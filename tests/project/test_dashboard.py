@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
+from tests.children import child
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
@@ -44,22 +46,15 @@ def names(text: str) -> set[str]:
 @asynccontextmanager
 async def program(*arguments: str) -> AsyncGenerator[str]:
     """Run the example, and give the address of its metrics."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(HERE / "metrics.py"),
-        *arguments,
+    async with child(
+        *(sys.executable, str(HERE / "metrics.py"), *arguments),
         cwd=ROOT,
         env={"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-    )
-    try:
+    ) as process:
         assert process.stdout is not None
         yield (await process.stdout.readline()).decode().strip()
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 async def scrape(url: str, wanted: set[str]) -> set[str]:
@@ -126,7 +121,7 @@ async def has_answer(http: aiohttp.ClientSession, server: str, query: str) -> bo
 
 
 @pytest.mark.skipif(PROMETHEUS is None, reason="run .ci/install-prometheus.sh")
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_each_query_has_an_answer_in_a_real_prometheus(tmp_path: Path) -> None:
     async with (
         program("--port", "0") as url,

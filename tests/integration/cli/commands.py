@@ -14,6 +14,7 @@ import pytest
 
 import rx_cometd
 from rx_cometd.cli.app import app
+from tests.children import child
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -68,7 +69,7 @@ async def spawned(
     *arguments: str, stdin: int = asyncio.subprocess.DEVNULL
 ) -> AsyncGenerator[asyncio.subprocess.Process]:
     """Run a command as a process of its own, which ends with the block."""
-    process = await asyncio.create_subprocess_exec(
+    async with child(
         *(*COMMAND, *arguments),
         cwd=ROOT,
         env=ENVIRONMENT,
@@ -77,13 +78,8 @@ async def spawned(
         stderr=asyncio.subprocess.PIPE,
         # A shell has what it runs in the background ignore Ctrl-C, and children inherit that.
         preexec_fn=_heed_interrupts,
-    )
-    try:
+    ) as process:
         yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 async def line_from(stream: asyncio.StreamReader | None, wanted: Callable[[str], bool]) -> str:

@@ -332,7 +332,7 @@ async def test_a_signal_ends_it_in_order(
     async with spawned("listen", bayeux_server.url, "/a") as process:
         await bayeux_server.until(lambda: bayeux_server.subscribers("/a"), timeout=20)
         process.send_signal(number)
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 30) == 0
         await bayeux_server.until(lambda: not bayeux_server.sessions)
         assert process.stderr is not None
         assert b"Traceback" not in await process.stderr.read()

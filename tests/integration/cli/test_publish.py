@@ -107,7 +107,7 @@ async def test_an_interrupted_publish_was_not_done(
     async with spawned("publish", bayeux_server.url, "/news", "1") as process:
         await bayeux_server.until(lambda: published(bayeux_server, "/news"), timeout=20)
         process.send_signal(number)
-        assert await asyncio.wait_for(process.wait(), 10) == code
+        assert await asyncio.wait_for(process.wait(), 30) == code
         assert process.stderr is not None
         assert await process.stderr.read() == b""
 
@@ -120,7 +120,7 @@ async def test_an_interrupt_ends_it_while_nobody_types(bayeux_server: BayeuxServ
         process.stdin.write(b"1\n")
         await bayeux_server.until(lambda: published(bayeux_server, "/news"), timeout=20)
         process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(process.wait(), 10) == 130
+        assert await asyncio.wait_for(process.wait(), 30) == 130
         assert process.stderr is not None
         assert await process.stderr.read() == b""
 

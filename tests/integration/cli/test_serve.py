@@ -31,7 +31,7 @@ async def test_it_serves_until_it_is_stopped() -> None:
             answer = await client.call("/service/echo", {"a": 1})
             assert answer["data"] == {"a": 1}
         process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 30) == 0
 
 
 async def test_options() -> None:
@@ -46,7 +46,7 @@ async def test_options() -> None:
         async with Client(url, auth=bearer_auth(lambda: "t0ken")) as client:
             assert client.connection_type is ConnectionType.LONG_POLLING
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 30) == 0
 
 
 async def test_the_ways_of_salesforce() -> None:
@@ -110,5 +110,5 @@ async def test_a_closed_standard_output_is_none_to_write_to() -> None:
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(process.wait(), 1.5)
     process.terminate()
-    assert await asyncio.wait_for(process.wait(), 10) in {0, -signal.SIGTERM}
+    assert await asyncio.wait_for(process.wait(), 30) in {0, -signal.SIGTERM}
     assert await reading == b""

@@ -222,8 +222,8 @@ async def test_it_leaves_the_terminal_as_it_was(
         os.write(ours, how.encode())
     else:
         process.send_signal(how)
-    assert await asyncio.wait_for(process.wait(), 10) == 0
-    screen = await asyncio.wait_for(reading, 10)
+    assert await asyncio.wait_for(process.wait(), 30) == 0
+    screen = await asyncio.wait_for(reading, 30)
     assert b"Traceback" not in screen
     assert termios.tcgetattr(theirs) == before
     await bayeux_server.until(lambda: not bayeux_server.sessions)

@@ -197,7 +197,7 @@ class Life:
             self.server.faults.clear()
 
     async def until_told(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.log) < len(self.expected):
                 self.told.clear()
                 await self.told.wait()

@@ -276,7 +276,7 @@ async def test_who_drains_at_the_same_time_waits_for_the_same() -> None:
         await subscribed(server, "/a")
         await server.publish("/a", 1)
         await seen.until(lambda: stage.begun)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await asyncio.gather(client.drain(), client.drain())
         assert seen.completed
         assert stage.done == stage.begun
@@ -460,7 +460,7 @@ async def test_work_is_waited_for_though_its_stream_has_ended(ended: str, name: 
             await server.publish(channel, {"payload": number})
         await everything.until(lambda: len(everything.items) == 2)
         stop.on_next(None)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await source_ended.wait()
         assert (passed != [], seen.completed) == (True, False)
         await client.drain(10)

@@ -171,7 +171,7 @@ class Life:
         assert feed.worked.completed
         assert feed.arrived.completed
         self.endings.append((feed, feed.facts()))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await asyncio.gather(*self.publishes, return_exceptions=True)
         await self.client.open()
         self.feeds.append(Feed(self.client, self.dice))

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 async def pulled(client: Client, count: int) -> list[Any]:
     """Receive so many messages; give their data."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return [data_of(await client.receive()) for _ in range(count)]
 
 
@@ -226,7 +226,7 @@ async def test_iterating_ends_quietly(kind: ConnectionType) -> None:
         for i in range(3):
             await server.publish("/a", i)
         found: list[Any] = []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             async for message in client:
                 found.append(data_of(message))
                 if len(found) == 2:
@@ -384,7 +384,7 @@ async def test_unsubscribing_while_subscribing(kind: ConnectionType) -> None:
         server.faults.delay_replies(0.05, "/meta/subscribe", count=1)
         subscribing = asyncio.create_task(client.subscribe("/a"))
         await server.until(lambda: names(server) == ["/a"])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await client.unsubscribe("/a")
             await asyncio.gather(subscribing, return_exceptions=True)
         assert client.subscriptions == frozenset()

@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +15,12 @@ from rx_cometd import Client
 from rx_cometd import operators as cometd_ops
 from rx_cometd.extensions import ReplayOption, SqliteStore, replay
 from rx_cometd.testing import BayeuxServer, ReplayLog
+from tests.children import child
 
 if TYPE_CHECKING:
     from rx_cometd import Event
 
-pytestmark = pytest.mark.usefixtures("nothing_left")
+pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.timeout(240)]
 
 CHANNEL = "/event/X__e"
 IN_FLIGHT = 3
@@ -51,24 +51,21 @@ async def killed_after(count: int, url: str, path: Path) -> list[int]:
         "import asyncio, sys; from tests.integration.extensions.test_killed import consume; "
         "asyncio.run(consume(*sys.argv[1:]))"
     )
-    child = await asyncio.create_subprocess_exec(
+    processed: list[int] = []
+    async with child(
         *(sys.executable, "-c", source, url, str(path)),
         cwd=Path(__file__).parents[3],
         stdout=asyncio.subprocess.PIPE,
-    )
-    assert child.stdout is not None
-    processed: list[int] = []
-    async with asyncio.timeout(20):
-        while len(processed) < count:
-            line = await child.stdout.readline()
-            assert line, "the consumer ended by itself"
-            processed.append(int(line.split()[1]))
-    child.kill()
-    rest = await child.stdout.read()
-    assert await child.wait() == -signal.SIGKILL
-    for thread in threading.enumerate():
-        if thread.name.startswith("asyncio-waitpid"):
-            thread.join()  # it has told us, and is about to end
+    ) as consumer:
+        assert consumer.stdout is not None
+        async with asyncio.timeout(30):
+            while len(processed) < count:
+                line = await consumer.stdout.readline()
+                assert line, "the consumer ended by itself"
+                processed.append(int(line.split()[1]))
+        consumer.kill()
+        rest = await consumer.stdout.read()
+        assert await consumer.wait() == -signal.SIGKILL
     return processed + [
         int(line.split()[1]) for line in rest.splitlines(keepends=True) if line.endswith(b"\n")
     ]

@@ -167,7 +167,7 @@ class Watch:
         self._changed.set()
 
     async def until_delivered(self, count: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while self.delivered < count:
                 self._changed.clear()
                 await self._changed.wait()

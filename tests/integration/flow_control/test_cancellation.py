@@ -171,4 +171,4 @@ async def test_in_a_task_group(
         seen = Seen(client.channel(channel))
         await confirmed(client, channel)
         await server.control("publish", channel=channel, data={"n": -1})
-        await seen.until(lambda: seen.items and number_of(seen.items[-1]) == -1, timeout=1.0)
+        await seen.until(lambda: seen.items and number_of(seen.items[-1]) == -1)

@@ -313,7 +313,7 @@ async def test_a_payload_that_is_too_large_is_told(
         states = Seen(client.state_changes)
         messages = await filled(client, server, channel, Overflow.SUSPEND)
         await Feed(server, channel, burst=500).publish(500)  # queued: 35 kB and more
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await _take_until_empty(messages)
             await states.until(lambda: states.items[-1].error is not None)
         assert isinstance(states.items[-1].error, ProtocolError)

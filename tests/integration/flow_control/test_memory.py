@@ -32,7 +32,7 @@ def growths(*, bound: int, rate: int, policies: str, transports: str) -> dict[st
     return {f"{transport} {policy}": float(growth) for transport, policy, growth in found}
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 @pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not tell as much")
 def test_memory_stays_flat() -> None:
     transports = "websocket,long-polling"

@@ -29,5 +29,5 @@ async def everything_closed() -> AsyncGenerator[None]:
     yield
     left = [task for task in asyncio.all_tasks() if task.get_name() == "rx_cometd.relay.consume"]
     if left:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await asyncio.wait(left)

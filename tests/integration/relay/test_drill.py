@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("kind", BROKERS)
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_nothing_is_lost_and_nothing_repeated(kind: str, tmp_path: Path) -> None:
     with BROKERS[kind](tmp_path) as broker:
         restarts = 1 if kind == "kafka" else 2  # it takes its time

@@ -113,7 +113,7 @@ async def test_a_broker_that_dies_with_a_batch_is_away_at_once(broker: Broker, s
         broker.start()  # in this thread: it dies with the one that started it
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_an_outage_costs_neither_memory_nor_events(broker: Broker, tmp_path: Path) -> None:
     (lost, repeated, disordered), memory = await _outage(broker, tmp_path / "relay")
     assert (lost, repeated, disordered) == (0, 0, 0)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LEASE = 1.0
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_the_other_one_takes_over(broker: Broker, tmp_path: Path) -> None:
     outcome, takeovers = await standby(broker, tmp_path, lease=LEASE, kills=2)
     assert outcome == (1200, 0, 0, 0)
@@ -33,7 +33,7 @@ async def test_there_is_one_lease_and_it_can_be_given_back(broker: Broker) -> No
     assert not await second.acquire()
     await first.renew()
     await first.release()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await second.acquire():  # noqa: ASYNC110 - the broker is asked
             await asyncio.sleep(0.05)
     await second.release()

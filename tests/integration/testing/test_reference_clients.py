@@ -13,6 +13,7 @@ import pytest
 
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.testing import BayeuxServer, ServerSession, ServiceRequest
+from tests.children import child
 from tests.servers import installed, requires
 
 if TYPE_CHECKING:
@@ -49,15 +50,9 @@ async def reference_client(
     server: BayeuxServer, library: str, kind: str, *extensions: str
 ) -> AsyncGenerator[ReferenceClient]:
     modules = str(installed("clients"))
-    process = await asyncio.create_subprocess_exec(
-        *("node", str(SCRIPT), modules, library, server.url, kind, *extensions), stdout=PIPE
-    )
-    try:
+    command = ("node", str(SCRIPT), modules, library, server.url, kind, *extensions)
+    async with child(*command, stdout=PIPE) as process:
         yield ReferenceClient(process)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 def at_rest(session: ServerSession) -> bool:

@@ -157,5 +157,5 @@ async def test_events_that_come_while_one_replays_come_after() -> None:
             "/meta/subscribe", subscription="/event/E", ext={"replay": {"/event/E": -2}}
         )
         await server.publish("/event/E", {"n": 1})
-        *events, _ = await asyncio.wait_for(client.connect(), 5)
+        *events, _ = await asyncio.wait_for(client.connect(), 30)
         assert [e["data"]["n"] for e in events] == [0, 1]

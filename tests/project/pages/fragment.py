@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.children import child
 from tests.project.docs import BLOCKS, ROOT, Block
 
 if TYPE_CHECKING:
@@ -72,17 +73,12 @@ async def run(
 @asynccontextmanager
 async def process(code: str) -> AsyncGenerator[asyncio.subprocess.Process]:
     """Run a program that does not end by itself, until the block does."""
-    running = await asyncio.create_subprocess_exec(
+    async with child(
         *(sys.executable, "-u", "-W", "error", "-c", code),
         env={"PYTHONPATH": str(ROOT)},
         stdout=asyncio.subprocess.PIPE,
-    )
-    try:
+    ) as running:
         yield running
-    finally:
-        if running.returncode is None:
-            running.kill()
-        await running.communicate()
 
 
 @asynccontextmanager

@@ -19,6 +19,6 @@ class Printed:
 
     async def next(self) -> Any:
         """Wait for a line: what was printed, or all of it where that was several things."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             line = await self._lines.get()
         return line[0] if len(line) == 1 else line

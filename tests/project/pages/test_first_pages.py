@@ -43,7 +43,7 @@ async def test_the_first_program_with_a_server_of_ones_own(blocks: list[Block]) 
             await server.until(lambda: server.subscribers("/news/sport"), 20)
             await server.publish("/news/sport", "2:1")
             assert program.stdout is not None
-            line = await asyncio.wait_for(program.stdout.readline(), 10)
+            line = await asyncio.wait_for(program.stdout.readline(), 30)
         assert line == b"/news/sport 2:1\n"
 
 

@@ -134,7 +134,7 @@ async def play(make: Combine, *operators: Callable[[Observable[Any]], Observable
     for subject in hot:
         subject.on_completed()
     # `delay_subscription` comes too late for a hot source that ended: it is told so at once.
-    await asyncio.wait_for(seen.done.wait(), 5.0)
+    await asyncio.wait_for(seen.done.wait(), 30)
     return seen
 
 

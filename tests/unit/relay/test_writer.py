@@ -54,7 +54,7 @@ class Written:
                 self.sources[source].offer(cast("Event", event))
 
     async def all_written(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             for source in self.sources:
                 await source.written()
 

@@ -29,7 +29,7 @@ class Watch:
         self._told.set()
 
     async def count(self, count: int) -> list[tuple[str, ...]]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.passed) < count:
                 self._told.clear()
                 await self._told.wait()

@@ -137,7 +137,7 @@ async def test_a_reply_that_an_extension_holds_is_known_to_be_here() -> None:
     listener = Listener(ops.delay(0.05))
     listener.receive(REPLY)
     assert (listener.inbound.holds("7"), listener.inbound.holds("8")) == (True, False)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await listener.told.wait()
     assert not listener.inbound.holds("7")
     listener.inbound.dispose()

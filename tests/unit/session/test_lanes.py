@@ -198,7 +198,7 @@ async def test_nothing_is_gathered_after_closing() -> None:
 async def test_publishes_with_eager_tasks(kind: ConnectionType) -> None:
     loop = asyncio.get_running_loop()
     loop.set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 - not on 3.11
-    async with asyncio.timeout(10), BayeuxServer() as server, client_of(server, kind) as client:
+    async with asyncio.timeout(30), BayeuxServer() as server, client_of(server, kind) as client:
         for number in range(5):
             await client.publish("/a", number)
     assert [m["data"] for m in requests(server, "/a")] == list(range(5))

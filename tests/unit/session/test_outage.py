@@ -37,7 +37,7 @@ class Watch:
             self.outage.changed(StateChange(state, error=error))
 
     async def gives_up(self) -> TransportTimeoutError:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await self._told.wait()
         (error,) = self.given_up
         return error

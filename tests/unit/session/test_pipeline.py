@@ -67,7 +67,7 @@ class Line:
         self.pipeline.push(messages_of(*ids), None, owner, replies)
 
     async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not condition():
                 self._told.clear()
                 await self._told.wait()

@@ -46,7 +46,7 @@ class Reader(asyncio.Protocol):
         self._note("resume")
 
     async def until(self, what: Any) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while what not in self.told:
                 self._happened.clear()
                 await self._happened.wait()

@@ -209,7 +209,7 @@ async def test_a_bad_certificate_ends_the_opening_at_once(
     async with serving_tls(bad) as url:
         address = url.replace("https://", "https://user:secret@") + "?token=secret"
         client = client_of(address, kind, ssl=verify, connection_timeout=60.0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             with pytest.raises(
                 TransportError, match=r"the certificate of 127\.0\.0\.1:\d+"
             ) as caught:
@@ -225,7 +225,7 @@ async def test_no_tls_there_ends_the_opening_at_once(first: list[ConnectionType]
     async with BayeuxServer() as server:
         url = server.url.replace("http", "https")
         client = client_of(url, first, connection_timeout=60.0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             with pytest.raises(TransportError, match="does not speak TLS: is the scheme http"):
                 await client.open()
 
@@ -235,7 +235,7 @@ async def test_a_wrong_path_ends_the_opening_at_once(kind: ConnectionType) -> No
     async with BayeuxServer() as server:
         url = server.url.replace("/cometd", "/wrong")
         client = client_of(url + "?token=secret", kind, connection_timeout=60.0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             with pytest.raises(CometDError) as caught:
                 await client.open()
     assert f"HTTP 404 at {url}: is the path right?" in str(caught.value)
