@@ -98,14 +98,14 @@ async def test_what_answers_leads_to_its_heading(heading: str) -> None:
     assert heading in HEADINGS
     async with answering(ANSWERS[heading]) as url:
         client = Client(
-            url, ConnectionType.LONG_POLLING, connection_timeout=0.3, max_message_size=1000
+            url, ConnectionType.LONG_POLLING, connection_timeout=1.0, max_message_size=1000
         )
         with pytest.raises(CometDError, match=pattern_of(heading)):
             await client.open()
 
 
 async def nowhere(url: str) -> None:
-    await Client(url, connection_timeout=0.3).open()
+    await Client(url, connection_timeout=1.0).open()
 
 
 async def to_a_port_where_nothing_is(_: BayeuxServer) -> None:

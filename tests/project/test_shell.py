@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping
     from pathlib import Path
 
+#: Each starts two programs or three, which a busy machine may take its time for.
+pytestmark = pytest.mark.timeout(150)
+
 #: A line of an indented block that has the command in it, and those that go on with it.
 _COMMAND = re.compile(r"^    ((?:.*\W)?rx-cometd .*(?:(?<=\\)\n.*)*)$", re.MULTILINE)
 LOCAL = "http://127.0.0.1:8080/cometd"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 
 import pytest
 
@@ -46,3 +47,12 @@ def test_a_server_of_a_loop_that_does_not_run_is_an_error_at_once() -> None:
             assert server.url.startswith("http://127.0.0.1:")
         finally:
             fixture.run(server.stop())
+
+
+async def test_time_in_which_the_loop_stood_still_does_not_count() -> None:
+    async with BayeuxServer() as server, Client(server.url) as client:
+        waiting = asyncio.create_task(server.until(lambda: server.subscribers("/news"), 0.5))
+        await asyncio.sleep(0)
+        time.sleep(0.6)  # noqa: ASYNC251 - a machine that stalls
+        client.channel("/news").subscribe()
+        await waiting

@@ -40,7 +40,7 @@ async def test_the_home_page_watches_prices(blocks: list[Block]) -> None:
 async def test_the_first_program_with_a_server_of_ones_own(blocks: list[Block]) -> None:
     async with BayeuxServer() as server:
         async with process(code_of(blocks[0], {PLACEHOLDER: server.url})) as program:
-            await server.until(lambda: server.subscribers("/news/sport"), 20)
+            await server.until(lambda: server.subscribers("/news/sport"), 30)
             await server.publish("/news/sport", "2:1")
             assert program.stdout is not None
             line = await asyncio.wait_for(program.stdout.readline(), 30)

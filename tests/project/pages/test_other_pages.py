@@ -100,7 +100,7 @@ async def test_a_relay_in_a_program(blocks: list[Block], broker: Nats) -> None:
             await server.until(lambda: server.subscribers("/event/Order__e"))
             await server.publish("/event/Order__e", {"item": "book"})
             found: list[Any] = []
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 while not found:
                     with suppress(NotFoundError):  # the relay has not made the stream yet
                         found = await broker.read("cometd.event.Order__e")
@@ -124,7 +124,7 @@ async def test_out_of_the_broker_and_back(blocks: list[Block], broker: Nats) -> 
         headers = {"cometd-channel": "/event/Order__e"}
         await stream.publish("cometd.event.Order__e", b'{"item": "pen"}', headers=headers)
         await stream.publish("orders.new", b'{"buy": 1}')
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while (event := await stored.get())["data"] != {"item": "pen"}:
                 pass
             await ordered.until(lambda: bool(ordered.items))

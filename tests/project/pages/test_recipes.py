@@ -12,6 +12,7 @@ from yarl import URL
 
 from rx_cometd import Client, ConnectionType
 from rx_cometd.testing import BayeuxServer, TokenAuthentication
+from tests.integration.client_driver import requests
 from tests.integration.extensions.test_vendors import CookieAndHeader
 from tests.project.pages.fragment import fragments_of, going_on, run
 from tests.project.pages.printed import Printed
@@ -52,7 +53,7 @@ async def test_servicenow(blocks: list[Block]) -> None:
 
 
 @fragments_of("recipes.md", "dxFeed (the CometD endpoint)")
-async def test_dxfeed_says_anew_in_each_session_what_it_wants(blocks: list[Block]) -> None:
+async def test_dxfeed_is_asked_again_in_each_new_session(blocks: list[Block]) -> None:
     policy = TokenAuthentication("token", path=("com.devexperts.auth.AuthToken",))
     wanted = {"reset": True, "add": {"Quote": ["ACME"]}}
     async with BayeuxServer(
@@ -73,6 +74,51 @@ async def test_dxfeed_says_anew_in_each_session_what_it_wants(blocks: list[Block
             second = await names["print"].next()
             assert first["data"] == second["data"] == [wanted]
             assert not sessions & set(server.sessions)
+
+
+@fragments_of("recipes.md", "Lyrion Music Server")
+async def test_lyrion_is_asked_again_in_each_new_session(blocks: list[Block]) -> None:
+    """It answers on the channel that was asked for, to a client that has subscribed to nothing."""
+    player = "00:04:20:12:34:56"
+    async with BayeuxServer() as server:
+
+        async def asked(times: int) -> str:
+            """Wait for so many requests; gives the channel of the last one's response."""
+
+            await server.until(lambda: len(requests(server, "/slim/subscribe")) == times, 30)
+            request = requests(server, "/slim/subscribe")[-1]["data"]
+            assert request["request"] == [player, ["status", "-", 1, "subscribe:30"]]
+            return str(request["response"])
+
+        names = await run(blocks[0])
+        names["print"] = Printed()
+        async with going_on(names["watch_player"](server.url, player)):
+            for times in (1, 2):
+                channel = await asked(times)
+                (session,) = server.sessions
+                assert channel == f"/{session}/slim/playerstatus/{player}"
+                server.deliver(session, channel, {"mode": "play", "time": times}, id="0")
+                assert await names["print"].next() == {"mode": "play", "time": times}
+                server.faults.forget()
+                server.faults.drop_link()
+        assert not requests(server, "/meta/subscribe")
+    assert {kind for kind, _ in server.received} == {ConnectionType.LONG_POLLING}
+
+
+@fragments_of("recipes.md", "CometD Java")
+async def test_cometd_java(blocks: list[Block]) -> None:
+    policy = TokenAuthentication("...", path=("authentication", "credentials"))
+    async with BayeuxServer(authentication=policy) as server:
+
+        @server.service("/service/greet")
+        def greet(request: Any) -> str:
+            return f"Hello {request.data}"
+
+        names = await run(blocks[0], replace={"https://example.com/cometd": server.url})
+        async with names["client"]:
+            assert await names["greet"]("Ada") == "Hello Ada"
+            await server.until(lambda: names["clock"].lag > 0)
+    assert {"ack", "timesync"} <= set(requests(server, "/meta/handshake")[0]["ext"])
 
 
 @fragments_of("recipes.md", "Faye")
@@ -117,7 +163,7 @@ async def test_genesys(blocks: list[Block]) -> None:
         assert {kind for kind, _ in server.received} == {ConnectionType.LONG_POLLING}
 
 
-@fragments_of("recipes.md", "Where results come as notifications")
+@fragments_of("recipes.md", "Results that arrive as notifications")
 async def test_the_result_of_a_request_is_not_missed(blocks: list[Block]) -> None:
     names = await run(blocks[0])
     async with BayeuxServer() as server, Client(server.url) as client:
