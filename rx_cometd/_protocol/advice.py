@@ -47,6 +47,8 @@ class Advice:
 
     def merge(self, raw: object) -> Advice:
         """Merge the ``advice`` field of a message onto this; what cannot be read is ignored."""
+        if raw is None:
+            return self
         fields = _fields(raw)
         changes: dict[str, Any] = {}
         reconnect = reconnect_of(fields)
@@ -76,6 +78,8 @@ def reconnect_of(raw: object) -> Reconnect | None:
     A negative ``interval`` means that the client must not reconnect (Bayeux specification,
     "interval advice field").
     """
+    if raw is None:
+        return None
     fields = _fields(raw)
     interval = _number(fields.get("interval"))
     if interval is not None and interval < 0:

@@ -173,9 +173,11 @@ class Replies:
 
         A call is let be once it was acknowledged: its answer comes as an event message.
         """
-        error = ProtocolError("the server's response holds no reply to the request")
         waiting = self._requests.waiting(request_ids)
-        self._fail_all([r for r in waiting if not r.acknowledged], error, now)
+        unanswered = [request for request in waiting if not request.acknowledged]
+        if unanswered:
+            error = ProtocolError("the server's response holds no reply to the request")
+            self._fail_all(unanswered, error, now)
 
     def lose_calls(self) -> None:
         """Fail the calls whose answer was to come in the session that is given up now."""

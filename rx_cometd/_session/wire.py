@@ -94,7 +94,7 @@ class Wire:
         """
         headers: Mapping[str, str] = _NO_HEADERS
         wanted = self._link.wants_headers(connection_type)
-        if wanted or self._outbound is not None:
+        if self._outbound is not None or (wanted and self._settings.headers is not None):
             messages, headers = await self._extended(connection_type, messages, wanted=wanted)
         # Extensions and headers may have taken their time.
         messages = self._listener.leaving(messages, exchange, timeout)

@@ -85,7 +85,8 @@ def check_credentials(
 
 def as_http(address: URL) -> URL:
     """Give an address with the HTTP scheme, which ``ws`` and ``wss`` are other names of here."""
-    return address.with_scheme(_HTTP.get(address.scheme, address.scheme))
+    # As it is where it can be: what aiohttp found out of an address is kept with it.
+    return address if address.scheme not in _HTTP else address.with_scheme(_HTTP[address.scheme])
 
 
 _HTTP: Final = {"ws": "http", "wss": "https"}

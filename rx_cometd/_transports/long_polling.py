@@ -17,7 +17,13 @@ from rx_cometd._transports.base import (
     check_credentials,
 )
 from rx_cometd._transports.departing import unsent
-from rx_cometd._transports.errors import is_no_http, shown, status_error, transport_errors
+from rx_cometd._transports.errors import (
+    NETWORK_ERRORS,
+    is_no_http,
+    raise_transport_error,
+    shown,
+    status_error,
+)
 from rx_cometd._transports.meter import Beginning
 from rx_cometd._transports.redirects import MOST_REDIRECTS, redirect_target
 from rx_cometd._transports.timeout import Timeout, timeout_after
@@ -46,10 +52,6 @@ class LongPollingTransport:
         #: Whether there was an HTTP response yet.
         self._speaks_http = False
 
-    @property
-    def _url(self) -> URL:
-        return self._options.address
-
     async def exchange(
         self, data: str | bytes, headers: Mapping[str, str], timeout: float
     ) -> Received:
@@ -72,43 +74,53 @@ class LongPollingTransport:
             TransportTimeoutError: The response did not come in time.
             ProtocolError: The response is too large.
         """
-        fields = CIMultiDict({"Content-Type": CONTENT_TYPE})
-        fields.update(headers)
-        check_credentials(self._url, fields, self._http)
+        address = self._options.address
+        fields = _HEADERS
+        if headers:
+            fields = _HEADERS.copy()
+            fields.update(headers)
+        check_credentials(address, fields, self._http)
         # What the server closed meanwhile is known to the kernel, not yet to aiohttp: two turns
         # of the loop tell it, and the request goes over another connection.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        url = self._url
+        url = address
         for _ in range(1 + MOST_REDIRECTS):
             outcome = await self._sent_once(url, data, fields, timeout)
             if isinstance(outcome, Received):
                 return outcome
             url = outcome
-        raise TransportError(f"{shown(self._url)} redirects again and again", final=True)
+        raise TransportError(f"{shown(address)} redirects again and again", final=True)
 
     async def _sent_once(
         self, url: URL, data: str | bytes, headers: Mapping[str, str], timeout: float
     ) -> Received | URL:
         """Post a payload; again if the first time nothing of it was sent."""
-        with transport_errors(url):
+        try:
             if len(data) > _WRITTEN_AT_ONCE:
                 return await self._sent_in_pieces(url, _LargeBody(data), headers, timeout)
-            body = _Body(data, watched=not self._speaks_http)
-            try:
-                return await self._post(url, body, headers, timeout)
-            except aiohttp.ClientResponseError as error:
-                if is_no_http(error) and (self._speaks_http or body.brought_http):
-                    # Not chained: aiohttp shows the whole address.
-                    raise ProtocolError(
-                        f"{shown(url)} sent something that is no HTTP after a response that is: "
-                        "is there a proxy on the way that disturbs it?"
-                    ) from None
-                raise
-            except aiohttp.ClientConnectionError as error:
-                if body.sent or isinstance(error, aiohttp.ClientConnectorError):
-                    raise  # the server may have read it, or there was no connection at all
-            return await self._post(url, _Body(data), headers, timeout)
+            return await self._sent_at_once(url, data, headers, timeout)
+        except NETWORK_ERRORS as error:
+            raise_transport_error(error, url)
+
+    async def _sent_at_once(
+        self, url: URL, data: str | bytes, headers: Mapping[str, str], timeout: float
+    ) -> Received | URL:
+        body = _Body(data, watched=not self._speaks_http)
+        try:
+            return await self._post(url, body, headers, timeout)
+        except aiohttp.ClientResponseError as error:
+            if is_no_http(error) and (self._speaks_http or body.brought_http):
+                # Not chained: aiohttp shows the whole address.
+                raise ProtocolError(
+                    f"{shown(url)} sent something that is no HTTP after a response that is: "
+                    "is there a proxy on the way that disturbs it?"
+                ) from None
+            raise
+        except aiohttp.ClientConnectionError as error:
+            if body.sent or isinstance(error, aiohttp.ClientConnectorError):
+                raise  # the server may have read it, or there was no connection at all
+        return await self._post(url, _Body(data), headers, timeout)
 
     async def _sent_in_pieces(
         self, url: URL, body: _LargeBody, headers: Mapping[str, str], timeout: float
@@ -155,11 +167,11 @@ class LongPollingTransport:
         chunks: list[bytes] = []
         size = 0
         needed = 0
-        async for chunk in response.content.iter_any():
+        while chunk := await response.content.readany():
             size += len(chunk)
             if size > limit:
                 raise ProtocolError(
-                    f"{shown(self._url)} sent a response larger than max_message_size, "
+                    f"{shown(response.url)} sent a response larger than max_message_size, "
                     f"{limit} bytes"
                 )
             chunks.append(chunk)
@@ -243,6 +255,7 @@ class _LargeBody(aiohttp.BytesIOPayload):
         return self._left <= left - LEAST_PROGRESS or self._left == 0 < left
 
 
+_HEADERS: Final = CIMultiDict({"Content-Type": CONTENT_TYPE})
 #: Characters or bytes. Four bytes a character, it is below the 64 KiB after which aiohttp waits
 #: for the socket, so that it does not write in one piece.
 _WRITTEN_AT_ONCE: Final = 8 * 1024

@@ -7,76 +7,88 @@ when the loop goes on. So where its `Timer` is late, there is, once, as much tim
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Self
 
 from rx_cometd._transports.timer import Timer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import Callable
+    from types import TracebackType
 
 __all__ = ["Timeout", "timeout_after"]
 
 
-@asynccontextmanager
-async def timeout_after(
-    seconds: float | None, progressed: Callable[[], bool] | None = None
-) -> AsyncGenerator[Timeout]:
+def timeout_after(seconds: float | None, progressed: Callable[[], bool] | None = None) -> Timeout:
     """Limit the time that a block takes.
 
     Args:
-        seconds: From now, and from each `Timeout.restart` on; ``None`` for ever.
+        seconds: From its beginning, and from each `Timeout.restart` on; ``None`` for ever.
         progressed: Asked when the time is up: whether there was progress that nobody told.
 
     Raises:
-        TimeoutError: The time is up.
+        TimeoutError: The time is up, within the block.
     """
-    async with asyncio.timeout(None) as scope:
-        timeout = Timeout(scope, seconds, progressed)
-        try:
-            yield timeout
-        finally:
-            timeout.cancel()
+    return Timeout(seconds, progressed)
 
 
 class Timeout:
-    """The time that a block has."""
+    """The time that a block has.
 
-    def __init__(
-        self,
-        scope: asyncio.Timeout,
-        seconds: float | None,
-        progressed: Callable[[], bool] | None = None,
-    ) -> None:
+    There is one timer, that of the beginning: what moves the time is seen when it fires.
+    """
+
+    def __init__(self, seconds: float | None, progressed: Callable[[], bool] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        self._scope = scope
-        self._seconds = seconds
+        self._scope = asyncio.timeout(None)
+        self._seconds = math.inf if seconds is None else seconds
         self._progressed = progressed
         self._excused = False
         self._timer: Timer | None = None
+        #: When the time is up, by the loop's clock.
+        self._due = math.inf
+
+    async def __aenter__(self) -> Self:
+        """Begin the block."""
+        await self._scope.__aenter__()
         self.restart()
+        if self._due < math.inf:
+            self._watch()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the block."""
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._scope.__aexit__(kind, error, traceback)
 
     def restart(self) -> None:
         """Give the whole time anew: there is progress."""
         self._excused = False
-        if self._seconds is not None:
-            self._start(self._seconds)
+        self._due = self._loop.time() + self._seconds
 
-    def cancel(self) -> None:
-        """Watch no longer."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _start(self, seconds: float) -> None:
-        self.cancel()
-        self._timer = Timer(self._loop.time() + seconds, self._pass)
+    def _watch(self) -> None:
+        self._timer = Timer(self._due, self._pass)
 
     def _pass(self) -> None:
-        late = 0.0 if self._timer is None else self._timer.late
+        timer = self._timer
+        if timer is None or (self._due <= timer.when and not self._excuses(timer.late)):
+            self._scope.reschedule(self._loop.time())
+        else:
+            self._watch()
+
+    def _excuses(self, late: float) -> bool:
+        """Give more time where there is reason to: progress, or a loop that stood still."""
         if self._progressed is not None and self._progressed():
             self.restart()
-        elif late and self._seconds is not None and not self._excused:
+        elif late and not self._excused:
             self._excused = True
-            self._start(min(late, self._seconds))
+            self._due = self._loop.time() + min(late, self._seconds)
         else:
-            self._scope.reschedule(self._loop.time())
+            return False
+        return True
