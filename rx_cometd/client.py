@@ -82,7 +82,8 @@ class Client(Requesting):
             it, the client has one of its own, which keeps the cookies of IP hosts as well.
         proxy: Address of an HTTP proxy.
         max_network_delay: Seconds that a reply may be late, beyond what the server may hold it
-            (``advice.timeout``); a silent link is found by it.
+            (``advice.timeout``); a silent link is found by it. While a payload arrives or leaves
+            bit by bit, a link is not silent, however long that takes.
         backoff: Gives an iterator of delays, in seconds, for each run of failures; one ends with a
             connect that the server held, or with an event that somebody wants. Default:
             exponential with full jitter, capped at 30 s. Where the ack extension is in force,

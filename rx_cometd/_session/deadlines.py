@@ -12,6 +12,8 @@ from rx_cometd._transports.timer import Timer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rx_cometd._transports.departing import Departure
+
 __all__ = ["Deadline", "Deadlines"]
 
 
@@ -25,6 +27,9 @@ class Deadline(NamedTuple):
         extended: Whether the time was extended once already.
         arrived: How much had come when the time was last extended for a payload that was
             arriving: how many payloads, and how many bytes of the next one.
+        departure: How much of the payload had left when last looked; ``None`` where it has, so that
+            the time is that of the replies.
+        timeout: Seconds from when it was added until the time.
     """
 
     at: float
@@ -32,6 +37,8 @@ class Deadline(NamedTuple):
     request_ids: tuple[str, ...]
     extended: bool = False
     arrived: tuple[int, int] = (0, 0)
+    departure: Departure | None = None
+    timeout: float = 0.0
 
 
 class Deadlines:
@@ -63,10 +70,11 @@ class Deadlines:
         *,
         extended: bool = False,
         arrived: tuple[int, int] = (0, 0),
+        departure: Departure | None = None,
     ) -> None:
         """Expect replies within a timeout, in seconds from now."""
-        now = self._loop.time()
-        deadline = Deadline(now + timeout, next(self._numbers), request_ids, extended, arrived)
+        at, number = self._loop.time() + timeout, next(self._numbers)
+        deadline = Deadline(at, number, request_ids, extended, arrived, departure, timeout)
         heap = self._heap
         while heap and heap[0].at < deadline.at and not self._are_awaited(heap[0].request_ids):
             heapq.heappop(heap)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rx_cometd._protocol.protocol import Protocol
     from rx_cometd._session.listeners import Exchange
     from rx_cometd._session.settings import Settings
+    from rx_cometd._transports.departing import Departure
     from rx_cometd.exceptions import ProtocolError, TransportError
     from rx_cometd.extension import Payload
     from rx_cometd.messages import Event, Message
@@ -88,12 +89,13 @@ class Exchanges:
         except Exception as error:
             self.failed(exchange, error)
 
-    def leaving(self, messages: list[Message], exchange: Exchange, timeout: float) -> list[Message]:
+    def leaving(self, messages: list[Message], exchange: Exchange) -> list[Message]:
         """Take note of messages that go out now; give them but for what was cancelled."""
-        messages = self._protocol.leaving(messages, exchange)
-        if messages and self._protocol.connection_type is ConnectionType.WEBSOCKET:
-            self._deadlines.add(exchange, timeout)
-        return messages
+        return self._protocol.leaving(messages, exchange)
+
+    def departing(self, exchange: Exchange, timeout: float, departure: Departure | None) -> None:
+        """Expect replies to what is written to the WebSocket now."""
+        self._deadlines.add(exchange, timeout, departure=departure)
 
     def _expired(self, deadline: Deadline) -> None:
         """Act on replies that are late over the WebSocket.
@@ -110,7 +112,7 @@ class Exchanges:
         late = [r for r in waiting if not r.acknowledged and r.id not in held]
         if not late:
             return
-        if self._await_arriving(deadline):
+        if self._await_departing(deadline) or self._await_arriving(deadline):
             return
         error = TransportTimeoutError("the server did not reply in time")
         heard_for = self._wire.last_received + self._settings.max_network_delay - time.monotonic()
@@ -122,6 +124,26 @@ class Exchanges:
         else:
             self._protocol.fail([request.id for request in late], error, self._loop.time())
         self._act()
+
+    def _await_departing(self, deadline: Deadline) -> bool:
+        """Give the time anew while the payload is leaving, and once when it has left.
+
+        It has to make progress: a kilobyte within each such time.
+        """
+        departures, before = self._wire.departures, deadline.departure
+        if departures is None or before is None:
+            return False
+        now = departures.look(before)
+        if not now.progressed_from(before):
+            return False
+        self._deadlines.add(
+            deadline.request_ids,
+            deadline.timeout,
+            extended=deadline.extended,
+            arrived=deadline.arrived,
+            departure=None if now.is_gone else now,
+        )
+        return True
 
     def _await_arriving(self, deadline: Deadline) -> bool:
         """Give more time while a payload is arriving, for replies come behind it.

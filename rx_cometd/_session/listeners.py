@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from rx_cometd._flow.payload import Payload
+    from rx_cometd._transports.departing import Departure
     from rx_cometd.exceptions import ExtensionError, ProtocolError
     from rx_cometd.messages import Message
 
@@ -68,16 +69,25 @@ class WireListener(Protocol):
         """Take it that what came over a WebSocket cannot be read."""
         ...
 
-    def leaving(self, messages: list[Message], exchange: Exchange, timeout: float) -> list[Message]:
+    def leaving(self, messages: list[Message], exchange: Exchange) -> list[Message]:
         """Take note of messages that go out now, past the extensions.
 
         Args:
             messages: The messages.
             exchange: The requests among them.
-            timeout: Seconds that their replies may take.
 
         Returns:
             The messages but for the requests that were cancelled meanwhile.
+        """
+        ...
+
+    def departing(self, exchange: Exchange, timeout: float, departure: Departure | None) -> None:
+        """Take note of a payload that is written to a WebSocket now.
+
+        Args:
+            exchange: The requests in it.
+            timeout: Seconds that their replies may take once it is gone.
+            departure: How it leaves; ``None`` where it does so at once.
         """
         ...
 

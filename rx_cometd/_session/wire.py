@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from rx_cometd._session.listeners import Exchange, WireListener
     from rx_cometd._transports import Arriving
+    from rx_cometd._transports.departing import Departures
     from rx_cometd.extension import PayloadOperator
     from rx_cometd.messages import Message
     from rx_cometd.statistics import Counters
@@ -97,9 +98,9 @@ class Wire:
         if self._outbound is not None or (wanted and self._settings.headers is not None):
             messages, headers = await self._extended(connection_type, messages, wanted=wanted)
         # Extensions and headers may have taken their time.
-        messages = self._listener.leaving(messages, exchange, timeout)
+        messages = self._listener.leaving(messages, exchange)
         if messages:
-            await self._send(connection_type, messages, headers, timeout)
+            await self._send(connection_type, messages, exchange, headers, timeout)
 
     async def _extended(
         self, connection_type: ConnectionType, messages: list[Message], *, wanted: bool
@@ -124,6 +125,7 @@ class Wire:
         self,
         connection_type: ConnectionType,
         messages: list[Message],
+        exchange: Exchange,
         headers: Mapping[str, str],
         timeout: float,
     ) -> None:
@@ -132,19 +134,20 @@ class Wire:
             return
         size = len(data)
         if size > self._size_limit and len(messages) > 1:
-            half = len(messages) // 2
-            await self._send(connection_type, messages[:half], headers, timeout)
-            await self._send(connection_type, messages[half:], headers, timeout)
+            middle = len(messages) // 2
+            for half in (messages[:middle], messages[middle:]):
+                await self._send(connection_type, half, _requests(half), headers, timeout)
             return
         self._counters.messages_out += len(messages)
         self._counters.bytes_out += size
         self._largest_sent = max(self._largest_sent, size)
-        exchange: Exchange = ()
-        if connection_type is ConnectionType.LONG_POLLING:
-            exchange = tuple([str(message["id"]) for message in messages if "id" in message])
+        if connection_type is ConnectionType.WEBSOCKET:
+            departures = self._link.departures
+            departure = None if departures is None else departures.begin(size)
+            self._listener.departing(exchange, timeout, departure)
         received = await self._link.send(connection_type, data, headers, timeout)
         if received is not None:
-            self._received(received.data, received.headers, exchange)
+            self._received(received.data, received.headers, _requests(messages))
 
     def _encoded(self, messages: list[Message]) -> tuple[list[Message], str | bytes]:
         """Encode messages; those that cannot be fail, and the rest goes on without them."""
@@ -215,6 +218,11 @@ class Wire:
         """What the WebSocket is bringing and is not complete, ``None`` where it is not known."""
         return self._link.arriving
 
+    @property
+    def departures(self) -> Departures | None:
+        """What leaves over the WebSocket, ``None`` where it is not open, or that is not known."""
+        return self._link.departures
+
     def drop(self) -> None:
         """Drop the WebSocket: it is dead, or another transport is used from now on."""
         self._link.drop()
@@ -247,6 +255,11 @@ def _operators(settings: Settings) -> tuple[list[PayloadOperator], list[PayloadO
     inbound = [o.inbound for o in (*auth, *made) if o.inbound is not None]
     outbound = [o.outbound for o in (*made, *auth) if o.outbound is not None]
     return inbound, outbound
+
+
+def _requests(messages: list[Message]) -> Exchange:
+    """Give the requests among messages."""
+    return tuple([str(message["id"]) for message in messages if "id" in message])
 
 
 def is_too_large(error: Exception) -> bool:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rx_cometd._transports.base import TransportOptions
+    from rx_cometd._transports.departing import Departures
     from rx_cometd._transports.websocket import Arriving
 
 __all__ = ["Link"]
@@ -92,6 +93,11 @@ class Link:
     def arriving(self) -> Arriving | None:
         """What the WebSocket is bringing and is not complete, ``None`` where it is not known."""
         return None if self._websocket is None else self._websocket.arriving
+
+    @property
+    def departures(self) -> Departures | None:
+        """What leaves over the WebSocket, ``None`` where it is not open, or that is not known."""
+        return None if self._websocket is None else self._websocket.departures
 
     def drop(self) -> None:
         """Drop the WebSocket at once; it is closed in the background."""

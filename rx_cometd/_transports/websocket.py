@@ -9,6 +9,7 @@ import aiohttp
 from multidict import CIMultiDict
 
 from rx_cometd._transports.base import check_credentials
+from rx_cometd._transports.departing import Departures
 from rx_cometd._transports.errors import (
     NETWORK_ERRORS,
     as_transport_error,
@@ -65,6 +66,8 @@ class WebSocketTransport:
         self._socket: _Socket | None = None
         self._connection: asyncio.Transport | None = None
         self._meter: Meter | None = None
+        #: What leaves, ``None`` where that is not known.
+        self.departures: Departures | None = None
         self._payloads = 0
         self._muted = False
         #: How many of the bytes that came are of complete messages.
@@ -124,6 +127,7 @@ class WebSocketTransport:
         self._connection = None if upgrade.connection is None else upgrade.connection.transport
         if self._connection is not None:
             self._meter = Meter.between(self._connection)
+            self.departures = Departures(self._connection)
         return socket
 
     @property

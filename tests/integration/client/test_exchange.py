@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,7 +35,7 @@ from tests.integration.client_driver import (
 from tests.unit.transports.echo import serving
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from rx_cometd import ConnectionType
 
@@ -145,3 +147,100 @@ async def test_the_last_error_is_told_with_the_end() -> None:
         ) as caught:
             await client_of(server, connection_timeout=0.2).open()
         assert str(caught.value.__cause__) in str(caught.value)
+
+
+@asynccontextmanager
+async def narrow(server: BayeuxServer, rate: float, *, most: int = 10**9) -> AsyncGenerator[str]:
+    """A way to a server that takes so many bytes a second, and so many in all.
+
+    It reads ahead as little as a router does, so that senders notice.
+    """
+
+    ways: set[asyncio.Task[None]] = set()
+
+    async def carry(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rate: float
+    ) -> None:
+        carried = 0
+        with suppress(ConnectionError):
+            while piece := await reader.read(64 * 1024):
+                writer.write(piece)
+                await writer.drain()
+                carried += len(piece)
+                if carried >= most:
+                    await asyncio.Event().wait()
+                await asyncio.sleep(len(piece) / rate)
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, onwards = await asyncio.open_connection("127.0.0.1", server.port)
+        here = {
+            asyncio.create_task(carry(reader, onwards, rate)),
+            asyncio.create_task(carry(back, writer, float("inf"))),
+        }
+        ways.update(here)
+        await asyncio.wait(here, return_when=asyncio.FIRST_COMPLETED)
+        for way in here:
+            way.cancel()
+        for end in (writer, onwards):
+            end.transport.abort()
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    # What the kernel takes in of itself is not read yet.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    async with await asyncio.start_server(connect, sock=listener, limit=64 * 1024):
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/cometd"
+        for way in ways:
+            way.cancel()
+
+
+LARGE = 8_000_000
+
+
+@BOTH
+async def test_a_large_publish_takes_its_time(kind: ConnectionType) -> None:
+    """Sending it takes several times as long as a reply may be late, and small ones wait behind
+    it; bytes that leave are progress, and the time of a reply begins when all have left."""
+    async with (
+        BayeuxServer() as server,
+        narrow(server, 4_000_000) as url,
+        client_of(url, kind, max_network_delay=0.4, max_message_size=2 * LARGE) as client,
+    ):
+        states = Recorder(client.state_changes)
+        began = asyncio.get_running_loop().time()
+        large = asyncio.ensure_future(client.publish("/large", "x" * LARGE))
+        await asyncio.sleep(0.1)
+        small = asyncio.ensure_future(client.publish("/small", 1))
+        assert (await large)["successful"]
+        assert (await small)["successful"]
+        assert asyncio.get_running_loop().time() - began > 3 * 0.4
+        assert [change.state for change in states.items] == [ClientState.CONNECTED]
+
+
+@BOTH
+async def test_a_large_publish_that_is_not_taken_is_given_up(kind: ConnectionType) -> None:
+    async with (
+        BayeuxServer(timeout=0.5) as server,
+        narrow(server, 4_000_000, most=2_000_000) as url,
+        client_of(url, kind, max_network_delay=0.4, max_message_size=2 * LARGE) as client,
+    ):
+        states = Recorder(client.state_changes)
+        with pytest.raises(TransportTimeoutError):
+            await client.publish("/large", "x" * LARGE)
+        await states.until(lambda: states.items[-1].state is ClientState.CONNECTED)
+        assert (await client.publish("/small", 1))["successful"]
+
+
+@BOTH
+async def test_a_large_publish_that_is_taken_and_not_answered_is_given_up(
+    kind: ConnectionType,
+) -> None:
+    async with (
+        BayeuxServer() as server,
+        narrow(server, 4_000_000) as url,
+        client_of(url, kind, max_network_delay=0.4, max_message_size=2 * LARGE) as client,
+    ):
+        server.faults.delay_replies(60.0, "/large")
+        with pytest.raises(TransportTimeoutError):
+            await client.publish("/large", "x" * LARGE)
+        assert [m["data"] for m in requests(server, "/large")] == ["x" * LARGE]
+        assert (await client.publish("/small", 1))["successful"]
