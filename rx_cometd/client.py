@@ -92,7 +92,8 @@ class Client(Requesting):
             link has been down, if that is longer.
         max_message_size: Bytes that a payload may have. Larger ones received are a
             `ProtocolError`; larger ones to send are split.
-        heartbeat: Seconds between WebSocket pings, ``None`` for none.
+        heartbeat: Seconds between WebSocket pings, ``None`` for none. The server has half of them
+            to answer, and a ping waits behind what is being sent: give a slow link time enough.
         compress: Whether to offer the compression of WebSocket messages (permessage-deflate).
             Where the network is fast it costs more time than it saves.
         is_transient: Decides which refusals and disconnects by the server are tried again, and told
