@@ -34,6 +34,7 @@ __all__ = [
     "is_final",
     "is_lost",
     "is_passing",
+    "not_subscribed",
     "reached_server",
     "refusal",
     "session_ended_meanwhile",
@@ -103,6 +104,14 @@ def unknown_client(error: ServerError) -> bool:
     text = error.error_message.lower()
     named = "unknown" in text and ("client" in text or "session" in text)
     return named and error.error_code in {401, 402, 403}
+
+
+def not_subscribed(error: Exception) -> bool:
+    """Tell whether an unsubscribe was refused because there is nothing to unsubscribe from.
+
+    So do the servers of CometD where nobody has the channel (BayeuxServerImpl.java).
+    """
+    return isinstance(error, ServerError) and error.error_message == "channel_missing"
 
 
 def session_ended_meanwhile(error: ServerError) -> bool:

@@ -24,6 +24,7 @@ from rx_cometd._protocol.outcomes import (
     SubscriptionFailed,
     Unsubscribed,
 )
+from rx_cometd._protocol.refusals import not_subscribed
 from rx_cometd._protocol.requests import Kind, Request, Requests
 
 if TYPE_CHECKING:
@@ -169,8 +170,8 @@ class Subscriptions:
 
         A refused subscribe is desired no longer; a refused unsubscribe leaves the server as it was.
         Where the server may have the channel from before, it stays to be unsubscribed from. Where
-        it may never have had it, the unsubscribe is refused for that (by CometD with
-        ``400::channel_missing``), and who desires the channel again has to ask.
+        it may never have had it, the unsubscribe may be refused for that, and who desires the
+        channel again has to ask.
         """
         subscription = self._current(channel, request_id)
         if subscription is None:
@@ -269,7 +270,13 @@ class Reconciliation:
             self._outcomes.append(done(channel))
 
     def failed(self, request: Request, error: Exception) -> None:
-        """Take a refusal, or a failure that asking again would not mend."""
+        """Take a refusal, or a failure that asking again would not mend.
+
+        An unsubscribe from what the server does not know of, for the subscribe was lost, is done.
+        """
+        if request.kind is Kind.UNSUBSCRIBE and not_subscribed(error):
+            self.succeeded(request)
+            return
         self._refused(request.kind, _channel_of(request), request.id, error)
 
     def _refused(self, kind: Kind, channel: str, request_id: str, error: Exception) -> None:

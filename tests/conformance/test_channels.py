@@ -9,13 +9,14 @@ import pytest
 import reactivex as rx
 from reactivex import operators as ops
 
-from rx_cometd import ServerError
+from rx_cometd import ClientInvalidOperation, ServerError
 from rx_cometd import operators as cometd_ops
 from tests.conformance.observing import Seen, confirmed, data_of, eventually, numbers_of
 
 if TYPE_CHECKING:
     from rx_cometd import Client, Event, Message
-    from tests.conformance.conftest import MakeClient
+    from rx_cometd.testing import FaultProxy
+    from tests.conformance.conftest import MakeClient, StartProxy
     from tests.conformance.differences import Target
     from tests.conformance.serving import Server
 
@@ -284,6 +285,36 @@ async def test_pull_view(server: Server, make_client: MakeClient, channel: str) 
         assert channel not in client.subscriptions
         await client.publish(channel, 3)
         assert not client.has_pending_messages
+
+
+async def test_unsubscribed_from_what_never_arrived(
+    server: Server, make_client: MakeClient, start_proxy: StartProxy, channel: str
+) -> None:
+    """The subscribe is lost on its way. CometD then refuses the unsubscribe, for it knows nothing
+    of the channel; so there is nothing left to be done."""
+    proxy = await start_proxy(server)
+    async with make_client(proxy) as client:
+        proxy.requests.stall()
+        before = sent(proxy)
+        subscribing = asyncio.create_task(client.subscribe(channel))
+        await eventually(lambda: sent(proxy) >= before + len(channel))
+        unsubscribing = asyncio.create_task(client.unsubscribe(channel))
+        await asyncio.sleep(0)  # it has been asked for
+        proxy.cut()
+        proxy.clear()
+        await unsubscribing
+        with pytest.raises(ClientInvalidOperation, match="unsubscribed from meanwhile"):
+            await subscribing
+        assert channel not in client.subscriptions
+        assert await server.subscribers(channel) == []
+        await client.subscribe(channel)
+        await client.publish(channel, "here")
+        assert (await client.receive())["data"] == "here"
+
+
+def sent(proxy: FaultProxy) -> int:
+    """How many bytes a proxy was sent by clients."""
+    return sum(map(len, proxy.requested))
 
 
 async def test_two_clients_chat(server: Server, make_client: MakeClient, channel: str) -> None:

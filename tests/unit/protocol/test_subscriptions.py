@@ -320,6 +320,7 @@ TestSubscriptionLife = SubscriptionLife.TestCase
 # The requests that reconcile
 
 DENIED = ServerError("denied")
+MISSING = ServerError("refused", {"successful": False, "error": "400::channel_missing"})
 
 
 class Asking:
@@ -389,6 +390,23 @@ def test_replies_are_told(asking: Asking) -> None:
     assert asking.told() == [Unsubscribed("/a")]
     asking.it.failed(asking.ask(), DENIED)
     assert asking.told() == [SubscriptionFailed("/a", DENIED)]
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_an_unsubscribe_of_what_the_server_does_not_know_is_done(
+    asking: Asking, *, lost: bool
+) -> None:
+    """CometD refuses it, with ``400::channel_missing``."""
+    subscribe = asking.ask()
+    if lost:
+        asking.it.lost(subscribe)
+    else:
+        asking.it.succeeded(subscribe)
+    asking.undesire()
+    asking.told()
+    asking.it.failed(asking.asked(), MISSING)
+    assert asking.told() == [Unsubscribed("/a")]
+    assert "/a" not in asking.it.subscriptions
 
 
 def test_stale_replies_are_not_told(asking: Asking) -> None:

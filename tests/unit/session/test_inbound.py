@@ -13,6 +13,7 @@ from rx_cometd import ExtensionError, Payload
 from rx_cometd._session.inbound import Inbound
 
 if TYPE_CHECKING:
+    from rx_cometd._transports.departing import Departure
     from rx_cometd.extension import PayloadOperator
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -58,7 +59,12 @@ class Listener:
     def unreadable(self, error: Exception) -> None:
         raise NotImplementedError
 
-    def leaving(self, messages: list[Any], exchange: tuple[str, ...], timeout: float) -> list[Any]:
+    def leaving(self, messages: list[Any], exchange: tuple[str, ...]) -> list[Any]:
+        raise NotImplementedError
+
+    def departing(
+        self, exchange: tuple[str, ...], timeout: float, departure: Departure | None
+    ) -> None:
         raise NotImplementedError
 
     def lost(self, error: Exception) -> None:

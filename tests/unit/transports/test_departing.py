@@ -38,9 +38,10 @@ class Peer:
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._began = True
         try:
-            while await self._allowed.acquire() and not self._ended:
-                if not await reader.read(64 * 1024):
-                    break
+            piece = b"something"
+            while piece:
+                await self._allowed.acquire()
+                piece = b"" if self._ended else await reader.read(64 * 1024)
         except ConnectionError:
             pass
         finally:
