@@ -96,13 +96,13 @@ class Feed(LoopObservable[_T]):
     ) -> abc.DisposableBase:
         """Subscribe a coroutine function, which is awaited for one message after the other.
 
-        Short for ``map_async(on_next)`` and a subscription to that: messages that come meanwhile
-        wait in a bounded buffer, and what it raises ends the subscription.
+        Short for ``map_async(on_next)`` and a subscription to that: messages that arrive while it
+        runs wait in a bounded buffer, and an exception in it ends the subscription.
 
         Args:
             on_next: The coroutine function.
-            on_error: Told how the stream failed; without it, the event loop's exception handler.
-            on_completed: Told that the client was closed, after the last message was awaited.
+            on_error: Called when the stream fails; default: the event loop's exception handler.
+            on_completed: Called when the client was closed and the last message was processed.
             max_pending_count: How many messages may wait; ``None`` is the client's bound.
             overflow: What a full buffer does; ``None`` is the client's policy.
 
@@ -110,7 +110,7 @@ class Feed(LoopObservable[_T]):
             As `map_async`.
 
         Returns:
-            What ends the subscription, and cancels the call that is being awaited.
+            A disposable that ends the subscription, and cancels the call under way.
 
         Raises:
             RuntimeError: No event loop is running.
@@ -126,12 +126,12 @@ class Feed(LoopObservable[_T]):
 class Channel(Feed[_T]):
     """A channel, or a glob, of a client, made by `Client.channel`.
 
-    It is an ``Observable[Event]`` or, where the type of the data was given, an observable of that:
+    It is an ``Observable[Event]``, or an observable of the data if its type was given:
     a ``Channel[Quote]`` emits the data of each message as a ``Quote``.
 
     Cold: nothing is sent before it is subscribed to. Shared: the first observer sends one
-    subscribe request, the last one to go one unsubscribe. Observers get the messages in the
-    server's order, on the event loop, and go on over reconnects and new sessions.
+    subscribe request, and the end of the last subscription sends one unsubscribe. Observers get the
+    messages in the server's order, on the event loop, across reconnects and new sessions.
 
     ::
 
@@ -143,10 +143,10 @@ class Channel(Feed[_T]):
     ``on_error`` is the end: the server refused the channel (`ServerError`), the session was
     given up (`TransportTimeoutError`) or ended by the server (`ServerError`). ``on_completed``
     comes when the client is closed. Operators such as `retry_with_backoff`
-    subscribe anew.
+    subscribe again.
 
-    On a typed channel a message whose data is not of the type is an error, too (`DecodeError`,
-    with the channel and the place in the data), of those who observe it with that type.
+    On a typed channel, data that is not of the type is an error as well (`DecodeError`,
+    with the channel and the place in the data), for the observers of that type.
     """
 
     def __init__(
@@ -177,7 +177,7 @@ class Channel(Feed[_T]):
     ) -> Message:
         """Publish on this channel; see `Client.publish`.
 
-        This hides ReactiveX's fluent ``publish()``, which multicasts: that is
-        ``channel.pipe(ops.publish())``.
+        This hides ReactiveX's fluent method ``publish()``, which multicasts; use
+        ``channel.pipe(ops.publish())`` for that.
         """
         return await self._publish(self.name, data, fields=fields)

@@ -63,7 +63,7 @@ class Client(Requesting):
         connection_types: One connection type (that one or fail), or several in order of
             preference; WebSocket, then long-polling, if ``None``.
         connection_timeout: Seconds that the link may be down, the first opening included,
-            before the session is given up with `TransportTimeoutError`. ``None``: for ever.
+            before the session is given up with `TransportTimeoutError`. ``None``: no limit.
         ssl: As aiohttp takes it: ``None`` or ``True`` verifies, ``False`` does not, or a
             ``Fingerprint`` or ``SSLContext``.
         max_pending_count: Default bound of every buffer of this client, in messages; ``<= 0``
@@ -75,38 +75,38 @@ class Client(Requesting):
         json_dumps: Turns objects into JSON, ``str`` or ``bytes``.
         json_loads: Turns JSON, ``bytes`` as the socket held them, into objects.
         headers: Headers of every HTTP request and WebSocket upgrade: a mapping, or a callable
-            or coroutine function that gives one, within ``max_network_delay``, asked anew each
+            or coroutine function that returns one, within ``max_network_delay``, called each
             time. With a ``Sec-WebSocket-Protocol`` among them, these subprotocols are offered.
-        handshake_fields: Extra fields of every handshake, likewise asked anew.
-        http_session: An ``aiohttp.ClientSession`` to use, never closed by the client. Without
-            it, the client has one of its own, which keeps the cookies of IP hosts as well.
+        handshake_fields: Extra fields of every handshake, a mapping or a callable likewise.
+        http_session: An ``aiohttp.ClientSession`` to use, never closed by the client. By
+            default the client has one of its own, which keeps the cookies of IP hosts as well.
         proxy: Address of an HTTP proxy.
-        max_network_delay: Seconds that a reply may be late, beyond what the server may hold it
-            (``advice.timeout``); a silent link is found by it. While a payload arrives or leaves
-            bit by bit, a link is not silent, however long that takes.
-        backoff: Gives an iterator of delays, in seconds, for each run of failures; one ends with a
-            connect that the server held, or with an event that somebody wants. Default:
-            exponential with full jitter, capped at 30 s. Where the ack extension is in force,
-            longer ones are cut to a quarter of the time that the server keeps the session
-            (``maxInterval``), or where it does not tell that, of 10 s, or of the time that the
-            link has been down, if that is longer.
+        max_network_delay: Seconds that a reply may be late, beyond the time for which the server
+            may hold it (``advice.timeout``); this is how a silent link is detected. While a payload
+            arrives or leaves bit by bit, a link is not silent, however long that takes.
+        backoff: Returns an iterator of delays, in seconds, for each run of failures; a run ends
+            with a connect that the server held, or with an event for which there is an observer.
+            Default: exponential with full jitter, capped at 30 s. With the ack extension,
+            delays are limited to a quarter of the time for which the server keeps the session
+            (``maxInterval``). If the server does not announce that: to a quarter of 10 s, or of
+            the time for which the link has been down, if that is longer.
         max_message_size: Bytes that a payload may have. Larger ones received are a
             `ProtocolError`; larger ones to send are split.
         heartbeat: Seconds between WebSocket pings, ``None`` for none. The server has half of them
             to answer, and a ping waits behind what is being sent: give a slow link time enough.
         compress: Whether to offer the compression of WebSocket messages (permessage-deflate).
             Where the network is fast it costs more time than it saves.
-        is_transient: Decides which refusals and disconnects by the server are tried again, and told
-            in `state_changes`, rather than to the observers: called with the `ServerError`, it
-            gives ``True``, ``False``, or ``None`` for the default. By default transient is what
-            the advice allows to try again, and codes that are known to pass ("503: too busy").
-            ``error.response["channel"]`` tells what was refused. A disconnect is final where the
-            server advises ``reconnect: none`` with it, as CometD in Java always does, with the
-            reply to the connect: ``error.advice`` tells that, too.
+        is_transient: Decides which refusals and disconnects by the server are retried, and reported
+            in `state_changes` rather than to the observers. Called with the `ServerError`, it
+            returns ``True``, ``False``, or ``None`` for the default: what the advice allows to
+            retry is transient, and so are codes that are known to pass ("503: too busy").
+            ``error.response["channel"]`` says what was refused. A disconnect is final if the
+            server advises ``reconnect: none`` with it, as CometD in Java always does in the
+            reply to the connect; ``error.advice`` includes that.
         max_outbox: How many publishes and calls may wait to be sent, or answered; one more is
             refused with `BufferOverflowError`. ``<= 0`` is unbounded.
-        max_suspension: Seconds for which ``SUSPEND`` may hold back a connect where the server
-            does not tell its ``maxInterval``; below the server's, or the session expires.
+        max_suspension: Seconds for which ``SUSPEND`` may hold back a connect if the server
+            does not announce its ``maxInterval``; must be less than that, or the session expires.
 
     Raises:
         TypeError: An argument is of the wrong kind.
@@ -190,12 +190,12 @@ class Client(Requesting):
         await self._shared.open()
 
     def reconnect_now(self) -> None:
-        """Make the link anew at once: after a laptop's sleep, or a change of the network.
+        """Reconnect at once: after a laptop's sleep, or a change of the network.
 
-        While the link is down nothing more is waited for: an attempt that is under way is given up,
-        and the backoff and ``connection_timeout`` begin anew. A link that is up is checked as well,
-        for it may be dead without anybody having noticed: a WebSocket is opened anew, and requests
-        that wait for replies on it fail with `TransportError`. The session is resumed.
+        If the link is down, the client stops waiting: an attempt that is under way is given up,
+        and the backoff and ``connection_timeout`` start over. A link that is up is replaced as
+        well, because it may be dead without anyone having noticed: a WebSocket is reopened, and
+        requests that wait for replies on it fail with `TransportError`. The session is resumed.
 
         Raises:
             ClientInvalidOperation: The client is not open.
@@ -203,7 +203,7 @@ class Client(Requesting):
         self._shared.open_session().reconnect_now()
 
     async def close(self) -> None:
-        """Close the session in order; a second and a half at most, even if the server is dead.
+        """Close the session; this takes at most a second and a half, even if the server is dead.
 
         Observers complete. Closing a closed client does nothing; a closed client can be opened
         again.
@@ -211,22 +211,22 @@ class Client(Requesting):
         await self._shared.close()
 
     async def drain(self, timeout: float | None = None) -> None:
-        """Stop taking new messages, have those that came processed, send what is to be sent, close.
+        """Unsubscribe, finish processing what has arrived, and close.
 
-        In this order: all channels are unsubscribed from; observers complete, after what the
-        operators behind the channels hold or work on (`bounded_buffer`, `map_async`,
-        `switch_map_async`, `to_async_iterable` and the others, and `receive`) is done; publishes
-        get their replies, those that the work makes as well; replay markers are written; the
-        session is closed. Leaving ``async with client`` closes at once.
+        In this order: all channels are unsubscribed from; observers complete, once the operators
+        behind the channels are done with their messages (`bounded_buffer`, `map_async`,
+        `switch_map_async`, `to_async_iterable` and the others, and `receive`); publishes
+        get their replies, including those made by that work; replay markers are written; the
+        session is closed. Leaving ``async with client``, in contrast, closes at once.
 
         Args:
-            timeout: Seconds that it may take, ``None`` for ever.
+            timeout: Seconds that it may take, ``None`` for no limit.
 
         Raises:
-            TransportTimeoutError: It took longer. The client is closed all the same.
-            ClientInvalidOperation: It is called by work that it would wait for, or within an
-                ``async for`` over a channel: leave that first, or make a task of it.
-            TypeError: ``timeout`` is no number.
+            TransportTimeoutError: It took longer. The client is closed anyway.
+            ClientInvalidOperation: It was called by work that it would wait for, or within an
+                ``async for`` over a channel: leave that first, or call it in a new task.
+            TypeError: ``timeout`` is not a number.
             ValueError: It is negative.
         """
         if timeout is not None:
@@ -260,7 +260,7 @@ class Client(Requesting):
         type: Any = None,  # noqa: A002 - the contract's name
         fields: Fields = None,
     ) -> Channel[Any]:
-        """Give a channel as an observable of its messages, or of their data as values of a type.
+        """Return a channel: an observable of its messages, or of their data as values of a type.
 
         Args:
             name: A channel, a glob (``/a/*``, ``/a/**``), or a service channel, which is
@@ -269,13 +269,13 @@ class Client(Requesting):
                 message: whatever `operators.decode` takes, a ``msgspec.Struct`` or
                 ``pydantic.BaseModel`` for instance. With ``json_loads=raw_json_loads`` it is
                 decoded from the JSON straight into the type.
-            fields: Extra fields of its subscribe request, a mapping or a callable; asked anew
-                at every resubscribe. Where several observers of one channel give some, the
-                first one's count.
+            fields: Extra fields of its subscribe request: a mapping, or a callable, which is called
+                at every resubscribe. If several observers of one channel pass fields, those of
+                the first one are used.
 
         Raises:
-            InvalidChannelError: The name cannot be that of a channel.
-            TypeError: The type is none that can be decoded to, or ``fields`` is neither a mapping
+            InvalidChannelError: The name is not a valid channel name.
+            TypeError: Data cannot be decoded to the type, or ``fields`` is neither a mapping
                 nor a plain function.
         """
         check_fields(fields)
@@ -288,10 +288,10 @@ class Client(Requesting):
         return Feed[Event](self._shared, EVERYTHING)
 
     def meta(self, channel: str) -> Observable[Message]:
-        """Give the replies on a meta channel, for people who debug.
+        """Return an observable of the replies on a meta channel, for debugging.
 
         Raises:
-            InvalidChannelError: It is no meta channel, or a glob, which meta channels match none.
+            InvalidChannelError: It is not a meta channel, or it is a glob.
         """
         validate_channel(channel)
         if not is_meta(channel) or is_glob(channel):
@@ -300,7 +300,7 @@ class Client(Requesting):
 
     @property
     def state_changes(self) -> Observable[StateChange]:
-        """The state: the present one at once, and every change."""
+        """An observable of the state: the current one at once, then every change."""
         return self._shared.states()
 
     # -- the pull view -------------------------------------------------------------------------
@@ -310,7 +310,7 @@ class Client(Requesting):
 
         Raises:
             ClientInvalidOperation: The client is not open.
-            InvalidChannelError: The name cannot be that of a channel.
+            InvalidChannelError: The name is not a valid channel name.
             ServerError: The server refused.
             TypeError: ``fields`` is neither a mapping nor a plain function.
         """
@@ -322,22 +322,22 @@ class Client(Requesting):
 
         Raises:
             ClientInvalidOperation: The client is not open.
-            InvalidChannelError: The name cannot be that of a channel.
+            InvalidChannelError: The name is not a valid channel name.
             ServerError: The server refused.
         """
         await self._pull.unsubscribe(channel)
 
     async def receive(self) -> Event:
-        """Take the next message of the channels subscribed to with `subscribe`.
+        """Return the next message of the channels subscribed to with `subscribe`.
 
-        Messages that nobody observes otherwise (service channels) are received as well. After
-        `close`, what is pending is still given.
+        Messages that no observer gets (on service channels) are received as well. After
+        `close`, pending messages are still returned.
 
         Raises:
             ClientInvalidOperation: The client is closed, and nothing is pending.
             TransportTimeoutError: The session was given up, and nothing is pending.
             ServerError: The server ended the session, or refused to renew a subscription.
-            BufferOverflowError: More messages came than the buffer takes.
+            BufferOverflowError: More messages arrived than fit into the buffer.
         """
         return await self._pull.receive()
 

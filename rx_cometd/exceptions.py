@@ -12,7 +12,7 @@
     │   ├── TransportTimeoutError    no answer, or no link, in time
     │   ├── TransportConnectionClosed
     │   └── ProtocolError            what was received is not Bayeux
-    ├── DecodeError                  the data of a message is not of the type that was told
+    ├── DecodeError                  the data of a message is not of its channel's type
     └── ServerError                  the server refused
         └── AuthenticationError      ... for want of valid credentials
 
@@ -46,7 +46,7 @@ __all__ = [
 
 
 class CometDError(Exception):
-    """Base of every error that rx_cometd raises on purpose."""
+    """Base class of all errors of rx_cometd."""
 
 
 class ClientError(CometDError):
@@ -75,13 +75,11 @@ class InvalidChannelError(ClientError, ValueError):
 
 
 class BufferOverflowError(ClientError):
-    """A bounded buffer with the policy ``ERROR`` was full when one more message came.
-
-    Or the outbox was, when one more was to be published.
+    """A bounded buffer with the policy ``ERROR``, or the outbox, was full.
 
     Attributes:
         max_pending_count: The bound of the buffer, in messages.
-        outbox: Whether it is about messages to be sent.
+        outbox: Whether it was the outbox: requests that wait to be sent or answered.
     """
 
     def __init__(self, max_pending_count: int, *, outbox: bool = False) -> None:
@@ -108,10 +106,10 @@ class TransportError(CometDError):
     Attributes:
         http_status: The status of the HTTP response, ``None`` where there was none.
         close_code: The code of the WebSocket close frame, ``None`` where there was none.
-        final: Whether waiting cannot mend it: a certificate that is not accepted, no HTTP server
+        final: Whether waiting cannot fix it: a certificate that is not accepted, no HTTP server
             or nothing at that path, a redirect to another origin, two credentials for one request.
-        retry_after: Seconds that the server asks to wait (``Retry-After``, with HTTP 429 or 503),
-            ``None`` where it does not.
+        retry_after: How many seconds the server asks to wait (``Retry-After``, with HTTP 429 or
+            503), ``None`` if it does not.
     """
 
     def __init__(
@@ -131,11 +129,11 @@ class TransportError(CometDError):
 
 
 class TransportTimeoutError(TransportError):
-    """A reply did not come in time, or the link was down for too long."""
+    """A reply did not arrive in time, or the link was down for too long."""
 
 
 class TransportConnectionClosed(TransportError):  # noqa: N818 - the contract fixes the name
-    """The connection was closed while something was expected of it."""
+    """The connection was closed while a reply was expected."""
 
 
 class ProtocolError(TransportError):
@@ -145,13 +143,12 @@ class ProtocolError(TransportError):
 class DecodeError(CometDError):
     """The data of a message on a typed channel is not of the channel's type.
 
-    What does not fit is told by the cause, the error of msgspec or pydantic, for that may quote
-    the data.
+    What does not fit is in the cause, the error of msgspec or pydantic: its text may quote
+    the data, and is therefore not part of this one's.
 
     Attributes:
         channel: The channel of the message.
-        path: Where in the data it was found, such as ``$.legs[0].price``; ``None`` if that is
-            not known.
+        path: The place in the data, such as ``$.legs[0].price``; ``None`` if it is not known.
     """
 
     def __init__(self, channel: str, path: str | None = None) -> None:
@@ -174,7 +171,7 @@ class ServerError(CometDError):
     Attributes:
         response: The reply as it came.
         error: The ``error`` field as text, ``""`` where there was none.
-        error_code: The code, ``None`` where there is none or it is no number.
+        error_code: The code, ``None`` where there is none or it is not a number.
         error_args: The arguments, empty ones left out.
         error_message: The message.
         advice: The ``advice`` field of the reply, ``{}`` where there was none.

@@ -122,7 +122,7 @@ class Extension:
         return _OperatorExtension(Operators(inbound, outbound))
 
     def operators(self) -> Operators:
-        """Make the operators of one session; called anew for each session of each client."""
+        """Make the operators of one session; called for each session of each client."""
         cls = type(self)
         return Operators(
             inbound=(None if cls.incoming is Extension.incoming else _awaiting(self._run_incoming)),
@@ -153,7 +153,7 @@ class Extension:
         """Take note of a client that was made with this extension."""
 
     def around_request(self, request: Request) -> AbstractContextManager[object]:
-        """Give what a publish or call of the user's is to be within, until its reply.
+        """Return a context manager that lasts from a publish or call to its reply.
 
         It is entered and left in the task of the caller, and gets the error of the request. It
         must not raise errors of its own.
@@ -196,19 +196,19 @@ class AuthExtension(Extension):
     """An extension that can renew its credentials.
 
     Its operators run nearest to the wire. `authenticate` is called after an authentication
-    failure, once at a time however many requests failed; what failed is then sent again once,
-    through the outbound pipeline, so that `outgoing` can put the new credentials in.
+    failure, once however many requests failed; those requests are then sent again once,
+    through the outbound pipeline, so that `outgoing` can add the new credentials.
 
-    What waits for new credentials waits for `authenticate`, which is therefore cancelled after the
-    client's ``max_network_delay``: that is a failure like any other.
+    All these requests wait for `authenticate`, so it is cancelled after the
+    client's ``max_network_delay``, which counts as a failure.
     """
 
     @property
     def origin(self) -> URL | None:
         """Where the server is, in place of scheme, host and port of the client's address.
 
-        Asked for each payload, after the outbound operators; ``None``, the default: at the
-        client's address. For servers that tell at login which host to talk to.
+        Read for each payload, after the outbound operators; ``None``, the default: at the
+        client's address. For servers whose login says which host to use.
         """
         return None
 

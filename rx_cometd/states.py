@@ -18,20 +18,20 @@ __all__ = ["TRANSITIONS", "ClientState", "StateChange", "follow"]
 
 
 class ClientState(Enum):
-    """Where a client is in the life of its session."""
+    """The states of a client."""
 
     DISCONNECTED = "disconnected"
-    """No session, and none is sought."""
+    """No session, and the client is not trying to get one."""
     HANDSHAKING = "handshaking"
     """The first handshake is under way."""
     REHANDSHAKING = "rehandshaking"
-    """A handshake failed, or the session was lost, and a new one is sought."""
+    """A handshake failed, or the session was lost; the client tries to get a new one."""
     CONNECTING = "connecting"
-    """The handshake succeeded; the first connect was not answered yet."""
+    """The handshake succeeded; the first connect has not been answered yet."""
     CONNECTED = "connected"
     """The last connect was answered."""
     UNCONNECTED = "unconnected"
-    """The last connect failed; the session may still live, and is sought to be resumed."""
+    """The last connect failed; the client tries to resume the session, which may still exist."""
     DISCONNECTING = "disconnecting"
     """The client sent a disconnect and waits for the answer."""
 
@@ -69,17 +69,17 @@ def follow(state: ClientState, successor: ClientState) -> ClientState:
 
 
 class StateChange(NamedTuple):
-    """A client came to a state.
+    """A change of a client's state.
 
     Attributes:
-        state: The new state.
+        state: The new state of the client.
         client_id: The server's name for the session, ``None`` while there is none.
         connection_type: The transport in use, ``None`` before the first is tried.
         resumed: On ``CONNECTED``: whether it is the session of before, so that the server may
             have kept messages. ``False`` on a new session, and in every other state.
-        error: What brought the client there, ``None`` where nothing went wrong. A change to the
-            state that was before, with an error, tells of a refusal that is tried again.
-        attempt: Which attempt in a row comes next, the first is 1; 0 where none is to be made.
+        error: What caused the change, ``None`` if nothing went wrong. A change to the
+            same state, with an error, reports a refusal that is retried.
+        attempt: The number of the next attempt in a row, from 1; 0 if there is no next attempt.
         delay: Seconds until that attempt.
     """
 

@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 
 
 def check_plain_function(name: str, function: Any) -> None:
-    """Refuse what is no plain function: its result would be a coroutine nobody awaits.
+    """Refuse what is not a plain function: its result would be a coroutine nobody awaits.
 
     Raises:
         TypeError: It cannot be called, or is a coroutine function.
@@ -63,7 +63,7 @@ def check_bound(max_pending_count: Any, overflow: Any) -> None:
     """Check the two arguments that all bounded operators share.
 
     Raises:
-        TypeError: The bound is no integer, or the policy no `Overflow`.
+        TypeError: The bound is not an integer, or the policy not an `Overflow`.
     """
     if max_pending_count is not None and not _is_int(max_pending_count):
         raise TypeError(f"max_pending_count must be an int or None, not {max_pending_count!r}")
@@ -75,7 +75,7 @@ def check_int(name: str, value: Any) -> None:
     """Check a number of things, which may be none, or fewer.
 
     Raises:
-        TypeError: It is no integer.
+        TypeError: It is not an integer.
     """
     if not _is_int(value):
         raise TypeError(f"{name} must be an int, not {value!r}")
@@ -85,7 +85,7 @@ def check_positive(name: str, value: Any) -> None:
     """Check a count, of things done at once for instance.
 
     Raises:
-        TypeError: It is no integer.
+        TypeError: It is not an integer.
         ValueError: It is less than 1.
     """
     check_int(name, value)
@@ -102,7 +102,7 @@ def check_seconds(name: str, value: Any, *, zero: bool = False) -> None:
         zero: Whether 0 is allowed.
 
     Raises:
-        TypeError: It is no number.
+        TypeError: It is not a number.
         ValueError: It is negative, NaN, or 0 where that allows nothing.
     """
     if not _is_number(value):
@@ -116,7 +116,7 @@ def check_fraction(name: str, value: Any) -> None:
     """Check a part of a whole.
 
     Raises:
-        TypeError: It is no number.
+        TypeError: It is not a number.
         ValueError: It is not from 0 to 1.
     """
     if not _is_number(value):
@@ -129,7 +129,7 @@ def check_choice(name: str, value: Any) -> None:
     """Check a choice between yes and no: what else counts as true may have been meant otherwise.
 
     Raises:
-        TypeError: It is no bool.
+        TypeError: It is not a bool.
     """
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, not {value!r}")
@@ -149,7 +149,7 @@ def check_scheduler(scheduler: Any) -> None:
     """Check what times an operator.
 
     Raises:
-        TypeError: It is no scheduler of ReactiveX.
+        TypeError: It is not a scheduler of ReactiveX.
     """
     if scheduler is not None and not isinstance(scheduler, abc.SchedulerBase):
         raise TypeError(f"scheduler must be a scheduler of reactivex or None, not {scheduler!r}")

@@ -57,8 +57,8 @@ def iterate(
 class ObservableIterator(AsyncIterator[_T]):
     """One iteration over an observable, which is one subscription.
 
-    It is disposed of when nothing refers to the iterator any more, as after ``break``. To say
-    so oneself, and not to depend on reference counting: `aclose`, or ``async with``::
+    It is disposed of when nothing refers to the iterator any more, as after ``break``. To be
+    explicit, and not depend on reference counting, use `aclose`, or ``async with``::
 
         async with aiter(iterable) as messages:
             async for message in messages: ...
@@ -92,7 +92,7 @@ class ObservableIterator(AsyncIterator[_T]):
         return buffer.take_nowait()
 
     async def aclose(self) -> None:
-        """Dispose of the subscription; what is pending is forgotten. May be called again."""
+        """Dispose of the subscription and its pending items. May be called more than once."""
         self._reception.close()
 
     async def __aenter__(self) -> Self:

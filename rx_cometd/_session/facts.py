@@ -22,7 +22,7 @@ __all__ = ["Facts"]
 
 
 class Facts:
-    """The facts of a client. Asking for them changes nothing, and needs no open session.
+    """The facts of a client. Reading them changes nothing, and needs no open session.
 
     Args:
         shared: The client's shared session.
@@ -36,7 +36,7 @@ class Facts:
 
     @property
     def url(self) -> URL:
-        """The server's address, but for what may be secret in it."""
+        """The server's address, without the parts that may be secret."""
         # Neither user information nor query nor fragment: credentials travel in them.
         return self._address.with_user(None).with_query(None).with_fragment(None)
 
@@ -64,7 +64,7 @@ class Facts:
 
     @property
     def closed(self) -> bool:
-        """Whether the client has no session, and seeks none."""
+        """Whether the client has no session, and is not trying to get one."""
         return self._shared.current is None
 
     @property
@@ -74,7 +74,7 @@ class Facts:
         return frozenset() if session is None else session.subscriptions
 
     def statistics(self) -> Statistics:
-        """Give the counters of this client, at little cost."""
+        """Return the counters of this client; this is cheap."""
         counters = self._shared.counters
         return counters.snapshot(time.time(), time.monotonic(), self.pending_count)
 
@@ -95,12 +95,12 @@ class Facts:
         return self._shared.counters.counting_channels(time.monotonic())
 
     def channel_statistics(self) -> dict[str, ChannelStatistics]:
-        """Give what is known of each channel; may be called from any thread.
+        """Return what is known of each channel; may be called from any thread.
 
-        Buffers and markers are told always, messages while a `counting_channels` block runs.
-        Buffers are found under the name that was observed, a glob perhaps, and messages under
-        the name that they came on. ``"*"`` stands for buffers that belong to no one channel
-        (`messages`, `receive`), and for the messages of the channels past the first 10,000.
+        Buffers and markers are always included, messages while a `counting_channels` block runs.
+        Buffers are listed under the name that was observed, possibly a glob, and messages under
+        the channel on which they arrived. ``"*"`` stands for buffers that do not belong to one
+        channel (`messages`, `receive`), and for messages of channels beyond the first 10,000.
         """
         return by_channel(
             self._shared.counters.channels,

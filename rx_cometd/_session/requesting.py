@@ -41,23 +41,23 @@ class Requesting(Facts):
             extension.join(self)
 
     async def publish(self, channel: str, data: Any, *, fields: Fields = None) -> Message:
-        """Publish a message, and give the server's reply.
+        """Publish a message, and return the server's reply.
 
-        What is published in one turn of the event loop travels in one payload. While the link
-        is down a message waits for it; once sent it is never sent again, unless new credentials
-        were called for.
+        Messages published in one turn of the event loop travel in one payload. While the link
+        is down a message waits for it; once sent it is never sent again, unless the server
+        refused it because of its credentials.
 
         Args:
             channel: The channel, or service channel.
-            data: Anything that the JSON function takes (or an extension makes of it).
+            data: Anything that the JSON function accepts (or an extension converts).
             fields: Extra fields of the message, ``ext`` for instance.
 
         Raises:
-            InvalidChannelError: It is no channel that can be published to.
+            InvalidChannelError: It is not a channel that can be published to.
             ClientInvalidOperation: The client is not open.
             ServerError: The server refused.
             TransportError: The message, or its reply, is lost.
-            BufferOverflowError: ``max_outbox`` requests wait already.
+            BufferOverflowError: ``max_outbox`` requests are waiting already.
             ExtensionError: An extension failed, or dropped the message.
         """
         validate_target(channel)
@@ -75,24 +75,24 @@ class Requesting(Facts):
         *,
         timeout: float | None = 10.0,
     ) -> Message:
-        """Call a service, and give its answer: the message with data and the id of the request.
+        """Call a service, and return its answer: the message with data and the id of the request.
 
         The convention is that of ``remoteCall`` in the reference clients.
 
         Args:
             channel: The service channel.
             data: What to send.
-            timeout: Seconds that the answer may take, ``None`` for ever.
+            timeout: Seconds that the answer may take, ``None`` for no limit.
 
         Raises:
-            InvalidChannelError: It is no service channel: on others nobody answers.
+            InvalidChannelError: It is not a service channel; only services answer.
             ClientInvalidOperation: The client is not open.
             TransportTimeoutError: There was no answer in time.
             TransportError: The request is lost.
             ServerError: The server refused.
-            BufferOverflowError: ``max_outbox`` requests wait already.
+            BufferOverflowError: ``max_outbox`` requests are waiting already.
             ExtensionError: An extension failed, or dropped the message.
-            TypeError: ``timeout`` is no number.
+            TypeError: ``timeout`` is not a number.
             ValueError: It is negative.
         """
         validate_target(channel)
@@ -127,8 +127,8 @@ class Requesting(Facts):
     def batch(self) -> Generator[None]:
         """Hold publishes, subscribes and unsubscribes until the block ends.
 
-        They then travel in one payload, so no reply comes within the block: make tasks of the
-        publishes, and await those after it. To await one within is a `ClientInvalidOperation`.
+        They then travel in one payload, so no reply comes within the block: create tasks for the
+        publishes, and await them after it. Awaiting one within raises `ClientInvalidOperation`.
 
         Raises:
             ClientInvalidOperation: The client is not open.

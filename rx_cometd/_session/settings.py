@@ -35,7 +35,7 @@ __all__ = [
 #: payload, so this is well above what aiohttp (4 MiB) and Jetty (64 KiB) allow by default.
 MAX_MESSAGE_SIZE: Final = 16 * 1024 * 1024
 
-#: A mapping, or a callable or coroutine function that gives one, asked anew each time.
+#: A mapping, or a callable or coroutine function that returns one, called each time.
 Provider: TypeAlias = (
     Mapping[str, Any] | Callable[[], Mapping[str, Any] | Awaitable[Mapping[str, Any]]] | None
 )
@@ -117,7 +117,7 @@ def checked_url(url: str | URL) -> URL:
     """Check the address of a server.
 
     Raises:
-        ClientError: It is no absolute ``http``, ``https``, ``ws`` or ``wss`` address.
+        ClientError: It is not an absolute ``http``, ``https``, ``ws`` or ``wss`` address.
     """
     try:
         address = URL(url)

@@ -41,23 +41,22 @@ __all__ = ["Ack", "ack"]
 def ack(*, deduplicate: bool = False) -> Ack:
     """Make the acknowledged messages extension.
 
-    With it, a server that has the extension too sends again what was lost with a connection,
+    With it, a server that also has the extension sends again what was lost with a connection,
     in order, as long as the session lives (``maxInterval``, 10 s by default in CometD). It also
-    makes ``Overflow.SUSPEND`` lossless over a WebSocket. With a server that has not, it does
-    nothing.
+    makes ``Overflow.SUSPEND`` lossless over a WebSocket. With other servers it does nothing.
 
     Args:
-        deduplicate: Whether to drop what the server sends again though it had come, which over
-            a WebSocket is the beginning of a batch whose end was lost with the link. Costs
-            some microseconds and 100 bytes for each message of a batch. Only within a session:
-            a new one has nothing to send again. Put it ahead of extensions that change messages.
+        deduplicate: Whether to drop messages that the server sends again although they had
+            arrived; over a WebSocket, that is the beginning of a batch whose end was lost with
+            the link. Costs some microseconds and 100 bytes per message of a batch. Works within
+            a session. List it before extensions that change messages.
 
     Returns:
         The extension, to be put into ``Client(extensions=[...])``. One may serve several
         clients.
 
     Raises:
-        TypeError: ``deduplicate`` is no bool.
+        TypeError: ``deduplicate`` is not a bool.
 
     Example:
         >>> ack()
@@ -89,7 +88,7 @@ class _Session:
 
     Attributes:
         granted: Whether the server acknowledges; ``None`` if its handshake was not seen, as
-            when the pipeline was made anew within a session.
+            when the pipeline was made again within a session.
         batch: The number of the last batch that arrived whole.
         came: What came since that batch.
         closed: Whether that batch was closed by the reply to the last connect. Else the reply is

@@ -24,12 +24,12 @@ _logger = logging.getLogger("rx_cometd.extensions.bearer_auth")
 
 
 class BearerToken(NamedTuple):
-    """A token, and for how long it is good.
+    """A token, and for how long it is valid.
 
     Attributes:
         token: The token itself, without ``Bearer``.
-        expires_in: Seconds that it is good for from when it was asked for, ``None`` if that is
-            not known.
+        expires_in: For how many seconds it is valid, from when it was requested; ``None`` if
+            that is not known.
     """
 
     token: str
@@ -42,28 +42,28 @@ class BearerToken(NamedTuple):
 _Token: TypeAlias = str | tuple[str, float | None]
 
 #: Gives a token: as a ``str``, or with its lifetime in seconds as a pair or `BearerToken`.
-#: Gives a token: a function or coroutine function, asked anew whenever one is needed.
+#: Returns a token: a function or coroutine function, called whenever one is needed.
 TokenProvider: TypeAlias = Callable[[], _Token | Awaitable[_Token]]
 
 
 def bearer_auth(provider: TokenProvider, *, margin: float = 30.0) -> BearerAuth:
     """Make the extension that sends ``Authorization: Bearer <token>`` with every request.
 
-    The provider is asked at the first request, after an authentication failure, and ahead of
-    the expiry of a token whose lifetime it told; never twice at once. A renewal ahead of time
-    that fails is logged, and the old token serves while it is good.
+    The provider is called at the first request, after an authentication failure, and before
+    a token whose lifetime is known expires; never twice at once. If such an early renewal
+    fails, that is logged, and the old token is used while it is valid.
 
     Args:
-        provider: A callable or coroutine function that gives a ``str``, a
+        provider: A callable or coroutine function that returns a ``str``, a
             ``(token, expires_in)`` pair or a `BearerToken`. A plain callable must not block.
         margin: How many seconds before its expiry a token is renewed; a tenth of the lifetime
             if that is less.
 
     Returns:
-        The extension, to be given as ``Client(auth=...)``. Clients that share it share the token.
+        The extension, for ``Client(auth=...)``. Clients that share it share the token.
 
     Raises:
-        TypeError: ``provider`` cannot be called, or ``margin`` is no number.
+        TypeError: ``provider`` cannot be called, or ``margin`` is not a number.
         ValueError: ``margin`` is less than 0.
 
     Example:

@@ -33,7 +33,7 @@ def binary() -> Extension:
 
     - ``bytes``, ``bytearray`` or ``memoryview``: one chunk, which is the last; or
     - ``{"data": <bytes>, "last": False, "meta": {...}}``: one of several chunks, or one with
-      something to say of it. ``last`` is ``True`` and ``meta`` missing by default.
+      metadata. ``last`` is ``True`` and ``meta`` missing by default.
 
     What is received has the same two forms: ``message["data"]`` is ``bytes`` where the chunk
     is the last and has no ``meta``, and such a dictionary otherwise. ``ext.binary`` is taken
@@ -50,7 +50,7 @@ def _send(payload: Payload) -> None:
     for message in payload.messages:
         content = _content(message.get("data"))
         if content is not None and not is_meta(message.get("channel", "")):
-            # Data and ext are the caller's: what is sent is made anew.
+            # Data and ext are the caller's: what is sent is a new message.
             message["data"] = content
             put_ext(message, "binary", {})
 

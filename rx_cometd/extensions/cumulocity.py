@@ -20,7 +20,7 @@ __all__ = ["CumulocitySettings", "cumulocity"]
 
 
 class CumulocitySettings(TypedDict):
-    """Arguments of `Client`, as `cumulocity` gives them."""
+    """Arguments of `Client`, as returned by `cumulocity`."""
 
     url: URL
     connection_timeout: float | None
@@ -37,25 +37,25 @@ def cumulocity(
     xsrf_token: Callable[[], str] | None = None,
     connection_timeout: float | None = None,
 ) -> CumulocitySettings:
-    """Give the arguments of a client for Cumulocity: ``Client(**cumulocity(url, ...))``.
+    """Return the arguments of a client for Cumulocity: ``Client(**cumulocity(url, ...))``.
 
-    Give ``user`` and ``password``, or ``token``.
+    Pass ``user`` and ``password``, or ``token``.
 
     Args:
         base_url: ``https://example.cumulocity.com``.
-        tenant: The tenant's id, where the host does not tell it.
-        user: Whom to log in.
+        tenant: The tenant's id, if the host does not determine it.
+        user: The user name.
         password: The password.
-        token: Gives the token of a login by OAuth; asked anew for each handshake.
-        xsrf_token: Gives the ``XSRF-TOKEN`` that such a login brings along; asked likewise.
-        connection_timeout: As for `Client`; ``None``, the default here, is for ever.
+        token: Returns the token of an OAuth login; called for each handshake.
+        xsrf_token: Returns the ``XSRF-TOKEN`` of that login; called for each handshake.
+        connection_timeout: As for `Client`; the default here is ``None``, no limit.
 
     Returns:
-        The arguments, to be unpacked beside others of `Client`.
+        The arguments, to be passed to `Client` with ``**``, together with others.
 
     Raises:
         TypeError: Neither or both of the logins are given.
-        ValueError: ``base_url`` is no absolute HTTP address.
+        ValueError: ``base_url`` is not an absolute HTTP address.
 
     Example:
         >>> from rx_cometd import Client

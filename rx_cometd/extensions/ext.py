@@ -23,7 +23,7 @@ def get_ext(message: Message, name: str) -> Any:
 def put_ext(message: Message, name: str, value: object) -> None:
     """Set one value of the ``ext`` of a message to send.
 
-    The field is made anew: the one in the message may be the user's own mapping (of
+    The field is replaced: the one in the message may be the user's own mapping (of
     ``handshake_fields``, say), which is asked for again at the next handshake.
     """
     message["ext"] = {**message.get("ext", {}), name: value}

@@ -19,7 +19,7 @@ __all__ = ["GenesysSettings", "genesys"]
 
 
 class GenesysSettings(TypedDict):
-    """Arguments of `Client`, as `genesys` gives them."""
+    """Arguments of `Client`, as returned by `genesys`."""
 
     url: URL
     connection_types: ConnectionType
@@ -35,22 +35,22 @@ def genesys(
     *,
     connection_timeout: float | None = None,
 ) -> GenesysSettings:
-    """Give the arguments of a client for Genesys's Workspace API: ``Client(**genesys(...))``.
+    """Return the arguments of a client for Genesys's Workspace API: ``Client(**genesys(...))``.
 
-    This is Genesys Engage. The notifications of Genesys Cloud are no CometD.
+    This is Genesys Engage. The notifications of Genesys Cloud are not CometD.
 
     Args:
         base_url: ``https://api-usw1.genhtcc.com``, or what your region has.
         api_key: The application's key.
         http_session: The one that initialized the workspace: it has the session's cookie.
-        connection_timeout: As for `Client`; ``None``, the default here, is for ever.
+        connection_timeout: As for `Client`; the default here is ``None``, no limit.
 
     Returns:
-        The arguments, to be unpacked beside others of `Client`.
+        The arguments, to be passed to `Client` with ``**``, together with others.
 
     Raises:
         TypeError: An argument is of the wrong kind.
-        ValueError: ``base_url`` is no absolute HTTP address.
+        ValueError: ``base_url`` is not an absolute HTTP address.
     """
     return {
         "url": origin_of("base_url", base_url) / "workspace/v3/notifications",

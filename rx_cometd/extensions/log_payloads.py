@@ -34,14 +34,14 @@ _SECRET: Final = re.compile(
 def log_payloads(logger: logging.Logger | None = None, level: int = logging.DEBUG) -> Extension:
     """Make the extension that logs every payload: ``>`` what is sent, ``<`` what is received.
 
-    Each message is a line of JSON, and so are the headers of a payload that has some. What is
-    found, at any depth, under a name that looks like that of a credential is shown as ``***``,
-    in headers as in messages. The place in the client's list of extensions decides which form
-    of a message is logged; what the ``auth`` extension adds on sending comes after them all.
+    Each message is a line of JSON, and so are the headers of a payload, if any. A value, at any
+    depth, whose name looks like that of a credential is shown as ``***``,
+    in headers and in messages. The position in the client's list of extensions decides which form
+    of a message is logged; what the ``auth`` extension adds comes after all of them.
 
     Args:
         logger: Where to log; ``rx_cometd.payloads`` by default.
-        level: The level; while the logger does not log it, nothing is formatted.
+        level: The level; if the logger does not log it, nothing is formatted.
 
     Returns:
         The extension, to be put into ``Client(extensions=[...])``.

@@ -42,7 +42,7 @@ class Marker:
         self._since = 0.0
 
     def begin(self) -> None:
-        """Begin a new order: the channel is subscribed to anew, from the marker on.
+        """Begin a new order: the channel is subscribed to again, from the marker on.
 
         Whatever is outstanding will arrive again, also what nobody will ever process (the
         buffer that held it may be gone), so that it need not be waited for any more.

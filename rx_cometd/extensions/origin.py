@@ -18,7 +18,7 @@ def origin_of(name: str, address: Any) -> URL:
 
     Raises:
         TypeError: It is neither a ``str`` nor a ``URL``.
-        ValueError: It is no absolute HTTP address.
+        ValueError: It is not an absolute HTTP address.
     """
     if not isinstance(address, str | URL):
         raise TypeError(f"{name} must be an address, not a {type(address).__name__}")

@@ -42,11 +42,11 @@ _SAVE: Final = """
 class PostgresStore:
     """Markers in a table of a PostgreSQL database.
 
-    A marker moves in one conditional statement, so that it moves forward only whichever machine
-    is first. The store opens one connection at its first use, and another if that is lost.
+    A marker moves in one conditional statement, so it only moves forward, whichever machine
+    is first. The store opens a connection at its first use, and a new one if that is lost.
 
     Args:
-        dsn: A connection string or URL, as libpq takes it.
+        dsn: A connection string or URL, as accepted by libpq.
         table: The name of the table, which is made if there is none; it has the columns
             ``channel``, ``replay_id`` (JSON) and ``updated``.
 
@@ -85,7 +85,7 @@ class PostgresStore:
         await self.aclose()
 
     async def load(self, channel: str) -> ReplayId | None:
-        """Give the marker of a channel, ``None`` if there is none.
+        """Return the marker of a channel, ``None`` if there is none.
 
         Raises:
             psycopg.Error: The server cannot be reached, or refuses.

@@ -37,12 +37,12 @@ return 1
 class RedisStore:
     """Markers in a hash of a Redis server.
 
-    A marker moves in one script, so that it moves forward only whichever machine is first. How
-    durable it is, is up to the server (``appendonly``): a marker lost means duplicates.
+    A marker moves in one script, so it only moves forward, whichever machine is first. How
+    durable it is depends on the server (``appendonly``): a lost marker means duplicates.
 
     Args:
         server: A URL (``redis://...``), or a ``redis.asyncio.Redis``, which is not closed. Either
-            is of one event loop.
+            belongs to one event loop.
         key: The name of the hash.
 
     Raises:
@@ -70,7 +70,7 @@ class RedisStore:
         await self.aclose()
 
     async def load(self, channel: str) -> ReplayId | None:
-        """Give the marker of a channel, ``None`` if there is none.
+        """Return the marker of a channel, ``None`` if there is none.
 
         Raises:
             redis.RedisError: The server cannot be reached, or refuses.

@@ -57,21 +57,21 @@ def replay(
     channels: Iterable[str] | None = None,
     on_fallback: _OnFallback | None = None,
 ) -> Replay:
-    """Make the extension that goes on after the last event processed.
+    """Make the extension that continues after the last processed event.
 
     The marker of a channel moves past an event once that event and all that arrived before it
     were processed: every observer returned, and the buffers and asynchronous operators of
-    rx_cometd that took the event in are done with it. It moves forward only, and past no event
-    that came when nobody observed the channel any more. After a new session or a restart, events
-    come again from the marker on: at least once, and duplicates are only among those that were in
-    flight.
+    rx_cometd that hold the event are done with it. It only moves forward, and never past an event
+    that arrived when nobody observed the channel any more. After a new session or a restart, events
+    come again from the marker on: at least once, and only events that were in flight can come
+    twice.
 
-    A glob takes the markers along that its channels have in this process. After a restart
-    it begins with none: subscribe to the channels themselves where that matters.
+    A glob uses the markers that its channels have in this process. After a restart
+    it has none: where that matters, subscribe to the channels themselves.
 
     Args:
         store: Where the markers are kept: `MemoryStore`, `SqliteStore`, `RedisStore`,
-            `PostgresStore`, or one's own. Never closed by the extension.
+            `PostgresStore`, or your own. Never closed by the extension.
         initial: Where to begin on a channel that has no marker.
         fallback: Where to begin when the server refuses the marker, at any subscribe of any
             session; tried once each time. ``None``: the observers get the `ServerError`.
@@ -85,7 +85,7 @@ def replay(
 
     Raises:
         TypeError: An argument is of the wrong kind.
-        InvalidChannelError: One of the channels cannot be one.
+        InvalidChannelError: One of the channels is not a valid channel name.
 
     Example:
         >>> from rx_cometd.extensions import MemoryStore
@@ -171,7 +171,7 @@ class _Session:
         self._globbed: dict[str, Marker] = {}
         self._asked: dict[str, ReplayId] = {}
         # Taken for granted until a handshake reply says otherwise: the pipeline may have been
-        # made anew within a session, whose handshake it has not seen.
+        # made again within a session, whose handshake it has not seen.
         self._granted = True
 
     def marker_ages(self) -> dict[str, float]:

@@ -21,7 +21,7 @@ ReplayId: TypeAlias = int | str
 
 
 class ReplayOption(IntEnum):
-    """What may stand for a replay id (Salesforce, "Message Durability")."""
+    """Values that can be used instead of a replay id (Salesforce, "Message Durability")."""
 
     NEW_EVENTS = -1
     """Only events published from now on."""
@@ -37,7 +37,7 @@ class ReplayStore(Protocol):
     """
 
     def load(self, channel: str) -> ReplayId | None:
-        """Give the marker of a channel, ``None`` if there is none."""
+        """Return the marker of a channel, ``None`` if there is none."""
         ...
 
     def save(self, channel: str, replay_id: ReplayId, *, reset: bool = False) -> None:
@@ -45,7 +45,7 @@ class ReplayStore(Protocol):
 
         Args:
             channel: The channel, without a query.
-            replay_id: The event up to which all were processed, or a `ReplayOption`.
+            replay_id: The event up to which all have been processed, or a `ReplayOption`.
             reset: Replace the marker even if that moves it backwards: the server refused it.
         """
         ...
@@ -63,7 +63,7 @@ class LockableStore(Protocol):
     """
 
     def load(self, channel: str) -> ReplayId | None:
-        """Give the marker of a channel, ``None`` if there is none."""
+        """Return the marker of a channel, ``None`` if there is none."""
         ...
 
     def save(self, channel: str, replay_id: ReplayId, *, reset: bool = False) -> None:
@@ -95,7 +95,7 @@ class AsyncReplayStore(Protocol):
     """
 
     async def load(self, channel: str) -> ReplayId | None:
-        """Give the marker of a channel, ``None`` if there is none."""
+        """Return the marker of a channel, ``None`` if there is none."""
         ...
 
     async def save(self, channel: str, replay_id: ReplayId, *, reset: bool = False) -> None:
@@ -104,7 +104,7 @@ class AsyncReplayStore(Protocol):
 
 
 class MemoryStore:
-    """Markers for as long as the object lives: they outlast sessions, not the process.
+    """Markers in memory: they survive sessions, but not the process.
 
     Example:
         >>> store = MemoryStore()
@@ -118,7 +118,7 @@ class MemoryStore:
         self._markers: dict[str, ReplayId] = {}
 
     def load(self, channel: str) -> ReplayId | None:
-        """Give the marker of a channel, ``None`` if there is none."""
+        """Return the marker of a channel, ``None`` if there is none."""
         return self._markers.get(channel)
 
     def save(self, channel: str, replay_id: ReplayId, *, reset: bool = False) -> None:

@@ -26,7 +26,7 @@ _MAX_SUSPENSION: Final = 30.0
 
 
 class SalesforceSettings(TypedDict):
-    """Arguments of `Client`, as `salesforce` gives them."""
+    """Arguments of `Client`, as returned by `salesforce`."""
 
     url: URL
     connection_types: ConnectionType
@@ -48,30 +48,30 @@ def salesforce(
     extensions: Sequence[Extension] = (),
     connection_timeout: float | None = None,
 ) -> SalesforceSettings:
-    """Give the arguments of a client for Salesforce: ``Client(**salesforce(url, auth))``.
+    """Return the arguments of a client for Salesforce: ``Client(**salesforce(url, auth))``.
 
-    The client uses long-polling, the only transport there; seeks a lost link for ever; replays
-    from the markers in the store, and from the oldest event where a marker is too old; comes back
-    whenever Salesforce disconnects, which it does as a matter of course since version 64; and holds
-    the server back for 30 s at most, for Salesforce ends a session after 40 s.
+    The client uses long-polling, Salesforce's only transport; tries to reconnect without limit;
+    replays from the markers in the store, or from the oldest event if a marker is too old; comes
+    back whenever Salesforce disconnects, which it does routinely since version 64; and holds
+    the server back for 30 s at most, because Salesforce ends a session after 40 s.
 
     Args:
         login_url: ``https://MyDomain.my.salesforce.com``.
-        auth: Mostly `salesforce_auth`, which also tells the host to talk to.
+        auth: Usually `salesforce_auth`, which also determines the host.
         store: Where replay markers are kept; in memory if ``None``, so not beyond the process.
         version: Of the API.
-        initial: Where to begin on a channel that has no marker. With ``NEW_EVENTS``, what comes
-            before the first event was processed is lost if the session is lost meanwhile.
+        initial: Where to begin on a channel that has no marker. With ``NEW_EVENTS``, events that
+            arrive before the first one is processed are lost if the session is lost in that time.
         fallback: Where to begin when the marker is refused, see `replay`.
         extensions: Further extensions.
-        connection_timeout: As for `Client`; ``None``, the default here, is for ever.
+        connection_timeout: As for `Client`; the default here is ``None``, no limit.
 
     Returns:
-        The arguments, to be unpacked beside others of `Client`.
+        The arguments, to be passed to `Client` with ``**``, together with others.
 
     Raises:
         TypeError: An argument is of the wrong kind.
-        ValueError: ``login_url`` is no absolute HTTP address.
+        ValueError: ``login_url`` is not an absolute HTTP address.
 
     Example:
         >>> from rx_cometd import Client

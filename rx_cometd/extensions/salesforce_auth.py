@@ -43,12 +43,12 @@ def salesforce_auth(
 ) -> SalesforceAuth:
     """Make the extension that logs in to Salesforce, and again when the token is refused.
 
-    Give ``client_secret`` for the client credentials flow, or ``private_key`` and ``username``
+    Pass ``client_secret`` for the client credentials flow, or ``private_key`` and ``username``
     for the JWT bearer flow (``pip install 'rx-cometd[salesforce]'``).
 
-    The client then talks to the ``instance_url`` that the login told, whatever host its own
-    address has, and follows when a later login tells another one. However many requests of a
-    client fail at once with a token that is no longer good, there is one login.
+    The client then uses the ``instance_url`` that the login returned, whatever host its own
+    address has, and follows if a later login returns another one. However many requests of a
+    client fail at once with an expired token, there is one login.
 
     Args:
         login_url: Where to log in: ``https://MyDomain.my.salesforce.com``; the client
@@ -56,18 +56,18 @@ def salesforce_auth(
         client_id: The consumer key of the connected app.
         client_secret: Its consumer secret.
         private_key: The RSA key, as PEM, whose certificate the connected app has.
-        username: Whom to act for.
+        username: The user to act for.
         audience: The ``aud`` of the JWT; ``https://test.salesforce.com`` for sandboxes.
-        lifetime: Seconds that a token is good for, to renew it ahead of time. Salesforce does
-            not tell; it is the session timeout of the organisation.
-        http_session: For the logins, never closed here; one for each login if ``None``.
+        lifetime: For how many seconds a token is valid, to renew it before it expires. Salesforce
+            does not return it; it is the session timeout of the organisation.
+        http_session: For the logins, never closed by the extension; a new one for each if ``None``.
 
     Returns:
-        The extension, to be given as ``Client(auth=...)``.
+        The extension, for ``Client(auth=...)``.
 
     Raises:
         TypeError: Neither or both of the flows are given, or an argument is of the wrong kind.
-        ValueError: ``login_url`` is no absolute HTTP address, or ``lifetime`` not more than 0.
+        ValueError: ``login_url`` is not an absolute HTTP address, or ``lifetime`` not more than 0.
         ModuleNotFoundError: The JWT bearer flow needs PyJWT.
 
     Example:

@@ -20,7 +20,7 @@ __all__ = ["ServiceNowSettings", "servicenow"]
 
 
 class ServiceNowSettings(TypedDict):
-    """Arguments of `Client`, as `servicenow` gives them."""
+    """Arguments of `Client`, as returned by `servicenow`."""
 
     url: URL
     connection_timeout: float | None
@@ -35,21 +35,21 @@ def servicenow(
     user_token: Callable[[], str] | None = None,
     connection_timeout: float | None = None,
 ) -> ServiceNowSettings:
-    """Give the arguments of a client for AMB: ``Client(**servicenow(url, http_session))``.
+    """Return the arguments of a client for AMB: ``Client(**servicenow(url, http_session))``.
 
     Args:
         instance_url: ``https://example.service-now.com``.
         http_session: One that is logged in: its cookies are the credentials.
-        user_token: Gives the token of the HTTP session (``g_ck`` on ServiceNow's pages), asked
-            anew for each handshake and request.
-        connection_timeout: As for `Client`; ``None``, the default here, is for ever.
+        user_token: Returns the token of the HTTP session (``g_ck`` on ServiceNow's pages); called
+            for each handshake and request.
+        connection_timeout: As for `Client`; the default here is ``None``, no limit.
 
     Returns:
-        The arguments, to be unpacked beside others of `Client`.
+        The arguments, to be passed to `Client` with ``**``, together with others.
 
     Raises:
         TypeError: An argument is of the wrong kind.
-        ValueError: ``instance_url`` is no absolute HTTP address.
+        ValueError: ``instance_url`` is not an absolute HTTP address.
     """
 
     def headers() -> dict[str, str]:

@@ -48,8 +48,8 @@ class SqliteStore:
     A marker is written before the next event is looked at, some tens of microseconds each:
     write-ahead log, no ``fsync`` at each commit. A killed process loses nothing that was saved;
     after a power failure the last markers may be missing, which means duplicates. Several
-    processes may share the file. While one of them holds it locked, `replay` goes on receiving and
-    has its markers written by a thread; `load` and `save` wait for the lock, 10 s at most.
+    processes may share the file. While one of them holds it locked, `replay` keeps receiving and
+    writes its markers in a thread; `load` and `save` wait for the lock, 10 s at most.
 
     Args:
         path: The file; made, with its table, at the first use.
@@ -79,7 +79,7 @@ class SqliteStore:
         self.close()
 
     def load(self, channel: str) -> ReplayId | None:
-        """Give the marker of a channel, ``None`` if there is none.
+        """Return the marker of a channel, ``None`` if there is none.
 
         Raises:
             sqlite3.Error: The file cannot be read, or is locked for longer than 10 s.
@@ -97,7 +97,7 @@ class SqliteStore:
             self._execute(_SAVE, (channel, replay_id, reset), _LOCK_TIMEOUT)
 
     def load_at_once(self, channel: str) -> ReplayId | None:
-        """Give the marker of a channel without waiting for a lock; see `LockableStore`.
+        """Return the marker of a channel without waiting for a lock; see `LockableStore`.
 
         Raises:
             StoreLockedError: Another process, or another thread, has the file locked.

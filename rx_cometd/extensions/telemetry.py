@@ -24,17 +24,17 @@ def telemetry(
     meter_provider: MeterProvider | None = None,
     durations: bool = True,
 ) -> Telemetry:
-    """Make the extension that gives OpenTelemetry what a client does.
+    """Make the extension that reports what a client does to OpenTelemetry.
 
     Each publish is a span ``publish {destination}``, each call a span ``call {destination}``.
     The metrics are listed in the documentation, "Observability"; all but the duration of requests
-    are read from what the client counts anyhow when they are collected, so that a message costs
-    no more for them. Make one for all clients of a process: instruments cannot be taken back.
+    are read, when they are collected, from counters that the client has anyway, so a message
+    costs nothing extra. Make one for all clients of a process: instruments cannot be removed.
 
     Args:
-        templates: Templates of channels, as ``/user/{id}/inbox``. Spans are named by them, and
-            metrics tell them apart; of the channels that fit none, metrics tell the first ten
-            by name and the others together.
+        templates: Templates of channels, such as ``/user/{id}/inbox``, used in the names of spans
+            and as attributes of metrics. Of the channels that match none, metrics list the first
+            ten by name and the others together.
         tracer_provider: Where spans go; OpenTelemetry's global provider if ``None``.
         meter_provider: Where metrics go, likewise.
         durations: Whether to record how long each publish and call took. That is one call of the
@@ -45,8 +45,8 @@ def telemetry(
 
     Raises:
         ImportError: The package ``opentelemetry-api`` is not installed (``rx-cometd[otel]``).
-        TypeError: ``templates`` is no list of them, or ``durations`` no bool.
-        InvalidChannelError: A template cannot be that of a channel.
+        TypeError: ``templates`` is not a list of templates, or ``durations`` not a bool.
+        InvalidChannelError: A template is not a valid channel name.
     """
     try:
         from rx_cometd.extensions.open_telemetry import Telemetry  # noqa: PLC0415 - an extra

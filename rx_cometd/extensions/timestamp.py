@@ -29,7 +29,7 @@ def timestamp(*, iso: bool = False) -> Extension:
         The extension, to be put into ``Client(extensions=[...])``.
 
     Raises:
-        TypeError: ``iso`` is no bool.
+        TypeError: ``iso`` is not a bool.
     """
     check_choice("iso", iso)
     now = _iso if iso else _http_date

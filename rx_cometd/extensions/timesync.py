@@ -38,8 +38,8 @@ def timesync() -> TimeSync:
     """Make the time synchronisation extension.
 
     Returns:
-        The extension, to be put into ``Client(extensions=[...])``; read `TimeSync.offset` and
-        `TimeSync.lag` off it.
+        The extension, to be put into ``Client(extensions=[...])``; see `TimeSync.offset` and
+        `TimeSync.lag`.
 
     Example:
         >>> clock = timesync()
@@ -52,8 +52,8 @@ def timesync() -> TimeSync:
 class TimeSync(Extension):
     """The extension that `timesync` makes.
 
-    The estimates are means of the last 10 replies, as in CometD's JavaScript client. They are
-    the extension's, not a session's: they live on over reconnects.
+    The estimates are means of the last 10 replies, as in CometD's JavaScript client. They belong
+    to the extension, not to a session, and survive reconnects.
     """
 
     def __init__(self) -> None:
@@ -69,11 +69,11 @@ class TimeSync(Extension):
 
     @property
     def offset(self) -> float:
-        """What to add to our clock to get the server's, in seconds; 0 while unknown."""
+        """What to add to the local clock to get the server's, in seconds; 0 while unknown."""
         return self._mean(1)
 
     def server_time(self) -> float:
-        """Give the time on the server's clock, in seconds since the epoch."""
+        """Return the time on the server's clock, in seconds since the epoch."""
         return time.time() + self.offset
 
     def operators(self) -> Operators:

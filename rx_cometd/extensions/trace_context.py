@@ -19,11 +19,11 @@ def trace_context() -> Extension:
     """Make the extension that puts ``traceparent`` into the ``ext`` of what is published.
 
     The form is that of the W3C recommendation "Trace Context": the fields ``traceparent``, and
-    ``tracestate`` where there is one. A CometD server hands the ``ext`` of a message on to those
-    who receive it, so that `rx_cometd.operators.traced` there, or whatever else knows the
-    recommendation, goes on with the trace. Published is the span that is current in the caller
-    of ``publish`` or ``call``; with `telemetry` the span of that request, wherever each stands in
-    the list. Outside of a span nothing is added.
+    ``tracestate`` if there is one. A CometD server passes the ``ext`` of a message on to its
+    receivers, so that `rx_cometd.operators.traced` there, or anything else that supports the
+    recommendation, continues the trace. The span is the current one of the caller
+    of ``publish`` or ``call``; with `telemetry`, the span of that request, in whatever order the
+    two are listed. Outside of a span nothing is added.
 
     Returns:
         The extension, to be put into ``Client(extensions=[...])``.

@@ -23,22 +23,22 @@ def traced_store(
     templates: Iterable[str] = (),
     tracer_provider: TracerProvider | None = None,
 ) -> _S:
-    """Have each write of a marker be a span of OpenTelemetry, ``settle {destination}``.
+    """Record each write of a marker as an OpenTelemetry span, ``settle {destination}``.
 
     Its ``messaging.message.id`` is the replay id: that event, and all before it, is settled.
 
     Args:
         store: Any store that `replay` takes.
-        templates: Templates of channels, as ``/user/{id}/inbox``, by which spans are named.
+        templates: Templates of channels, such as ``/user/{id}/inbox``, for the names of spans.
         tracer_provider: Where spans go; OpenTelemetry's global provider if ``None``.
 
     Returns:
-        A store that does what the given one does; everything else is asked of that one.
+        A store that does what the given one does, and has all its other attributes.
 
     Raises:
         ImportError: The package ``opentelemetry-api`` is not installed (``rx-cometd[otel]``).
-        TypeError: ``store`` is no store, or ``templates`` no list of them.
-        InvalidChannelError: A template cannot be that of a channel.
+        TypeError: ``store`` is not a store, or ``templates`` not a list of templates.
+        InvalidChannelError: A template is not a valid channel name.
 
     Example:
         >>> from rx_cometd.extensions import MemoryStore

@@ -52,7 +52,7 @@ def decode(text: str) -> bytes:
         The bytes.
 
     Raises:
-        ValueError: The text holds a character that is no digit, a group of digits too large
+        ValueError: The text holds a character that is not a digit, a group of digits too large
             for four bytes, or a tail of one digit, which stands for nothing.
     """
     padding = -len(text) % 5

@@ -34,7 +34,7 @@ def ack_after(
     max_pending_count: int | None = None,
     overflow: Overflow | None = None,
 ) -> Callable[[Observable[_T]], Observable[_T]]:
-    """Hand each message to a handler, call it processed when that is done, and emit it.
+    """Pass each message to a handler, mark it as processed when that is done, and emit it.
 
     .. marble::
         :alt: ack_after
@@ -45,15 +45,15 @@ def ack_after(
               |   processed 2
               processed 1
 
-    A message counts as processed (replay markers and acknowledgements go by that) when all of its
-    observers are done with it: the buffers and asynchronous operators in a pipe, to its end. Here
-    it is processed as soon as its handler succeeded, however long what comes after it takes. What
-    comes before still counts: a message whose handler was not reached, or failed, comes again.
+    A message normally counts as processed (which moves replay markers) when all of its
+    observers are done with it: all buffers and asynchronous operators in a pipe. With this operator
+    it is processed as soon as its handler succeeded, however long the rest of the pipe takes.
+    A message whose handler was not reached, or failed, comes again.
 
-    Otherwise it is `map_async`, which emits the results instead.
+    In all other respects it works like `map_async`, which emits the results instead.
 
     Args:
-        handler: A coroutine function, or a function that gives an awaitable: what has to be done
+        handler: A coroutine function, or a function that returns an awaitable: what has to be done
             for a message to be processed.
         max_concurrency: How many messages may be handled at once.
         ordered: Emit in the order of the source, else as soon as each is done.
@@ -63,7 +63,7 @@ def ack_after(
             failed, or an observer of them; it counts as processed then, and the stream goes on.
         timeout: Seconds that a handler may take, ``None`` for no limit.
         max_pending_count: How many messages may wait for their handler; ``<= 0`` is unbounded,
-            ``None`` the client's bound where the source is a client's, else 100.
+            ``None`` the client's bound if the source belongs to a client, else 100.
         overflow: What a full buffer does; ``None`` is the client's policy, else ``ERROR``.
 
     Errors:

@@ -24,7 +24,7 @@ _T_co = TypeVar("_T_co", covariant=True)
 
 
 class BufferedObservable(Observable[_T_co]):
-    """What `bounded_buffer` gives: an observable that tells how far behind its observers are."""
+    """What `bounded_buffer` returns: an observable that knows how far behind its observers are."""
 
     def __init__(self, subscribe: abc.Subscription[_T_co]) -> None:
         super().__init__(subscribe)
@@ -51,7 +51,7 @@ def bounded_buffer(
     key: Callable[[Any], Hashable] | None = None,
     scheduler: abc.SchedulerBase | None = None,
 ) -> Callable[[Observable[_T]], BufferedObservable[_T]]:
-    """Decouple a source from its observer by a buffer that cannot grow without bound.
+    """Decouple a source from its observer with a bounded buffer.
 
     .. marble::
         :alt: bounded_buffer
@@ -71,20 +71,20 @@ def bounded_buffer(
     - ``DROP_OLDEST``, ``DROP_NEWEST``: the message that has waited longest, or the arriving one,
       is dropped.
     - ``CONFLATE``: from then on, until the observer has caught up, a message replaces the pending
-      one of its key, in that one's place. More keys than the bound: the one that has waited
-      longest is dropped. If unbounded, messages are always conflated.
+      one with the same key, in its place. If there are more keys than the bound, the message that
+      has waited longest is dropped. Without a bound, messages are always conflated.
     - ``SUSPEND``: the client holds back its next connect from the moment the buffer is full until
-      it is half empty, and the server keeps the messages meanwhile. The rest of the payload that
-      filled it is still accepted, and what comes with a connect that had to be sent nevertheless
-      to keep the session alive (docs/slow-consumers.md).
+      it is half empty, while the server keeps the messages. The buffer still accepts the rest of
+      the payload that filled it, and messages that arrive with a connect that had to be sent to
+      keep the session alive (docs/slow-consumers.md).
 
     Args:
         max_pending_count: How many messages may be pending; ``<= 0`` is unbounded, ``None`` the
-            client's bound where the source is a client's, else 100.
+            client's bound if the source belongs to a client, else 100.
         overflow: The policy; ``None`` is the client's, else ``ERROR``. A client without a policy
             has ``SUSPEND`` while its server is known to keep the messages, ``ERROR`` otherwise.
         on_overflow: Called with each message that is lost and the count of those lost so far.
-        key: For ``CONFLATE``: gives what messages replace each other; the channel if ``None``.
+        key: For ``CONFLATE``: returns the key of a message; its channel if ``None``.
         scheduler: Where to drain; the one of the subscription if ``None``, else the running
             event loop's.
 
@@ -94,7 +94,7 @@ def bounded_buffer(
         neither a scheduler nor a running event loop.
 
     Returns:
-        A pipeable operator; what it gives tells its `pending_count`.
+        A pipeable operator; the observable that it returns has a `pending_count`.
 
     Raises:
         TypeError: An argument is of the wrong kind.

@@ -38,7 +38,7 @@ def buffer_bounded(
     *,
     scheduler: abc.SchedulerBase | None = None,
 ) -> Callable[[Observable[_T]], Observable[list[_T]]]:
-    """Gather items into lists: as soon as there are enough, or the first has waited long enough.
+    """Collect items into lists, limited in number and in time.
 
     .. marble::
         :alt: buffer_bounded
@@ -47,14 +47,14 @@ def buffer_bounded(
         [ buffer_bounded(3, 6) ]
         ------[1,2,3]--[4]--[5]--([6]|)
 
-    For writing into databases: a message counts as processed (for replay markers) once the list
-    it is in was, so with ``map_async(write)`` behind it, once it is written. ReactiveX's
+    For writing into databases: a message counts as processed (for replay markers) once its list
+    is, so with ``map_async(write)`` behind it, once it is written. In contrast to this, ReactiveX's
     ``buffer_with_time_or_count`` emits empty lists when nothing comes, and drops the last list
     when the source fails.
 
     Args:
         count: How many items a list has at most.
-        seconds: How long the first item of a list waits at most, ``None`` for as long as it takes.
+        seconds: How long the first item of a list waits at most, ``None`` for no limit.
         scheduler: What times that; the one of the subscription if ``None``, else the running
             event loop's.
 

@@ -56,7 +56,7 @@ class _LoopGroup(LoopObservable[_T_co], ChannelGroup[_T_co]):
 def by_channel(
     *, max_groups: int = 1_000
 ) -> Callable[[Observable[_T]], Observable[ChannelGroup[_T]]]:
-    """Part messages into one observable for each channel.
+    """Split messages into one observable per channel.
 
     .. marble::
         :alt: by_channel
@@ -67,24 +67,24 @@ def by_channel(
           1-----------2-----|     a
                 1-----------|     b
 
-    For a glob, where each channel needs a state of its own: a ``debounce``, a ``scan``. A group
-    begins with the message that made it and is to be subscribed to when it comes; it is shared, and
-    its observers do not notice each other. The number of groups is bounded, as that of ReactiveX's
-    ``group_by`` is not: beyond it, the group without a message for longest completes, and the
+    For globs whose channels each need their own state: a ``debounce``, a ``scan``. Subscribe to a
+    group when it is emitted: it begins with the message that created it. It is shared, and
+    its observers are isolated from each other. In contrast to ReactiveX's ``group_by``, the number
+    of groups is bounded: beyond it, the group without a message for longest completes, and the
     channel gets a new group with its next message.
 
     Args:
         max_groups: How many groups there may be at once.
 
     Errors:
-        Those of the source, in every group too. `TypeError` or `LookupError`: an item is no
+        Those of the source, in every group too. `TypeError` or `LookupError`: an item is not a
         message of a channel.
 
     Returns:
         A pipeable operator.
 
     Raises:
-        TypeError: ``max_groups`` is no integer.
+        TypeError: ``max_groups`` is not an integer.
         ValueError: It is less than 1.
 
     Example:

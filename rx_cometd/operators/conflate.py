@@ -26,7 +26,7 @@ def conflate(
     *,
     scheduler: abc.SchedulerBase | None = None,
 ) -> Callable[[Observable[_T]], Observable[_T]]:
-    """Let an item replace the one of the same key that still waits for the observer.
+    """Let an item replace the one with the same key that still waits for the observer.
 
     .. marble::
         :alt: conflate
@@ -35,13 +35,13 @@ def conflate(
         [ conflate(letter) ]            while the scheduler is busy until the 16th tick
         ----------------(a3 b1)|
 
-    An item keeps the place of the first one it replaced, so no key can starve another. As many
-    items wait as there are keys. In `bounded_buffer`, the policy ``CONFLATE`` does the same once
+    An item takes the place of the first one it replaced, so no key can starve another. At most one
+    item per key waits. In `bounded_buffer`, the policy ``CONFLATE`` does the same once
     the buffer is full. Items that are replaced do not count as dropped; they count as
     processed (for replay markers).
 
     Args:
-        key: Gives what items replace each other; the channel of a message if ``None``.
+        key: Returns the key of an item; the channel of a message if ``None``.
         scheduler: Where to deliver; the one of the subscription if ``None``, else the running
             event loop's.
 
@@ -53,7 +53,7 @@ def conflate(
         A pipeable operator.
 
     Raises:
-        TypeError: ``key`` is no plain function.
+        TypeError: ``key`` is not a plain function.
 
     Example:
         >>> import asyncio, reactivex

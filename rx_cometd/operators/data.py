@@ -15,7 +15,7 @@ __all__ = ["data"]
 
 
 def data() -> Callable[[Observable[Any]], Observable[Any]]:
-    """Take the ``data`` out of each message.
+    """Emit the ``data`` of each message.
 
     .. marble::
         :alt: data
@@ -25,8 +25,8 @@ def data() -> Callable[[Observable[Any]], Observable[Any]]:
         --1------------------------------2-----------------------------|
 
     Errors:
-        `KeyError`: A message has no ``data``. Event messages have (Bayeux specification,
-        "Event Message Fields"), meta messages need not.
+        `KeyError`: A message has no ``data``. Event messages always have it (Bayeux
+        specification, "Event Message Fields"), meta messages may not.
 
     Returns:
         A pipeable operator.

@@ -24,7 +24,7 @@ def decode(target: Callable[[Any], _T], /) -> Callable[[Observable[Any]], Observ
 @overload
 def decode(target: Any, /) -> Callable[[Observable[Any]], Observable[Any]]: ...
 def decode(target: Any, /) -> Callable[[Observable[Any]], Observable[Any]]:
-    """Make a typed value of each item.
+    """Convert each item to a typed value.
 
     .. marble::
         :alt: decode
@@ -33,8 +33,7 @@ def decode(target: Any, /) -> Callable[[Observable[Any]], Observable[Any]]:
         [ decode(Quote) ]
         --Quote(1)-------Quote(2)------|
 
-    It decodes the item it gets, as the JSON codec left it; after `data()` that is the data of a
-    message.
+    The items are JSON as the client's codec decoded it; after `data()`, the data of messages.
 
     ================================================  ==========================================
     target                                            what decodes

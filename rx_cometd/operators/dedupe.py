@@ -31,7 +31,7 @@ def dedupe(
     max_keys: int = 10_000,
     scheduler: abc.SchedulerBase | None = None,
 ) -> Callable[[Observable[_T]], Observable[_T]]:
-    """Drop items whose key came not long ago.
+    """Drop items whose key has appeared recently.
 
     .. marble::
         :alt: dedupe
@@ -40,16 +40,16 @@ def dedupe(
         [ dedupe(letter, window=10) ]
         --a--b--------a--|
 
-    What comes twice after a reconnect (docs/guide.md, "What is delivered, and what not") is told
-    by a key of yours: an order's number, a replay id. ReactiveX's ``distinct`` does the same
-    without a bound, so its memory grows for ever.
+    Messages that come twice after a reconnect (docs/guide.md, "What is delivered, and what not")
+    are recognised by a key of your own: an order number, a replay id. ReactiveX's ``distinct`` does
+    the same without a bound, so its memory grows forever.
 
     Args:
-        key: Gives what makes two items the same.
-        window: For how many seconds a key is remembered from the item that was let through.
+        key: Returns the key of an item; items with the same key are duplicates.
+        window: For how many seconds a key is remembered after an item was let through.
         max_keys: How many keys are remembered; beyond that, the oldest is forgotten.
-        scheduler: Whose clock counts; that of the one of the subscription if ``None``, else of the
-            running event loop's.
+        scheduler: The clock to use; the one of the subscription if ``None``, else the running
+            event loop's.
 
     Errors:
         What ``key`` raises; `TypeError`: it cannot be hashed. `RuntimeError`: there is neither a

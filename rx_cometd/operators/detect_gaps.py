@@ -44,7 +44,7 @@ def detect_gaps(
     max_keys: int = 10_000,
     max_gaps: int = 100,
 ) -> Callable[[Observable[_T]], Observable[_T]]:
-    """Tell of numbers that are missing, repeated or out of order; let every item through.
+    """Report numbers that are missing, repeated or out of order; let every item through.
 
     .. marble::
         :alt: detect_gaps
@@ -55,17 +55,17 @@ def detect_gaps(
                    missing 3-4  |   repeated 4
                                 reordered 4
 
-    The first item of a sequence says where it begins. ``on_gap`` is called before the item goes
-    on; a request to send again what is missing may be its answer (docs/cookbook.md).
+    The first item of a sequence says where it begins. ``on_gap`` is called before the item is
+    emitted; it may request what is missing (docs/cookbook.md, "Fill gaps").
 
     Args:
-        sequence: Gives the number of an item; the numbers of a sequence grow by one.
+        sequence: Returns the number of an item; the numbers of a sequence increase by one.
         on_gap: Called with each `Gap`, or an observer of them, such as a ``Subject``.
-        key: Gives which sequence an item belongs to; all are one sequence if ``None``.
+        key: Returns the sequence to which an item belongs; all are one sequence if ``None``.
         max_keys: How many sequences are remembered; beyond that, the one without an item for
             longest is forgotten.
-        max_gaps: How many runs of missing numbers are remembered of a sequence; a number of one
-            that was forgotten is told as repeated when it comes.
+        max_gaps: How many runs of missing numbers are remembered per sequence; a number of a
+            forgotten run is reported as repeated when it arrives.
 
     Errors:
         What ``sequence``, ``key`` or ``on_gap`` raise.

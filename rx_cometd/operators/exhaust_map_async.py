@@ -36,12 +36,12 @@ def exhaust_map_async(
         [ exhaust_map_async(work) ]       work takes four ticks
         ------a--------c|
 
-    For what is not to be begun twice: a refresh that many messages ask for. Nothing waits, so no
-    buffer is needed. An item that is dropped counts as processed (for replay markers). This is
-    RxJS's ``exhaustMap``.
+    For work that should not run twice at a time, such as a refresh that many messages request.
+    Nothing waits, so no buffer is needed. An item that is dropped counts as processed (for replay
+    markers). This is RxJS's ``exhaustMap``.
 
     Args:
-        fn: A coroutine function, or a function that gives an awaitable.
+        fn: A coroutine function, or a function that returns an awaitable.
         errors: ``"raise"``: the first failure ends the stream. ``"drop"``: it is logged, and the
             stream goes on.
         dead_letter: A function that is called with a `DeadLetter` for each item whose work
@@ -49,9 +49,9 @@ def exhaust_map_async(
         timeout: Seconds that the work for an item may take, ``None`` for no limit.
 
     Errors:
-        What ``fn`` raises, `TimeoutError`, unless they are dropped or told; what ``dead_letter``
-        raises. `TypeError`: ``fn`` gave nothing to await. Errors of the source, after the work
-        that is under way.
+        What ``fn`` raises, and `TimeoutError`, unless ``errors`` or ``dead_letter`` handle them;
+        what ``dead_letter`` raises. `TypeError`: ``fn`` returned nothing to await. Errors of the
+        source, after the work that is under way.
 
     Returns:
         A pipeable operator. It has to be subscribed on a running event loop.

@@ -37,7 +37,7 @@ _T = TypeVar("_T")
 def from_async_iterable(
     iterable: AsyncIterable[_T] | Callable[[], AsyncIterable[_T]],
 ) -> Observable[_T]:
-    """Make an observable of what an asynchronous iterable gives.
+    """Turn an asynchronous iterable into an observable.
 
     .. marble::
         :alt: from_async_iterable
@@ -45,17 +45,17 @@ def from_async_iterable(
         [ from_async_iterable(numbers()) ]
         --1--2--3--|
 
-    Each subscription iterates in a task of its own, which ends with it: disposing cancels the
-    task, and ``aclose()`` of a generator is awaited. An iterable waits to be asked, so buffers
-    downstream can use the policy ``SUSPEND``: no item is asked for while one of them is full.
-    Items that come without waiting are emitted a chunk at a time, so that other tasks run.
+    Each subscription iterates in its own task, which ends with it: disposing cancels the
+    task, and ``aclose()`` of a generator is awaited. An iterable produces items only on request,
+    so buffers downstream can use the policy ``SUSPEND``: no item is requested while one of them is
+    full. Items available without waiting are emitted a chunk at a time, so that other tasks run.
 
     Args:
-        iterable: What to iterate, or a function that gives it anew for each subscription:
-            generator *functions*, for a generator can be iterated only once.
+        iterable: What to iterate over, or a function that returns it for each subscription: pass
+            generator *functions*, because a generator can be iterated over only once.
 
     Errors:
-        What the iterable raises, a `asyncio.CancelledError` of its own included.
+        What the iterable raises, including its own `asyncio.CancelledError`.
 
     Returns:
         An observable, to be subscribed on a running event loop.
@@ -118,7 +118,7 @@ class _IterableFlow:
         return demand
 
     def end(self, demand: _Demand) -> None:
-        """Forget an iteration; who subscribes anew at once (``retry``) keeps its buffers."""
+        """Forget an iteration; who subscribes again at once (``retry``) keeps its buffers."""
         self._demands.discard(demand)
         self._join(demand.buffers)
 

@@ -31,7 +31,7 @@ def last_value(
     linger: float = 0.0,
     scheduler: abc.SchedulerBase | None = None,
 ) -> Callable[[Observable[_T]], Observable[_T]]:
-    """Share the source, and begin with the last item of each key for those who come late.
+    """Share the source, and give late observers the last item of each key first.
 
     .. marble::
         :alt: last_value
@@ -41,14 +41,14 @@ def last_value(
         --a1--b1--a2------b2--|       the first observer subscribes to the source
                     (b1a2)b2--|       a later one: in the order in which they came
 
-    What is remembered lasts as long as the subscription to the source, which all observers share as
-    with `share`: when the last of them has gone (and ``linger`` is over), or the source has ended,
-    it is forgotten, and the next observer begins anew. An item that is remembered counts as
-    processed (for replay markers) as soon as those who observe then have processed it.
+    Items are remembered as long as the subscription to the source lasts, which all observers
+    share as with `share`: when the last of them is gone (and ``linger`` is over), or the source has
+    ended, they are forgotten, and the next observer starts over. A remembered item counts as
+    processed (for replay markers) as soon as the observers at that time have processed it.
 
     Args:
-        by: Gives the key of an item; the channel of a message if ``None``, and items that are no
-            messages have one key, so that it is the last item of all.
+        by: Returns the key of an item; the channel of a message if ``None``. Items that are not
+            messages then have the same key, so that only the very last one is remembered.
         max_keys: How many keys are remembered; beyond that, the one without an item for longest
             is forgotten.
         linger: Seconds to stay subscribed to the source after the last observer has gone;
@@ -57,8 +57,8 @@ def last_value(
             event loop's.
 
     Errors:
-        Those of the source and what ``by`` raises, to every observer. What an observer raises
-        concerns that one alone. `RuntimeError`: ``linger`` is given, and there is neither a
+        Those of the source and what ``by`` raises, to every observer. An observer that raises
+        does not affect the others. `RuntimeError`: ``linger`` is given, and there is neither a
         scheduler nor a running event loop.
 
     Returns:

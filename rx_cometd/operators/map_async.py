@@ -50,7 +50,7 @@ def map_async(
     max_pending_count: int | None = None,
     overflow: Overflow | None = None,
 ) -> Callable[[Observable[_T]], Observable[_R]]:
-    """Do asynchronous work for each item and emit what it gives.
+    """Do asynchronous work for each item and emit the results.
 
     .. marble::
         :alt: map_async
@@ -60,30 +60,30 @@ def map_async(
         ------a---b---c-|         max_concurrency=1
         ------a-b-c-----|         max_concurrency=2
 
-    Items wait in a bounded buffer until there is room for their work. A subscription has no task
-    while nothing is to be done. A message counts as processed (for replay markers) once its work
+    Items wait in a bounded buffer until one of the ``max_concurrency`` calls ends. An idle
+    subscription has no task. A message counts as processed (for replay markers) once its work
     succeeded and the observer has the result.
 
     Args:
-        fn: A coroutine function, or a function that gives an awaitable.
+        fn: A coroutine function, or a function that returns an awaitable.
         max_concurrency: How many calls of ``fn`` may be under way at once.
-        ordered: Emit in the order of the source; a work done early then waits for its turn, and
-            counts as under way meanwhile. ``False``: emit each as soon as it is done.
+        ordered: Emit in the order of the source; an early result then waits for its turn, and
+            counts as under way until then. ``False``: emit each as soon as it is done.
         errors: ``"raise"``: the first failure ends the stream. ``"drop"``: it is logged, its item
             counts as processed, and the stream goes on.
         dead_letter: A function that is called with a `DeadLetter` for each item whose work
-            failed, or an observer of them, in the place of a result; the item counts as processed
+            failed, or an observer of them, instead of a result; the item counts as processed
             then, and the stream goes on.
         timeout: Seconds that the work for an item may take, ``None`` for no limit.
         max_pending_count: How many items may wait for their work; ``<= 0`` is unbounded, ``None``
-            the client's bound where the source is a client's, else 100.
+            the client's bound if the source belongs to a client, else 100.
         overflow: What a full buffer does; ``None`` is the client's policy, else ``ERROR``.
 
     Errors:
-        What ``fn`` raises, and `TimeoutError`, in its turn if ``ordered``; calls behind it are
-        cancelled. Where ``errors`` or ``dead_letter`` say so, that ends no stream, but what
-        ``dead_letter`` raises does. A `asyncio.CancelledError` that ``fn`` raises always is an
-        error. `TypeError`: ``fn`` gave nothing to await. `BufferOverflowError` and errors of the
+        What ``fn`` raises, and `TimeoutError`, in its turn if ``ordered``; later calls are
+        cancelled. With ``errors="drop"`` or ``dead_letter`` these do not end the stream, but what
+        ``dead_letter`` raises does, and so does an `asyncio.CancelledError` that ``fn`` raises.
+        `TypeError`: ``fn`` returned nothing to await. `BufferOverflowError` and errors of the
         source come after what was pending then. Disposing cancels the calls under way.
 
     Returns:

@@ -23,7 +23,7 @@ def on_loop(source: Observable[_T], /) -> Observable[_T]: ...
 @overload
 def on_loop() -> Callable[[Observable[_T]], Observable[_T]]: ...
 def on_loop(source: Observable[Any] | None = None, /) -> Any:
-    """Have an observable, and all that is piped from it, do its timed work on the event loop.
+    """Run the time operators of an observable, and of all that is piped from it, on the event loop.
 
     .. marble::
         :alt: on_loop
@@ -32,17 +32,17 @@ def on_loop(source: Observable[Any] | None = None, /) -> Any:
         [ on_loop() ]             the same; `debounce` and its like start no thread
         --1--2--3--|
 
-    A channel, and whatever its `pipe`, its fluent methods and ``+`` give, is kept on the loop
-    without it. The *functions* of reactivex that combine observables (``reactivex.merge``,
-    ``combine_latest``, ``zip``, ``concat``, ``defer``, ``amb`` and others) give observables that
-    know no loop; nor do the groups of ``group_by`` and the windows of ``window`` when they are
-    subscribed by hand. Time operators choose their scheduler when they are subscribed to, so
-    behind those they would work on threads. End the pipe with this, or begin with it::
+    A channel, and whatever its `pipe`, its fluent methods and ``+`` return, does not need it.
+    The *functions* of reactivex that combine observables (``reactivex.merge``,
+    ``combine_latest``, ``zip``, ``concat``, ``defer``, ``amb`` and others) return observables that
+    do not know the loop; neither do the groups of ``group_by`` and the windows of ``window`` if you
+    subscribe to them yourself. Time operators choose their scheduler when they are subscribed to,
+    so behind those they would use threads. End the pipe with this operator, or begin with it::
 
         rx.merge(prices, news).pipe(ops.debounce(0.5), on_loop()).subscribe(show)
         on_loop(rx.merge(prices, news)).pipe(ops.debounce(0.5)).subscribe(show)
 
-    In the middle of a pipe that begins with such a function it reaches only what is before it.
+    In the middle of a pipe that begins with such a function, it only affects what is before it.
 
     Args:
         source: The observable; left out, this is an operator to be piped.
@@ -52,7 +52,7 @@ def on_loop(source: Observable[Any] | None = None, /) -> Any:
         other is given; or the operator that makes it. It costs nothing per item.
 
     Raises:
-        TypeError: ``source`` is no observable.
+        TypeError: ``source`` is not an observable.
 
     Errors:
         `RuntimeError` at subscribe: no event loop is running.

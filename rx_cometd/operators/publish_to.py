@@ -20,10 +20,10 @@ __all__ = ["Publisher", "publish_to"]
 
 
 class Publisher(Protocol):
-    """What `publish_to` needs of a client."""
+    """What `publish_to` needs from a client."""
 
     async def publish(self, channel: str, data: Any, /) -> Message:
-        """Publish, and give the reply."""
+        """Publish, and return the reply."""
         ...
 
 
@@ -66,17 +66,17 @@ def publish_to(
         -----r1--r2---|
 
     Items wait in a bounded buffer while ``max_in_flight`` replies are outstanding. Nothing is
-    published twice. A message counts as processed (for replay markers) once the reply to what it
-    became is here.
+    published twice. A message counts as processed (for replay markers) once the reply to the
+    item made from it has arrived.
 
     Args:
         client: The client to publish with; anything that has its `publish`.
-        channel: Where to, or a function that gives it for an item.
+        channel: The channel to publish on, or a function that returns it for an item.
         max_in_flight: How many publishes may wait for their reply at once.
         errors: ``"raise"``: the first publish that fails ends the stream with its error.
             ``"value"``: its exception is emitted in place of the reply, and the stream goes on.
         max_pending_count: How many items may wait; ``<= 0`` is unbounded, ``None`` the client's
-            bound where the source is a client's, else 100.
+            bound if the source belongs to a client, else 100.
         overflow: What a full buffer does; ``None`` is the client's policy, else ``ERROR``.
 
     Errors:
@@ -88,7 +88,7 @@ def publish_to(
 
     Raises:
         TypeError: An argument is of the wrong kind.
-        InvalidChannelError: ``channel`` is no channel that can be published to.
+        InvalidChannelError: ``channel`` is not a channel that can be published to.
         ValueError: ``max_in_flight`` is less than 1, or ``errors`` is neither.
 
     Example:

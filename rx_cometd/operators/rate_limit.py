@@ -52,15 +52,15 @@ def rate_limit(
         [ rate_limit(2, 6) ]
         --1-2---3-4--------|
 
-    For what must not be asked too often: a service with a quota, a page that is drawn. Items wait
-    in a bounded buffer, which `bounded_buffer` describes; `conflate` before it sends the latest
-    rather than all. ReactiveX's ``throttle_first`` and ``sample`` drop what comes too soon.
+    For a service with a quota, or a page that should not be redrawn too often. Items wait
+    in a bounded buffer, which `bounded_buffer` describes; put `conflate` before it to send only the
+    latest. ReactiveX's ``throttle_first`` and ``sample`` drop items that come too soon.
 
     Args:
-        count: How many items.
-        seconds: In which time; it may lie anywhere.
+        count: How many items may pass within the time.
+        seconds: The time, as a sliding window.
         max_pending_count: How many items may wait; ``<= 0`` is unbounded, ``None`` the client's
-            bound where the source is a client's, else 100.
+            bound if the source belongs to a client, else 100.
         overflow: What a full buffer does; ``None`` is the client's policy, else ``ERROR``.
         scheduler: What times the items; the one of the subscription if ``None``, else the running
             event loop's.

@@ -1,4 +1,4 @@
-"""Subscribing anew after an error, but not at once."""
+"""Subscribing again after an error, but not at once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def retry_with_backoff(
     reset_on_success: bool = True,
     scheduler: abc.SchedulerBase | None = None,
 ) -> Callable[[Observable[_T]], Observable[_T]]:
-    """After an error, wait, and subscribe to the source anew.
+    """After an error, wait, and subscribe to the source again.
 
     .. marble::
         :alt: retry_with_backoff
@@ -48,21 +48,21 @@ def retry_with_backoff(
         [ retry_with_backoff(2, jitter=0, delays=lambda: iter([3, 6])) ]
         --1-----1----x
 
-    ReactiveX's ``retry`` subscribes anew at once, so a server that refuses is asked again as fast
-    as it can say no. Here each attempt waits longer than the one before it, by a time drawn at
-    random, so that many clients do not come back in one moment.
+    ReactiveX's ``retry`` subscribes again at once, so a server that refuses is asked again as fast
+    as it can answer. Here each attempt waits longer than the previous one, with a random part,
+    so that many clients do not come back at the same moment.
 
-    Messages that come while it waits are not delivered. A bad message is better handled where it is
-    read (a ``map`` that catches, ``map_async(errors="drop")``) than by subscribing anew.
+    Messages published while it waits are not delivered. It is better to handle a bad message where
+    it is read (a ``map`` that catches, ``map_async(errors="drop")``) than to subscribe again.
 
     Args:
-        count: How many times to try again before the error is told, ``None`` for ever.
-        delays: Gives an iterator of delays, in seconds, for each run of failures; its last one is
+        count: How many times to try again before emitting the error, ``None`` for no limit.
+        delays: Returns an iterator of delays, in seconds, for each run of failures; its last one is
             repeated. Default: 0.5, 1, 2, 4, ... up to 30.
         jitter: Which part of each delay is random, from 0 to 1: a delay of 4 with a jitter of 0.5
             is drawn from 2 to 4. With 1 (full jitter) clients spread best.
-        errors: Which errors to try again after: types, or a function that tells. Others are told.
-        reset_on_success: Each item ends the run of failures: ``count`` and ``delays`` begin anew.
+        errors: Which errors to retry: types, or a function that decides. Others end the stream.
+        reset_on_success: Each item ends the run of failures: ``count`` and ``delays`` start over.
         scheduler: What times the delays; the one of the subscription if ``None``, else the running
             event loop's.
 

@@ -41,19 +41,20 @@ def share(
         --1--2--3--4--|       the first observer subscribes to the source
               --3--4--|       a later one joins
 
-    The first observer subscribes to the source, the last one to go disposes of that. What ReactiveX
-    calls by the same name differs in two things: an observer that raises fails alone (there, the
-    others and the source end with it), and the source can be shared again after its end (there,
-    late observers get the old end for ever). The configuration is that of RxJS's ``share``.
+    The first observer subscribes to the source; when the last one is gone, the subscription is
+    disposed of. ReactiveX's operator of the same name differs in two ways: if one observer raises,
+    the others and the source end with it, and after the end of the source, late observers
+    get that end forever. Here an observer that raises fails alone, and the source can be shared
+    again. The configuration is that of RxJS's ``share``.
 
-    Channels are shared already. It is of use behind costly operators: decoding, statistics.
+    Channels are already shared. This is for use behind costly operators: decoding, statistics.
 
     Args:
-        reset_on_error: After an error, the next observer subscribes to the source anew, so that a
+        reset_on_error: After an error, the next observer subscribes to the source again, so that a
             ``retry`` behind `share` works. ``False``: it gets the error.
         reset_on_complete: The same after completion.
-        linger: Seconds to stay subscribed to the source after the last observer has gone, for the
-            case that another comes; ``math.inf`` stays until the source ends.
+        linger: Seconds to stay subscribed to the source after the last observer has gone, in
+            case another one comes; ``math.inf`` stays until the source ends.
         scheduler: What times ``linger``; the one of the subscription if ``None``, else the running
             event loop's.
 
@@ -105,9 +106,9 @@ class SharedSource(Generic[_T]):
         source: The source.
         linger: Seconds to stay subscribed without observers.
         scheduler: What times that.
-        reset_on_error: Whether to subscribe anew after an error.
-        reset_on_complete: Whether to subscribe anew after completion.
-        memory: Makes what late observers are told from, anew for each subscription to the source.
+        reset_on_error: Whether to subscribe again after an error.
+        reset_on_complete: Whether to subscribe again after completion.
+        memory: Makes the memory for late observers, for each subscription to the source.
     """
 
     def __init__(
@@ -185,7 +186,7 @@ class SharedSource(Generic[_T]):
 
 
 class Memory(Protocol[_T]):
-    """What late observers are told from."""
+    """What late observers get first."""
 
     def put(self, item: _T, /) -> None:
         """Take note of an item."""

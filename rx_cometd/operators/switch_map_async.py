@@ -41,7 +41,7 @@ def switch_map_async(
     dead_letter: DeadLetterTarget | None = None,
     timeout: float | None = None,
 ) -> Callable[[Observable[_T]], Observable[_R]]:
-    """Do asynchronous work for each item; a new item cancels the work for the one before it.
+    """Do asynchronous work for each item; a new item cancels the work for the previous one.
 
     .. marble::
         :alt: switch_map_async
@@ -50,12 +50,12 @@ def switch_map_async(
         [ switch_map_async(work) ]       work takes four ticks
         ------a-------c-|
 
-    For what only the latest item matters to: the details of what is selected, a page to be drawn
-    anew. Nothing waits, so no buffer is needed. Work that is cancelled makes its message count as
-    processed (for replay markers), for the newer one takes its place. This is RxJS's ``switchMap``.
+    For work where only the latest item matters: the details of the selected row, redrawing a
+    page. Nothing waits, so no buffer is needed. A message whose work is cancelled counts as
+    processed (for replay markers), because a newer one replaces it. This is RxJS's ``switchMap``.
 
     Args:
-        fn: A coroutine function, or a function that gives an awaitable.
+        fn: A coroutine function, or a function that returns an awaitable.
         errors: ``"raise"``: the first failure ends the stream. ``"drop"``: it is logged, and the
             stream goes on.
         dead_letter: A function that is called with a `DeadLetter` for each item whose work
@@ -63,9 +63,9 @@ def switch_map_async(
         timeout: Seconds that the work for an item may take, ``None`` for no limit.
 
     Errors:
-        What ``fn`` raises, `TimeoutError`, unless they are dropped or told; what ``dead_letter``
-        raises. `TypeError`: ``fn`` gave nothing to await. Errors of the source, after the work
-        that is under way.
+        What ``fn`` raises, and `TimeoutError`, unless ``errors`` or ``dead_letter`` handle them;
+        what ``dead_letter`` raises. `TypeError`: ``fn`` returned nothing to await. Errors of the
+        source, after the work that is under way.
 
     Returns:
         A pipeable operator. It has to be subscribed on a running event loop.

@@ -28,7 +28,7 @@ def to_async_iterable(
     key: Callable[[Any], Hashable] | None = None,
     scheduler: abc.SchedulerBase | None = None,
 ) -> Callable[[Observable[_T]], ObservableIterable[_T]]:
-    """Turn an observable into something to loop over with ``async for``.
+    """Turn an observable into an asynchronous iterable, for use with ``async for``.
 
     .. marble::
         :alt: to_async_iterable
@@ -37,27 +37,27 @@ def to_async_iterable(
         [ to_async_iterable() ]
         async for item in ...:  1, 2, 3, 4
 
-    Each iteration is a subscription of its own: it begins with the loop and ends with it, however
-    the loop is left (its end, ``break``, an exception, cancellation). Items that come while the
+    Each iteration is its own subscription: it begins with the loop and ends with it, however
+    the loop is left (its end, ``break``, an exception, cancellation). Items that arrive while the
     body of the loop is busy wait in a bounded buffer, which `bounded_buffer` describes. Taking a
-    pending item makes no task and no future; one that is cancelled while it waits loses none.
+    pending item makes no task and no future; cancelling a loop that waits loses no item.
 
-    A message counts as processed (for replay markers) when the loop asks for the next one: not if
-    its body raised or was left.
+    A message counts as processed (for replay markers) when the loop asks for the next one, but not
+    if its body raises or leaves the loop.
 
     Args:
         max_pending_count: How many items may be pending; ``<= 0`` is unbounded, ``None`` the
-            client's bound where the source is a client's, else 100.
+            client's bound if the source belongs to a client, else 100.
         overflow: What a full buffer does; ``None`` is the client's policy, else ``ERROR``.
         on_overflow: Called with each item that is lost and the count of those lost so far.
-        key: For ``CONFLATE``: gives what items replace each other; the channel if ``None``.
+        key: For ``CONFLATE``: returns the key of an item; a message's channel if ``None``.
         scheduler: What the source is subscribed with; the running event loop's if ``None``.
-            Items that the source emits on other threads are handed over to the loop.
+            Items that the source emits on other threads are passed to the loop.
 
     Returns:
-        A function to end a pipe with, which gives an `ObservableIterable`. Iterating it raises
-        the error of the source, `BufferOverflowError`, or `ClientError` where ``SUSPEND`` cannot
-        work, each after what is pending.
+        A function for the end of a pipe, which returns an `ObservableIterable`. Iterating over it
+        raises the error of the source, `BufferOverflowError`, or `ClientError` if ``SUSPEND``
+        cannot work, each after what is pending.
 
     Raises:
         TypeError: An argument is of the wrong kind.
@@ -94,7 +94,7 @@ def to_async_iterable(
 
 
 class ObservableIterable(Generic[_T]):
-    """An observable to loop over; each loop subscribes anew."""
+    """An observable to iterate over; each iteration is a subscription."""
 
     def __init__(self, subscribe: Callable[[], ObservableIterator[_T]]) -> None:
         self._subscribe = subscribe

@@ -34,7 +34,7 @@ def traced(
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
 ) -> Traced:
-    """Have the processing of each message be a span of OpenTelemetry, ``process {destination}``.
+    """Record the processing of each message as an OpenTelemetry span, ``process {destination}``.
 
     .. marble::
         :alt: traced
@@ -58,7 +58,7 @@ def traced(
         meter_provider: Where durations go, likewise.
 
     Errors:
-        Those of the source. What the observer raises is told by the span, and goes on.
+        Those of the source. What the observer raises is recorded in the span, and raised on.
 
     Returns:
         A pipeable operator, and a decorator of functions and coroutine functions.
@@ -66,7 +66,7 @@ def traced(
     Raises:
         ImportError: The package ``opentelemetry-api`` is not installed (``rx-cometd[otel]``).
         TypeError: An argument is of the wrong kind.
-        InvalidChannelError: A template cannot be that of a channel.
+        InvalidChannelError: A template is not a valid channel name.
 
     Example:
         >>> import reactivex

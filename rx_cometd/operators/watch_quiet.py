@@ -1,4 +1,4 @@
-"""A source that is silent for too long is subscribed to anew."""
+"""A source that is silent for too long is subscribed to again."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _T_co = TypeVar("_T_co", covariant=True)
 
 
 class WatchedObservable(Observable[_T_co]):
-    """What `watch_quiet` gives: an observable that tells how often its source was too silent.
+    """What `watch_quiet` returns: an observable that counts how often its source was too silent.
 
     Attributes:
-        quiet_count: How often it was subscribed to anew, by all subscriptions so far.
+        quiet_count: How often the source was subscribed to again, in all subscriptions so far.
     """
 
     def __init__(self, subscribe: abc.Subscription[_T_co]) -> None:
@@ -50,7 +50,7 @@ def watch_quiet(
     fail: bool = False,
     scheduler: abc.SchedulerBase | None = None,
 ) -> Callable[[Observable[_T]], WatchedObservable[_T]]:
-    """Subscribe anew, once, when nothing has come for so long.
+    """Subscribe again, once, when nothing has arrived for some time.
 
     .. marble::
         :alt: watch_quiet
@@ -60,16 +60,16 @@ def watch_quiet(
         [ watch_quiet(12, fail=True) ]
         --1--2-------------3----------------------x
 
-    For channels that are known to be busy: a server may have lost a subscription without knowing
-    (Salesforce advises exactly this). A silent *link* is found by the client without it. The source
-    is disposed of, and subscribed to again in a later turn, so that a channel without other
-    observers is really unsubscribed and subscribed to; the log gets a warning, and ``quiet_count``
-    counts. If that does not help, it is not done again: with ``fail`` the stream ends with an
-    error, without, it goes on waiting. Any item ends the silence.
+    For channels that are known to be busy: a server may lose a subscription without noticing
+    (Salesforce recommends exactly this). The client itself detects a silent *link*. The
+    subscription to the source is disposed of, and renewed in a later turn, so that a channel
+    without other observers is really unsubscribed from and subscribed to; this is logged as a
+    warning and counted in ``quiet_count``. If it does not help, it is not repeated: with ``fail``
+    the stream ends with an error, otherwise it keeps waiting. Any item ends the silence.
 
     Args:
         seconds: How long a source may be silent.
-        fail: Whether to end with an error if it was of no use.
+        fail: Whether to end with an error if subscribing again did not help.
         scheduler: What times that; the one of the subscription if ``None``, else the running
             event loop's.
 
@@ -78,7 +78,7 @@ def watch_quiet(
         `RuntimeError`: there is neither a scheduler nor a running event loop.
 
     Returns:
-        A pipeable operator; what it gives has a `quiet_count`.
+        A pipeable operator; the observable that it returns has a `quiet_count`.
 
     Raises:
         TypeError: An argument is of the wrong kind.

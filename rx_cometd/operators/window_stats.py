@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class WindowStats:
-    """What `window_stats` tells of one window; ``None`` where nothing came."""
+    """The statistics of one window; ``None`` where there were no items."""
 
     count: int
     """How many items came."""
@@ -50,7 +50,7 @@ def window_stats(
     *,
     scheduler: abc.SchedulerBase | None = None,
 ) -> Callable[[Observable[Any]], Observable[WindowStats]]:
-    """Count items and sum up their values, window by window.
+    """Emit statistics of the items and their values, window by window.
 
     .. marble::
         :alt: window_stats
@@ -61,22 +61,22 @@ def window_stats(
 
         a: count=2 rate=0.2 min=1 max=3 mean=2 last=3    b: count=0    c: count=1 ...
 
-    Windows follow each other without a gap, also those in which nothing came; the last one, which
-    the end of the source cuts short, is told if anything came in it. The memory does not grow with
-    the number of items, as it does in ReactiveX's ``buffer_with_time``. An item counts as
+    Windows follow each other without a gap, including empty ones; the last one, which
+    the end of the source cuts short, is emitted if it is not empty. Unlike with ReactiveX's
+    ``buffer_with_time``, memory does not grow with the number of items. An item counts as
     processed (for replay markers) as soon as it was counted.
 
     Args:
-        seconds: How long a window is. An event loop that was blocked for longer makes one window
-            of that time.
-        value: Gives the number of an item; the items are numbers if ``None``.
+        seconds: How long a window is. If the event loop is blocked for longer, that time becomes
+            one window.
+        value: Returns the value of an item; the items are numbers if ``None``.
         scheduler: What times the windows; the one of the subscription if ``None``, else the
             running event loop's.
 
     Errors:
         Those of the source, after the window that was begun. What ``value`` raises, and
-        `TypeError` for an item that is no number. `RuntimeError`: there is neither a scheduler nor
-        a running event loop.
+        `TypeError` for an item that is not a number. `RuntimeError`: there is neither a scheduler
+        nor a running event loop.
 
     Returns:
         A pipeable operator.

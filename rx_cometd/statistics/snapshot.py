@@ -11,15 +11,15 @@ __all__ = ["BufferStatistics", "ChannelStatistics", "Statistics"]
 
 
 class Statistics(NamedTuple):
-    """Counters of a client, since it was made.
+    """Counters of a client since it was created.
 
-    ``statistics()._asdict()`` is what JSON is made of.
+    Use ``statistics()._asdict()`` for JSON.
 
     Attributes:
         messages_in: Messages received, meta messages included.
         messages_out: Messages sent.
         bytes_in: Bytes of payloads received, after decompression.
-        bytes_out: Bytes (characters, where the JSON function gives text) of payloads sent.
+        bytes_out: Bytes (characters, if the JSON function returns text) of payloads sent.
         handshakes: Sessions negotiated.
         reconnects: Links regained, on the same or on a new session.
         drops: Messages that buffers dropped.

@@ -27,7 +27,7 @@ _Validator: TypeAlias = "Callable[[str], bool | Awaitable[bool]]"
 
 @dataclass(frozen=True, slots=True)
 class HttpRefusal:
-    """How a request is answered that is not authenticated.
+    """The answer to a request that is not authenticated.
 
     Attributes:
         status: The HTTP status.
@@ -41,7 +41,7 @@ class HttpRefusal:
 
 
 class Authentication(ServerExtension):
-    """Lets everybody in; to be subclassed."""
+    """Lets everyone in; to be subclassed."""
 
     async def check(self, headers: Mapping[str, str]) -> HttpRefusal | None:
         """Look at an HTTP request or a WebSocket upgrade before it is read."""
@@ -52,7 +52,7 @@ class Tokens:
 
     Args:
         tokens: Good ones.
-        validator: Asked about the others; a function or coroutine function.
+        validator: Decides about other tokens; a function or coroutine function.
     """
 
     def __init__(self, tokens: Sequence[str], validator: _Validator | None) -> None:
@@ -87,19 +87,19 @@ class Tokens:
 
 
 class BearerAuthentication(Authentication):
-    """Wants ``Authorization: Bearer ...`` with every HTTP request and WebSocket upgrade.
+    """Requires ``Authorization: Bearer ...`` with every HTTP request and WebSocket upgrade.
 
-    What has no good token gets HTTP 401 with ``WWW-Authenticate`` (RFC 6750, section 3). A
+    Requests without a valid token get HTTP 401 with ``WWW-Authenticate`` (RFC 6750, section 3). A
     WebSocket outlives its token, as sockets do; `Faults.close_websockets` ends it.
 
     Args:
-        tokens: Good tokens.
-        validator: Asked about the others; a function or coroutine function.
-        realm: The realm to tell.
+        tokens: Valid tokens.
+        validator: Decides about other tokens; a function or coroutine function.
+        realm: The realm to announce.
         messages: The payload of the 401; none for an empty body.
 
     Attributes:
-        tokens: Tokens can be granted and expire here.
+        tokens: Grants tokens, and makes them expire.
     """
 
     def __init__(
@@ -129,17 +129,17 @@ _EXPIRED: Final[Json] = {"error": "401::token_expired", "advice": {"reconnect": 
 
 
 class TokenAuthentication(Authentication):
-    """Wants a token in the ``ext`` of the handshake; the session lasts while it is good.
+    """Requires a token in the ``ext`` of the handshake; the session lasts while it is valid.
 
     Args:
-        tokens: Good tokens.
-        validator: Asked about the others; a function or coroutine function.
+        tokens: Valid tokens.
+        validator: Decides about other tokens; a function or coroutine function.
         path: Where the token is in ``ext``.
         denied: Fields of the reply to a handshake without a good token.
         expired: Fields of the reply to whatever else comes once the token is bad.
 
     Attributes:
-        tokens: Tokens can be granted and expire here.
+        tokens: Grants tokens, and makes them expire.
     """
 
     def __init__(

@@ -16,9 +16,9 @@ _TICKS = 50
 
 
 class Direction:
-    """What a proxy does to what goes one way, on all its connections.
+    """What a proxy does in one direction, on all its connections.
 
-    All of it can be combined, and holds until it is changed or `clear` is called.
+    All of it can be combined, and applies until it is changed or `clear` is called.
 
     Attributes:
         passed: How many bytes were passed on.
@@ -39,7 +39,7 @@ class Direction:
         self.clear()
 
     def clear(self) -> None:
-        """Pass everything on at once, what was held back first."""
+        """Pass everything on at once, beginning with what was held back."""
         self._latency = self._jitter = self._pause = self.collected_for = 0.0
         self._rate = self._largest = self._left = None
         self._flowing.set()
@@ -53,7 +53,7 @@ class Direction:
         self._flowing.set()
 
     def delay(self, seconds: float, jitter: float = 0.0) -> None:
-        """Be late, by so many seconds and up to ``jitter`` more; the order stays."""
+        """Delay bytes by so many seconds and up to ``jitter`` more; the order stays."""
         self._latency, self._jitter = seconds, jitter
 
     def throttle(self, bytes_per_second: float) -> None:
@@ -70,7 +70,7 @@ class Direction:
         self._largest, self._pause = largest, pause
 
     def join(self, seconds: float) -> None:
-        """Collect what comes within so many seconds, and pass it on as one piece."""
+        """Collect what arrives within so many seconds, and pass it on as one piece."""
         self.collected_for = seconds
 
     def truncate(self, after: int = 0) -> None:

@@ -28,12 +28,12 @@ _LOCALHOST = "127.0.0.1"
 class FaultProxy:
     """Passes bytes on between clients and a server, and misbehaves when told to.
 
-    For use with ``async with``, in front of any server, the real one included: it knows TCP, and
-    of HTTP as much as it takes to answer a request itself. TLS is passed on as it is.
+    For use with ``async with``, in front of any server, including a real one: it passes on TCP, and
+    knows just enough HTTP to answer a request itself. TLS is passed on unchanged.
 
     Args:
         target: The address of the server.
-        seed: Of the dice by which delays and pieces vary, so that a run can be repeated.
+        seed: Seeds the random delays and pieces, so that a run can be repeated.
 
     Attributes:
         port: Where it listens, on 127.0.0.1.
@@ -71,7 +71,7 @@ class FaultProxy:
 
     @property
     def url(self) -> str:
-        """Where clients find the server through this proxy."""
+        """The address for clients: that of the server, through this proxy."""
         return str(self._target.with_host(_LOCALHOST).with_port(self.port))
 
     @property
@@ -98,10 +98,10 @@ class FaultProxy:
     # -- connections ---------------------------------------------------------------------------
 
     def cut(self, *, reset: bool = True) -> int:
-        """End all connections, on both sides; new ones are welcome.
+        """End all connections, on both sides; new ones are accepted.
 
         Args:
-            reset: Whether with RST, as a crash or a firewall does, or in order with FIN.
+            reset: Whether with RST, as after a crash, or cleanly with FIN.
 
         Returns:
             How many there were.
@@ -122,7 +122,7 @@ class FaultProxy:
             await listener.wait_closed()
 
     async def restore(self) -> None:
-        """Be a good network again, which takes connections."""
+        """Accept connections again."""
         self.clear()
         if self._listener is None:
             await self._listen()
@@ -174,7 +174,7 @@ class FaultProxy:
         self.respond(status, body="", headers={"Location": location}, count=count)
 
     def strip_upgrade(self) -> None:
-        """Pass requests on without ``Upgrade``, as a proxy does that knows no WebSockets."""
+        """Pass requests on without ``Upgrade``, like a proxy that does not support WebSockets."""
         self._strips_upgrade = True
 
     def _decide(self, head: bytes) -> tuple[bytes, bytes | None]:

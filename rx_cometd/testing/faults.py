@@ -42,7 +42,7 @@ class Network(Protocol):
 
 
 class Faults:
-    """Makes a server misbehave; each method says for how long.
+    """Makes a server misbehave.
 
     Where a ``count`` can be given, ``None`` means until `clear`. A ``channel`` can be a glob;
     ``None`` stands for any.
@@ -77,7 +77,7 @@ class Faults:
     # The link
 
     def drop_link(self, client_id: str | None = None) -> None:
-        """Cut the TCP connections of one session, or all there are; sessions live on."""
+        """Cut the TCP connections of one session, or of all; sessions survive."""
         self._network.abort_connections(client_id)
 
     def stall(self) -> None:
@@ -85,7 +85,7 @@ class Faults:
         self._flowing.clear()
 
     def resume(self) -> None:
-        """End a `stall`; what was asked meanwhile is answered now."""
+        """End a `stall`; requests that arrived during it are answered now."""
         self._flowing.set()
 
     @property
@@ -94,7 +94,7 @@ class Faults:
         return not self._flowing.is_set()
 
     async def close_websockets(self, code: int = 1001, reason: str = "") -> None:
-        """Close all WebSockets with a code; sessions live on."""
+        """Close all WebSockets with a code; sessions survive."""
         await self._network.close_links(code, reason)
 
     # HTTP, and what is no Bayeux
@@ -112,7 +112,7 @@ class Faults:
         self._statuses.add(status, channel, count)
 
     def refuse_websocket(self, status: int = 404, *, count: int | None = None) -> None:
-        """Answer WebSocket upgrades with a status, as a proxy that does not know them."""
+        """Answer WebSocket upgrades with a status, like a proxy that does not support them."""
         self._upgrades.add(status, None, count)
 
     async def garbage(self, payload: str | bytes, *, channel: str | None = None) -> None:
@@ -146,7 +146,7 @@ class Faults:
         self._delays.add(seconds, channel, count)
 
     def lose_replies(self, channel: str | None = None, *, count: int | None = 1) -> None:
-        """Leave replies out; what they reply to is processed. HTTP responses come without."""
+        """Omit replies; the requests are processed. HTTP responses come without."""
         self._losses.add(True, channel, count)
 
     def omit_ids(self, channel: str | None = None, *, count: int | None = None) -> None:
@@ -166,13 +166,13 @@ class Faults:
     # Sessions and requests
 
     def forget(self, client_id: str | None = None) -> None:
-        """Lose a session, or all: the client learns by ``402::session_unknown``."""
+        """Lose a session, or all: clients get ``402::session_unknown``."""
         self._network.forget_sessions(client_id)
 
     def refuse_subscribe(
         self, subscription: str, error: str = SUBSCRIBE_DENIED, *, count: int | None = None
     ) -> None:
-        """Refuse subscriptions to a name, or to all names that a glob takes in."""
+        """Refuse subscriptions to a name, or to all names that match a glob."""
         self._subscriptions.add({"error": error}, subscription, count)
 
     def refuse_connect(

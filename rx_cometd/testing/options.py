@@ -26,7 +26,7 @@ Verdict: TypeAlias = "bool | str | Json"
 
 
 class ServerOptions(TypedDict, total=False):
-    """What `BayeuxServer` takes by keyword; `Options` has the meanings and the defaults."""
+    """Keyword arguments of `BayeuxServer`; see `Options` for meanings and defaults."""
 
     path: str
     connection_types: Sequence[ConnectionType]
@@ -78,19 +78,19 @@ class Options:
         meta_connect_deliver_only: Deliver events with connect replies only, on WebSockets too.
         deliver_during_handshake: Deliver what is there with the handshake reply, and tell how
             many in ``x-messages``.
-        ack: Whether the acknowledgement extension is there; ``"object"`` to say so in handshake
+        ack: Whether to have the acknowledgement extension; ``"object"`` to announce it in handshake
             replies by ``{"enabled": true, "batch": 0}`` rather than ``true``.
-        timesync: Whether the time synchronisation extension is there, or one set up otherwise.
-        authentication: Who may talk to the server.
+        timesync: Whether to have the time synchronisation extension, or a configured one.
+        authentication: Who may use the server.
         replay: Keeps events for clients that come back later, as Salesforce does.
         salesforce: Behave like Salesforce; see `rx_cometd.testing.salesforce`.
         extensions: Extensions of your own; they come after the authentication.
         content_type: Of HTTP responses.
         json_dumps: Encodes to text or bytes.
         json_loads: Decodes text or bytes.
-        can_handshake: Asked with the session to be and the request.
-        can_subscribe: Asked with session, name and request, once for each name.
-        can_publish: Asked with session, channel and message.
+        can_handshake: Decides; called with the future session and the request.
+        can_subscribe: Decides; called with session, name and request, once per name.
+        can_publish: Decides; called with session, channel and message.
         on_handshake: Called with each new session before the reply is sent.
         max_received: How many payloads `BayeuxServer.received` keeps, ``None`` for all.
     """

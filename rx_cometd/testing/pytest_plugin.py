@@ -1,4 +1,4 @@
-"""The pytest fixture ``bayeux_server``: a running `BayeuxServer`, anew for each test.
+"""The pytest fixture ``bayeux_server``: a running `BayeuxServer`, a new one for each test.
 
 The marker of the same name gives it options::
 

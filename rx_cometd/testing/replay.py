@@ -42,7 +42,7 @@ class ReplayLog:
         """Keep an event, and give its data with ``event.replayId`` put in.
 
         Raises:
-            TypeError: The data is no mapping, and can hold no id.
+            TypeError: The data is not a mapping, so it cannot hold an id.
         """
         if not isinstance(data, dict):
             raise TypeError("events with replay ids need a mapping for data")

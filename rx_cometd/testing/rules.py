@@ -22,7 +22,7 @@ class Rule(Generic[_T]):
     Attributes:
         effect: What it does.
         channel: The channel or glob it applies to; ``None`` for any.
-        count: How often it applies; ``None`` for ever.
+        count: How often it applies; ``None`` for no limit.
     """
 
     effect: _T

@@ -42,7 +42,7 @@ def salesforce_defaults() -> ServerOptions:
 
 
 class SalesforceAuthentication(Authentication):
-    """Wants ``Authorization: Bearer ...`` (or ``OAuth ...``), and refuses as Salesforce does.
+    """Requires ``Authorization: Bearer ...`` (or ``OAuth ...``), and refuses as Salesforce does.
 
     - No token at all: an HTTP error, whose payload is one message without channel and id.
     - A bad one in a handshake: ``403::Handshake denied``, the reason in
@@ -51,11 +51,11 @@ class SalesforceAuthentication(Authentication):
       by a ``/meta/disconnect`` without id and outcome.
 
     Args:
-        tokens: Good tokens.
+        tokens: Valid tokens.
         http_status: The status of a response to a request without a token.
 
     Attributes:
-        tokens: Tokens can be granted and expire here.
+        tokens: Grants tokens, and makes them expire.
     """
 
     def __init__(self, *tokens: str, http_status: int = 401) -> None:

@@ -110,18 +110,18 @@ class SalesforceOrg:
         return self._policy.tokens.good
 
     async def publish(self, channel: str, payload: dict[str, Any]) -> int:
-        """Publish a platform event; gives how many sessions it went to."""
+        """Publish a platform event; returns how many sessions it went to."""
         return await self.server.publish(channel, {"payload": payload})
 
     def revoke(self) -> None:
-        """Make all tokens bad, as at the end of their time; what is held is cut."""
+        """Revoke all tokens, as when they expire; held connects are cut."""
         self._policy.tokens.expire()
         self.server.faults.drop_link()
 
     async def move(self) -> None:
-        """Go on at another host, with the events, without the sessions and the tokens.
+        """Move to another host, with the events, without the sessions and the tokens.
 
-        The old host goes on answering, with refusals of the tokens that it knew.
+        The old host still answers, but refuses the tokens that it knew.
         """
         server, policy = self.server, self._policy
         self._policy = SalesforceAuthentication()

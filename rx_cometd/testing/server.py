@@ -103,7 +103,7 @@ class BayeuxServer:
 
     @property
     def running(self) -> bool:
-        """Whether it listens."""
+        """Whether the server is running."""
         return self._listener.running
 
     @property
@@ -113,11 +113,11 @@ class BayeuxServer:
 
     @property
     def url(self) -> str:
-        """Where clients find it.
+        """The address for clients.
 
         Raises:
-            RuntimeError: Another event loop runs than the one it was started on, so that every
-                client would wait in vain.
+            RuntimeError: The server was started on another event loop than the running one, so
+                clients would wait forever.
         """
         self._listener.check_loop()
         return self._listener.url
@@ -126,14 +126,14 @@ class BayeuxServer:
         """Listen.
 
         Raises:
-            RuntimeError: It does so already.
+            RuntimeError: It is running already.
             OSError: The port is taken.
         """
         await self._listener.start()
         self._tasks.spawn(self._registry.sweep_every(self.options.sweep_seconds))
 
     async def stop(self, *, forget: bool = True) -> None:
-        """Close everything, quickly; a stopped server can be started again.
+        """Close everything at once; a stopped server can be started again.
 
         Args:
             forget: Whether the sessions are lost.
@@ -166,25 +166,25 @@ class BayeuxServer:
 
     @property
     def received(self) -> list[tuple[ConnectionType, list[Json]]]:
-        """All payloads that came, each with its connection type; yours to ``clear()``."""
+        """All payloads received, each with its connection type; you may ``clear()`` it."""
         return self._core.received
 
     def subscribers(self, channel: str) -> tuple[ServerSession, ...]:
-        """Tell who gets the messages of a channel."""
+        """Return the sessions that get the messages of a channel."""
         return self._registry.subscribers(channel)
 
     async def publish(self, channel: str, data: Any, **fields: Any) -> int:
         """Send an event to all subscribers of a channel, each of them once.
 
-        Waits for WebSockets that cannot keep up, so that a fast publisher fills no memory.
+        Waits for WebSockets that cannot keep up, so that a fast publisher does not fill the memory.
 
         Args:
             channel: The channel.
             data: The data.
-            fields: Further fields of the message, as ``ext`` or ``id``.
+            fields: Further fields of the message, such as ``ext`` or ``id``.
 
         Raises:
-            TypeError: With ``replay``, for data that is no mapping and can hold no id.
+            TypeError: With ``replay``: the data is not a mapping, so it cannot hold an id.
 
         Returns:
             How many sessions it went to.
@@ -232,7 +232,7 @@ class BayeuxServer:
         session.end(Event(farewell, self._core.codec))
 
     def service(self, channel: str) -> Callable[[Handler], Handler]:
-        """Have the decorated function answer the messages of a service channel.
+        """Decorate the function that answers the messages of a service channel.
 
         It is called with a `ServiceRequest`; what it returns, unless ``None``, is delivered to
         the caller with the id of the request. It may be a coroutine function.

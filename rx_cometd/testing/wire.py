@@ -18,7 +18,7 @@ Json: TypeAlias = dict[str, Any]
 
 
 class MalformedPayload(Exception):  # noqa: N818 - named for what it is, it never leaves here
-    """What a client sent is no Bayeux: no JSON, or neither an object nor a list of them."""
+    """What a client sent is not Bayeux: not JSON, or neither an object nor a list of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Codec:
         """Decode a payload into its messages; a single object counts as a list of one.
 
         Raises:
-            MalformedPayload: The payload is no JSON, or not made of objects.
+            MalformedPayload: The payload is not JSON, or not made of objects.
         """
         try:
             decoded = self.loads(payload)
