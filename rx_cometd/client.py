@@ -80,7 +80,7 @@ class Client(Requesting):
         handshake_fields: Extra fields of every handshake, a mapping or a callable likewise.
         http_session: An ``aiohttp.ClientSession`` to use, never closed by the client. By
             default the client has one of its own, which keeps the cookies of IP hosts as well.
-        proxy: Address of an HTTP proxy.
+        proxy: Address of an HTTP proxy, as ``http://host:3128``.
         max_network_delay: Seconds that a reply may be late, beyond the time for which the server
             may hold it (``advice.timeout``); this is how a silent link is detected. While a payload
             arrives or leaves bit by bit, a link is not silent, however long that takes.
@@ -110,7 +110,7 @@ class Client(Requesting):
 
     Raises:
         TypeError: An argument is of the wrong kind.
-        ValueError: A time or a size is out of range.
+        ValueError: A time or a size is out of range, or ``proxy`` no address of an HTTP proxy.
         ClientError: The address or a connection type makes no sense.
 
     Example:

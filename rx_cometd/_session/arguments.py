@@ -103,16 +103,15 @@ def transport_options(
 
     Raises:
         TypeError: One is of the wrong kind.
-        ValueError: A size or a time is out of range.
+        ValueError: A size or a time is out of range, or the proxy no HTTP address.
         ClientError: The address makes no sense.
     """
     # aiohttp would only tell at the first attempt.
     given: Any = ssl
     if given is not None and not isinstance(given, bool | SSLContext | aiohttp.Fingerprint):
         raise TypeError(f"ssl must be an SSLContext, a Fingerprint, a bool or None, not {given!r}")
-    given = proxy
-    if given is not None and not isinstance(given, str | URL):
-        raise TypeError(f"proxy must be an address or None, not a {type(given).__name__}")
+    if proxy is not None:
+        _check_proxy(proxy)
     check_positive("max_message_size", max_message_size)
     if heartbeat is not None:
         check_seconds("heartbeat", heartbeat)
@@ -126,6 +125,22 @@ def transport_options(
         compress=compress,
         origin=None if auth is None else lambda: auth.origin,
     )
+
+
+def _check_proxy(proxy: Any) -> None:
+    """Look at it now: aiohttp goes past an empty one, and fails with others at each attempt."""
+    if not isinstance(proxy, str | URL):
+        raise TypeError(f"proxy must be an address or None, not a {type(proxy).__name__}")
+    try:
+        address = URL(proxy)
+    except ValueError:
+        address = URL()
+    if address.scheme not in ("http", "https") or not address.host:
+        # Its scheme only: credentials travel in it.
+        raise ValueError(
+            "proxy must be the address of an HTTP proxy, as http://host:3128, not one with"
+            f" scheme {address.scheme!r}"
+        )
 
 
 def check_http_session(http_session: Any) -> None:

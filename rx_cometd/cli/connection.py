@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import re
 import ssl
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import aiohttp
 import click
+from yarl import URL
 
 from rx_cometd import Client, ClientError, ConnectionType, ExtensionError
-from rx_cometd.cli.parameters import SECONDS, json_object
+from rx_cometd.cli.parameters import SECONDS, is_host, json_object
 from rx_cometd.extensions import MemoryStore, ReplayOption, ack, bearer_auth, replay
 
 if TYPE_CHECKING:
@@ -25,6 +28,11 @@ __all__ = ["Connection", "connection_options"]
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 _SINCE = {"new": ReplayOption.NEW_EVENTS, "all": ReplayOption.ALL_EVENTS}
+#: Those of the largest number that 64 bits hold.
+_MOST_DIGITS = 20
+#: What a header may be called (RFC 9110, "token"), and what no header may hold.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 #: Messages that wait in a command for a slow reader.
 _MAX_PENDING_COUNT = 10_000
 #: Bytes of a payload, as the client has it unless told otherwise.
@@ -70,9 +78,7 @@ class Connection(NamedTuple):
             click.BadParameter: An option makes no sense.
         """
         headers = dict(_parse_header(header) for header in self.header)
-        if "://" not in url:  # not told again: it may hold a password
-            text = "it must begin with http:// or https://, as http://127.0.0.1:8080/cometd"
-            raise click.BadParameter(text, param_hint="URL")
+        _check_url(url)
         try:
             return Client(
                 url,
@@ -131,13 +137,26 @@ class Connection(NamedTuple):
             ) from error
 
 
+def _check_url(url: str) -> None:
+    """See to what the client does not: it takes what a name service might know."""
+    if "://" not in url:  # not told again: it may hold a password
+        text = "it must begin with http:// or https://, as http://127.0.0.1:8080/cometd"
+        raise click.BadParameter(text, param_hint="URL")
+    with suppress(ValueError):  # which the client tells
+        host = URL(url).host
+        if host and not is_host(host):
+            raise click.BadParameter(f"{host!r} is no name of a host", param_hint="URL")
+
+
 def _since(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
     if value is None or value in _SINCE:
         return None if value is None else _SINCE[value]
-    try:
-        return int(value)
-    except ValueError:
-        raise click.BadParameter("a replay id is a number, or 'new', or 'all'") from None
+    # Salesforce has -1 and -2 for new ones and all.
+    if not value.isdecimal() and value not in {"-1", "-2"}:
+        raise click.BadParameter("a replay id is a number, or 'new', or 'all'")
+    if len(value) > _MOST_DIGITS:
+        raise click.BadParameter(f"a replay id has at most {_MOST_DIGITS} digits")
+    return int(value)
 
 
 def _or_for_ever(
@@ -216,11 +235,15 @@ def connection_options(command: _F) -> _F:
 
 
 def _parse_header(header: str) -> tuple[str, str]:
-    name, colon, value = header.partition(":")
-    if not colon or not name.strip():
-        # Not the header itself: it may hold a credential.
-        raise click.BadParameter("a header is 'Name: value'", param_hint="--header")
-    return name.strip(), value.strip()
+    name, colon, value = (part.strip() for part in header.partition(":"))
+    # Not the header itself is told: it may hold a credential.
+    if not colon or not _HEADER_NAME.fullmatch(name):
+        text = "a header is 'Name: value', its name of letters, digits and hyphens"
+        raise click.BadParameter(text, param_hint="--header")
+    if _CONTROL.search(value):
+        text = f"the value of {name} has a line break, or another control character"
+        raise click.BadParameter(text, param_hint="--header")
+    return name, value
 
 
 def _auth(source: str) -> AuthExtension:
@@ -232,9 +255,10 @@ def _auth(source: str) -> AuthExtension:
     kind, _, rest = source.partition(":")
     if kind == "cmd":
         return bearer_auth(lambda: _printed_by(rest))
-    if not source.startswith("@"):
-        return bearer_auth(lambda: source)
     try:
+        if not source.startswith("@"):
+            token = _checked_token(source, "--auth")
+            return bearer_auth(lambda: token)
         _read_from(source[1:])
     except ExtensionError as error:
         raise click.BadParameter(str(error), param_hint="--auth") from error
@@ -243,11 +267,19 @@ def _auth(source: str) -> AuthExtension:
 
 def _read_from(path: str) -> str:
     try:
-        token = Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise ExtensionError(f"{path} holds no token: {error}") from error
+        return _checked_token(Path(path).read_text(encoding="utf-8"), path)
+    except OSError as error:
+        raise ExtensionError(f"{Path(path)} holds no token: {error.strerror}") from error
+    except ValueError as error:
+        raise ExtensionError(f"{Path(path)} holds no token: {error}") from error
+
+
+def _checked_token(text: str, source: str) -> str:
+    token = text.strip()
     if not token:
-        raise ExtensionError(f"{path} holds no token: it is empty")
+        raise ExtensionError(f"{source} holds no token: it is empty")
+    if _CONTROL.search(token):
+        raise ExtensionError(f"{source} holds no token: it has a line break within")
     return token
 
 
@@ -259,4 +291,8 @@ async def _printed_by(command: str) -> str:
             f"no token from --auth: {command!r} printed {len(token.strip())} bytes and ended"
             f" with exit code {process.returncode}"
         )
-    return token.decode().strip()
+    try:
+        return _checked_token(token.decode(), command)
+    except UnicodeDecodeError as error:
+        text = f"no token from --auth: what {command!r} printed is not UTF-8"
+        raise ExtensionError(text) from error

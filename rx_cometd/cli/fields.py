@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["as_text", "field", "parse_path", "template"]
 
 _STEP = re.compile(r"""\.?([^.\[\]"]+)|\[(\d+)\]|\["([^"]*)"\]""")
+#: How wide, or exact, a format may be: an exabyte of blanks helps nobody.
+_MOST_CHARACTERS = 10_000
 _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
 
 
@@ -29,6 +31,8 @@ def parse_path(path: str) -> Callable[[Any], Any]:
     Raises:
         ValueError: It is no path.
     """
+    if not path:
+        raise ValueError("'' is no path such as data.price or data.legs[0]; $ is all of it")
     steps: list[str | int] = []
     rest = path.removeprefix("$")
     while rest:
@@ -73,8 +77,8 @@ def template(text: str) -> Callable[[Any], str]:
     """
     unescaped = re.sub(r"\\[nt\\]", lambda match: _ESCAPES[match[0]], text)
     parts = [
-        (literal, None if path is None else parse_path(path), form or "")
-        for literal, path, form, _ in string.Formatter().parse(unescaped)
+        (literal, None if path is None else parse_path(path), _checked_format(form, conversion))
+        for literal, path, form, conversion in string.Formatter().parse(unescaped)
     ]
 
     def fill(message: Any) -> str:
@@ -86,11 +90,28 @@ def template(text: str) -> Callable[[Any], str]:
     return fill
 
 
+def _checked_format(form: str | None, conversion: str | None) -> str:
+    """See that a format is one, of texts or of numbers, and of a size that fits a screen."""
+    if conversion is not None:
+        raise ValueError(f"!{conversion} is not known here: behind a path stands a colon, or }}")
+    if form is None or form == "":
+        return ""
+    if max(map(int, re.findall(r"\d+", form)), default=0) > _MOST_CHARACTERS:
+        raise ValueError(f"a format has at most {_MOST_CHARACTERS} characters, not {form!r}")
+    for example in ("", 1, 1.0):
+        try:
+            format(example, form)
+        except ValueError:
+            continue
+        return form
+    raise ValueError(f"{form!r} is no format of a text or a number, as <20 or .2f")
+
+
 def _formatted(value: Any, form: str) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return format(value, form) if form else as_text(value)
-        except ValueError:  # a format of strings
+        except (ValueError, OverflowError):  # a format of strings, or a character that is none
             pass
     try:
         return format(as_text(value), form)

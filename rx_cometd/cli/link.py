@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, cast
 from rich.console import Console
 from rich.text import Text
 
-from rx_cometd import ClientState, StateChange, TransportConnectionClosed, TransportTimeoutError
+from rx_cometd import (
+    ClientState,
+    ExtensionError,
+    StateChange,
+    TransportConnectionClosed,
+    TransportTimeoutError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -76,7 +82,7 @@ class LinkReport:
         self._tell = tell
         self._told: set[str] = set()
         self._reconnect = reconnect
-        self._done = False
+        self._done = self._was_up = False
 
     @classmethod
     def on_stderr(cls, *, reconnect: bool = True) -> LinkReport:
@@ -89,7 +95,10 @@ class LinkReport:
         told = describe_change(change)
         if told is None or told[0] in self._told or self._done:
             return
+        if not self._was_up and isinstance(change.error, ExtensionError):
+            return  # tried once more; if it fails again the command ends by it, and tells it
         if change.state is ClientState.CONNECTED:
+            self._was_up = True
             self._told.clear()
             self._done = not self._reconnect
         self._told.add(told[0])

@@ -1,4 +1,4 @@
-"""What the library logs, as lines a user of the command line can read."""
+"""What is logged, as lines a user of the command line can read."""
 
 from __future__ import annotations
 
@@ -6,21 +6,39 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rx_cometd import ExtensionError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-__all__ = ["log_lines"]
-
-_LOGGER = "rx_cometd"
+__all__ = ["LogLines", "Teller", "told_by"]
 
 
-class _Lines(logging.Handler):
-    """Tells warnings and errors in a line each, the same one not twice in a row."""
+class Teller(logging.Handler):
+    """A handler that tells the user of the command line."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        super().__init__(logging.WARNING)
+
+class LogLines(Teller):
+    """Tells of records in a line each, the same one not twice in a row.
+
+    Args:
+        tell: Takes a line.
+        level: The lowest level of what is told.
+    """
+
+    def __init__(self, tell: Callable[[str], None], level: int = logging.WARNING) -> None:
+        super().__init__(level)
         self._tell = tell
         self._told: str | None = None
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Leave out what is told elsewhere, or is nothing to a user."""
+        if record.name == "asyncio" and record.levelno < logging.ERROR:
+            return False  # which step of the event loop was slow
+        if getattr(record, "event", None) == "extension_failed" and record.exc_info is not None:
+            # What an extension says itself is the error of the request, which is told of.
+            return not isinstance(record.exc_info[1], ExtensionError)
+        return bool(super().filter(record))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Tell of a record: its message, and the error's text in place of its traceback."""
@@ -32,14 +50,19 @@ class _Lines(logging.Handler):
 
 
 @contextmanager
-def log_lines(tell: Callable[[str], None]) -> Generator[None]:
-    """Have warnings of the library told in lines until the block ends."""
-    handler = _Lines(tell)
-    logger = logging.getLogger(_LOGGER)
-    propagated, logger.propagate = logger.propagate, False
-    logger.addHandler(handler)
+def told_by(teller: Teller) -> Generator[None]:
+    """Have what is logged, by whatever library, told in one way until the block ends.
+
+    A block within it may have it told in another way instead.
+    """
+    root = logging.getLogger()
+    outer = [handler for handler in root.handlers if isinstance(handler, Teller)]
+    for former in outer:
+        root.removeHandler(former)
+    root.addHandler(teller)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagated
+        root.removeHandler(teller)
+        for former in outer:
+            root.addHandler(former)

@@ -23,7 +23,10 @@ def encodable(text: str) -> bool:
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
     """Give a value as JSON: as it reads best, or in ASCII where the output cannot hold that."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    try:
+        text = json.dumps(value, ensure_ascii=False, indent=indent)
+    except RecursionError:
+        return json.dumps("(nested too deeply to be shown)")
     return text if encodable(text) else json.dumps(value, indent=indent)
 
 

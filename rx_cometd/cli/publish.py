@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from rx_cometd import InvalidChannelError, Overflow, TransportTimeoutError
+from rx_cometd import ClientError, InvalidChannelError, Overflow, TransportTimeoutError
 from rx_cometd import operators as cometd_ops
 from rx_cometd.cli.connection import Connection, connection_options
 from rx_cometd.cli.input import lines_of
 from rx_cometd.cli.link import opened
 from rx_cometd.cli.output import write_stdout
-from rx_cometd.cli.parameters import POSITIVE, read_json
+from rx_cometd.cli.parameters import POSITIVE, check_text, read_json
 from rx_cometd.cli.rendering import Rendering, rendering_options
 from rx_cometd.cli.running import run
 
@@ -59,15 +59,15 @@ def publish(
     """  # noqa: D301 - click's mark for a paragraph to be left as it is
     connection, rendering = Connection.of(options), Rendering.of(options)
     client, render = connection.client(url), rendering.renderer()
-    _check_target(client, channel)
+    _check_target(client, channel, service=call)
     show = _silent if quiet else render
-    read = _plain if text else _read
+    read = str if text else read_json
     if data == "-" or data.startswith("@"):
         if call:
             raise click.UsageError("--call takes one message, not standard input or a file")
         lines = _lines(_open(data), read, rate)
         run(_publish_lines(client, connection, channel, lines, show), endless=False)
-    run(_ask(client, connection, channel, read(data, "JSON"), show, call=call), endless=False)
+    run(_ask(client, connection, channel, _given(data, read), show, call=call), endless=False)
 
 
 @click.command(short_help="Call a service, and print its answer.")
@@ -88,12 +88,12 @@ def call(url: str, channel: str, data: str, *, text: bool, **options: Any) -> No
     """  # noqa: D301 - click's mark for a paragraph to be left as it is
     connection, rendering = Connection.of(options), Rendering.of(options)
     client, render = connection.client(url), rendering.renderer()
-    _check_target(client, channel)
-    read = _plain if text else _read
-    run(_ask(client, connection, channel, read(data, "JSON"), render, call=True), endless=False)
+    _check_target(client, channel, service=True)
+    read = str if text else read_json
+    run(_ask(client, connection, channel, _given(data, read), render, call=True), endless=False)
 
 
-def _check_target(client: Client, channel: str) -> None:
+def _check_target(client: Client, channel: str, *, service: bool) -> None:
     try:
         client.channel(channel)
     except InvalidChannelError as error:
@@ -103,21 +103,25 @@ def _check_target(client: Client, channel: str) -> None:
             f"invalid channel {channel!r}: a glob is listened to, not published on",
             param_hint="CHANNEL",
         )
+    if service and not channel.startswith("/service/"):
+        raise click.BadParameter(
+            f"invalid channel {channel!r}: only services answer, on channels that begin with"
+            " /service/",
+            param_hint="CHANNEL",
+        )
 
 
 def _silent(_message: Message) -> str:
     return ""
 
 
-def _plain(text: str, _name: str) -> str:
-    return text
-
-
-def _read(text: str, name: str) -> Any:
+def _given(text: str, read: Callable[[str], Any]) -> Any:
+    """Read what was given on the command line."""
+    check_text(text, "JSON")
     try:
-        return read_json(text)
+        return read(text)
     except ValueError as error:
-        raise click.BadParameter(str(error), param_hint=name) from error
+        raise click.BadParameter(str(error), param_hint="JSON") from error
 
 
 async def _ask(
@@ -163,6 +167,9 @@ async def _publish_lines(
 
 def _open(source: str) -> TextIO:
     if source == "-":
+        given: Any = sys.stdin  # None, where the shell closed it
+        if given is None:
+            raise click.UsageError("there is no standard input to read lines from: it is closed")
         return sys.stdin
     try:
         return Path(source[1:]).open(encoding="utf-8")
@@ -171,9 +178,13 @@ def _open(source: str) -> TextIO:
 
 
 async def _lines(
-    file: TextIO, read: Callable[[str, str], Any], rate: float | None
+    file: TextIO, read: Callable[[str], Any], rate: float | None
 ) -> AsyncIterator[Any]:
-    """Give what the lines of a file hold, no faster than asked for."""
+    """Give what the lines of a file hold, no faster than asked for.
+
+    Raises:
+        ClientError: A line cannot be read. No wrong usage: those before it are published.
+    """
     time = asyncio.get_running_loop().time
     number, due = 0, time()
     with nullcontext(file) if file is sys.stdin else file:
@@ -184,7 +195,11 @@ async def _lines(
             if rate is not None:
                 await asyncio.sleep(max(0.0, due - time()))
                 due = max(due, time()) + 1.0 / rate
-            yield read(line, f"line {number}")
+            try:
+                data = read(line)
+            except ValueError as error:
+                raise ClientError(f"line {number}: {error}") from error
+            yield data
 
 
 async def _decoded(file: TextIO) -> AsyncIterator[str]:
@@ -192,4 +207,4 @@ async def _decoded(file: TextIO) -> AsyncIterator[str]:
         async for line in lines_of(file):
             yield line
     except UnicodeDecodeError as error:
-        raise click.BadParameter(f"{file.name} is no UTF-8: {error}", param_hint="JSON") from error
+        raise ClientError(f"{file.name} is no UTF-8: {error}") from error

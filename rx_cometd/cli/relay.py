@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from rx_cometd.cli.connection import Connection, connection_options
-from rx_cometd.cli.parameters import POSITIVE
-from rx_cometd.cli.running import run
+from rx_cometd.cli.log_lines import LogLines, Teller, told_by
+from rx_cometd.cli.parameters import POSITIVE, checked_host
+from rx_cometd.cli.running import run, tell
 from rx_cometd.extensions import ReplayOption
 from rx_cometd.relay import (
     BrokerError,
@@ -68,7 +69,13 @@ def _shard(_context: click.Context, _parameter: click.Parameter, text: str | Non
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="Serve /healthz, /readyz and /metrics there."
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address for --port.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    callback=checked_host,
+    help="The address for --port.",
+)
 @click.option("--traced", is_flag=True, help="Make OpenTelemetry spans of what is written.")
 @click.option("--log", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @connection_options
@@ -129,8 +136,7 @@ async def _run(relays: Sequence[Relay], host: str, port: int | None, *, as_json:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, _stop, relays)
     async with AsyncExitStack() as stack:
-        if as_json:
-            stack.enter_context(_json_lines())
+        stack.enter_context(_logged(_JsonLines() if as_json else LogLines(tell, logging.INFO)))
         if port is not None:
             bound = await stack.enter_async_context(operations(relays, host=host, port=port))
             click.echo(f"http://{host}:{bound}/metrics", err=True)
@@ -151,7 +157,7 @@ def _stop(relays: Sequence[Relay]) -> None:
 _PLAIN: Final = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime"})
 
 
-class _JsonLines(logging.Handler):
+class _JsonLines(Teller):
     """Writes records as JSON lines to standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -169,14 +175,13 @@ class _JsonLines(logging.Handler):
 
 
 @contextmanager
-def _json_lines() -> Generator[None]:
-    """Have what the library logs as JSON, in the place of lines for people."""
+def _logged(teller: Teller) -> Generator[None]:
+    """Have a log as that of a service is: with what becomes of its links."""
     logger = logging.getLogger("rx_cometd")
-    handlers, level = logger.handlers[:], logger.level
-    logger.handlers[:] = [_JsonLines()]
+    level = logger.level
     logger.setLevel(logging.INFO)
     try:
-        yield
+        with told_by(teller):
+            yield
     finally:
-        logger.handlers[:] = handlers
         logger.setLevel(level)

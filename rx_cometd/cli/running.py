@@ -23,12 +23,12 @@ from rx_cometd import (
     TransportError,
     TransportTimeoutError,
 )
-from rx_cometd.cli.log_lines import log_lines
+from rx_cometd.cli.log_lines import LogLines, told_by
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-__all__ = ["error_line", "exit_code", "run"]
+__all__ = ["error_line", "exit_code", "run", "tell"]
 
 
 def run(command: Coroutine[None, None, None], *, endless: bool = True) -> None:
@@ -47,7 +47,7 @@ def run(command: Coroutine[None, None, None], *, endless: bool = True) -> None:
     stopped_by: list[int] = []
     try:
         _heed_ctrl_c()
-        with log_lines(_tell):
+        with told_by(LogLines(tell)):
             asyncio.run(_stoppable(command, stopped_by))
     except (KeyboardInterrupt, asyncio.CancelledError):
         number = stopped_by[0] if stopped_by else signal.SIGINT
@@ -58,13 +58,16 @@ def run(command: Coroutine[None, None, None], *, endless: bool = True) -> None:
     except InvalidChannelError as error:
         raise click.BadParameter(str(error)) from error
     except (CometDError, OSError) as error:
-        _tell(error_line(error))
+        tell(error_line(error))
         sys.exit(exit_code(error))
     sys.exit(0)
 
 
-def _tell(line: str) -> None:
-    click.echo(f"rx-cometd: {line}", err=True)
+def tell(line: str) -> None:
+    """Tell the user something, on standard error."""
+    # Where nobody can be told, the exit code still tells.
+    with suppress(OSError):
+        click.echo(f"rx-cometd: {line}", err=True)
 
 
 def _heed_ctrl_c() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -10,7 +11,7 @@ import click
 from rx_cometd import ConnectionType
 from rx_cometd.cli.market import Market
 from rx_cometd.cli.output import write_stdout
-from rx_cometd.cli.parameters import SECONDS
+from rx_cometd.cli.parameters import SECONDS, checked_host
 from rx_cometd.cli.running import run
 from rx_cometd.testing import (
     BayeuxServer,
@@ -27,14 +28,24 @@ if TYPE_CHECKING:
 __all__ = ["serve", "serve_until_stopped"]
 
 
+#: What needs no quoting in an address, so that the one that is printed can be pasted.
+_PATH = re.compile(r"/|(/[\w.~!$&'()*+,;=:@-]+)+/?", re.ASCII)
+
+
 def _checked_path(_context: click.Context, _parameter: click.Parameter, path: str) -> str:
-    if not path.startswith("/") or set(path) & set("?#{}") or not path.isprintable():
+    if not _PATH.fullmatch(path):
         raise click.BadParameter(f"{path!r} is no path such as /cometd")
     return path
 
 
 @click.command(short_help="Run a server to try things with.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    callback=checked_host,
+    help="The address to listen on.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -106,8 +117,11 @@ async def serve_until_stopped(server: BayeuxServer, *, ticker: bool) -> None:
     """Serve until cancelled, with the echo service, and the ticker if asked for."""
 
     @server.service("/service/echo")
-    def echo(request: ServiceRequest) -> Any:
-        return request.data
+    def echo(request: ServiceRequest) -> None:
+        # Not by returning it: a handler that returns null gives no answer.
+        about = {"id": request.message["id"]} if "id" in request.message else {}
+        answer = {"successful": True, **about}
+        server.deliver(request.session.client_id, request.channel, request.data, **answer)
 
     async with server:
         await write_stdout(f"{server.url}\n")

@@ -13,7 +13,7 @@ from yarl import URL
 from rx_cometd.cli.connection import Connection, connection_options
 from rx_cometd.cli.link import opened
 from rx_cometd.cli.listen import check_channels
-from rx_cometd.cli.log_lines import log_lines
+from rx_cometd.cli.log_lines import LogLines, told_by
 from rx_cometd.cli.output import to_json, write_stdout
 from rx_cometd.cli.parameters import Number
 from rx_cometd.cli.running import run
@@ -66,12 +66,16 @@ def top(
     connection = Connection.of(options)
     if as_json and not once:
         raise click.UsageError("--json goes with --once")
-    if not once and not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not once and not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
         raise click.UsageError("top fills a terminal, and this is none: use --once")
     watching = _watching(url, channels or ("/**",), connection)
     if once:
         run(_once(watching, interval, as_json=as_json), endless=False)
     run(_screen(watching, interval))
+
+
+def _is_terminal(file: Any) -> bool:
+    return file is not None and bool(file.isatty())  # None, where the shell closed it
 
 
 def _watching(
@@ -89,8 +93,7 @@ async def _client(
     url: str, channels: Sequence[str], connection: Connection
 ) -> AsyncGenerator[Watched]:
     client = connection.client(url)
-    shown = str(URL(url).with_user(None).with_query(None).with_fragment(None))
-    watched = WatchedClient(client, shown)
+    watched = WatchedClient(client, _shown(url))
     watched.observe_link()
     try:
         async with opened(client, connection):
@@ -103,9 +106,14 @@ async def _client(
 @asynccontextmanager
 async def _metrics(url: str, connection: Connection) -> AsyncGenerator[Watched]:
     async with connection.http_session() as session:
-        watched = WatchedMetrics(url, session)
+        watched = WatchedMetrics(url, session, _shown(url))
         await watched.refresh()
         yield watched
+
+
+def _shown(url: str) -> str:
+    """Give an address without the credentials that may be in it."""
+    return str(URL(url).with_user(None).with_query(None).with_fragment(None))
 
 
 async def _once(
@@ -127,7 +135,7 @@ async def _screen(watching: AbstractAsyncContextManager[Watched], interval: floa
         raise click.UsageError(_MISSING) from error
     async with watching as watched:
         # Lines on standard error would tear the screen.
-        with log_lines(watched.note):
+        with told_by(LogLines(watched.note)):
             await TopScreen(watched, interval).run_async()
 
 

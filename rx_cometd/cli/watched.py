@@ -187,13 +187,15 @@ class WatchedMetrics(_Log):
     the highest of them.
 
     Args:
-        url: Their address.
+        address: Their address.
         session: Asks for them; closed by the caller.
+        url: The address without credentials, to be shown.
     """
 
-    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, address: str, session: aiohttp.ClientSession, url: str) -> None:
         super().__init__()
         self.url = url
+        self._address = address
         self.activity = Activity()
         self._session = session
         self._facts: dict[str, Any] = {}
@@ -206,7 +208,7 @@ class WatchedMetrics(_Log):
             TransportError: There was no answer at the first time.
         """
         try:
-            async with self._session.get(self.url) as response:
+            async with self._session.get(self._address) as response:
                 response.raise_for_status()
                 self._take(await response.text())
         except (aiohttp.ClientError, TimeoutError, UnicodeDecodeError) as error:

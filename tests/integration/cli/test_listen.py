@@ -217,6 +217,23 @@ async def test_a_command_that_prints_no_token(
     assert last == f"rx-cometd: error: {told}"
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("false", "no token from --auth: 'false' printed 0 bytes"),
+        ("printf '\\377'", "is not UTF-8"),
+        ("printf 'a\\nb'", "has a line break within"),
+    ],
+)
+async def test_why_there_is_no_token_is_told_once(
+    command: str, told: str, invoke: Invocation, bayeux_server: BayeuxServer
+) -> None:
+    outcome = await invoke("listen", bayeux_server.url, "/a", "--auth", f"cmd:{command}")
+    assert outcome.code == 1
+    (line,) = outcome.err.splitlines()
+    assert told in line
+
+
 async def test_a_certificate_that_nobody_vouches_for(invoke: Invocation, tmp_path: Path) -> None:
     async with https_server(tmp_path) as (url, certificate):
         outcome = await invoke("listen", url, "/a", "--timeout", "0.5")
@@ -307,6 +324,23 @@ async def test_no_server(invoke: Invocation) -> None:
         (["http://127.0.0.1:1/cometd", "/a", "--timeout", "nan"], "finite"),
         (["http://127.0.0.1:1/cometd", "/a", "--since", "x"], "a replay id is"),
         (["http://127.0.0.1:1/cometd", "/a", "--field", "a["], "no path"),
+        (["http://127.0.0.1:1/cometd", "/a", "--header", "a b: secret"], "Name: value"),
+        (["http://127.0.0.1:1/cometd", "/a", "--header", "a: b\nsecret"], "line break"),
+        (["http://127.0.0.1:1/cometd", "/a", "--auth", ""], "it is empty"),
+        (["http://127.0.0.1:1/cometd", "/a", "--auth", "a\nsecret"], "line break"),
+        (["http://127.0.0.1:1/cometd", "/a", "--proxy", ""], "proxy must be"),
+        (["http://127.0.0.1:1/cometd", "/a", "--proxy", "secret"], "proxy must be"),
+        (
+            ["http://127.0.0.1:1/cometd", "/a", "--proxy", "socks5://u:secret@127.0.0.1:1"],
+            "scheme 'socks5'",
+        ),
+        (["http://127.0.0.1:1/cometd", "/a", "--proxy", "http://"], "proxy must be"),
+        (["http://127.0.0.1:1/cometd", "/a", "--since", "-5"], "a replay id is"),
+        (["http://127.0.0.1:1/cometd", "/a", "--since", "9" * 30], "20 digits"),
+        (["http://127.0.0.1:1/cometd", "/a", "--field", ""], "no path"),
+        (["http://127.0.0.1:1/cometd", "/a", "--format", "{a:>>>>}"], "no format"),
+        (["http://127.0.0.1:1/cometd", "/a", "--format", "{a:9999999999}"], "at most"),
+        (["http://a..b/cometd", "/a"], "is no name of a host"),
         (["http://127.0.0.1:1/cometd", "/a", "--format", "{"], "--format"),
         (["http://127.0.0.1:1/cometd", "/a", "--format", "x", "--raw"], "leave the others out"),
     ],

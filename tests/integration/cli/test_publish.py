@@ -3,16 +3,17 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import signal
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.cli.commands import spawned
+from tests.integration.cli.commands import COMMAND, ENVIRONMENT, spawned
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rx_cometd.testing import BayeuxServer, ServiceRequest
     from tests.integration.cli.commands import Invocation
 
@@ -130,7 +131,7 @@ async def test_a_file_that_is_no_text(
 ) -> None:
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\n")
     outcome = await invoke("publish", bayeux_server.url, "/news", f"@{tmp_path / 'bytes'}")
-    assert outcome.code == 2
+    assert outcome.code == 1
     assert "is no UTF-8" in outcome.err
     assert "Traceback" not in outcome.err
 
@@ -153,8 +154,38 @@ async def test_a_bad_line_is_named(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO('1\n\n{"a":\n'))
     outcome = await invoke("publish", bayeux_server.url, "/news", "-")
+    assert outcome.code == 1  # no wrong usage, which is told before anything is sent
+    assert outcome.err.startswith("rx-cometd: error: line 3: no JSON: ")
+    assert published(bayeux_server, "/news") == [1]
+
+
+async def test_a_standard_input_that_is_closed(
+    invoke: Invocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    outcome = await invoke("publish", "http://127.0.0.1:1/cometd", "/news", "-")
     assert outcome.code == 2
-    assert "line 3" in outcome.err
+    assert "there is no standard input to read lines from" in outcome.err
+
+
+def test_errors_that_nobody_can_be_told_of_have_their_exit_code() -> None:
+    with Path(os.devnull).open("rb") as closed:  # a standard error that cannot be written
+        outcome = subprocess.run(
+            [*COMMAND, "publish", "http://127.0.0.1:1/cometd", "/news", "1", "--timeout", "0.1"],
+            env=ENVIRONMENT,
+            stderr=closed,
+            check=False,
+            timeout=60,
+        )
+    assert outcome.returncode == 3
+
+
+async def test_only_services_are_called(invoke: Invocation) -> None:
+    for command in (["call"], ["publish", "--call"]):
+        # Told before anything is sent: there is no server at all.
+        outcome = await invoke(*command, "http://127.0.0.1:1/cometd", "/news", "1")
+        assert outcome.code == 2
+        assert "only services answer" in outcome.err
 
 
 async def test_a_refused_line_ends_it(
@@ -179,6 +210,9 @@ async def test_a_refused_message(invoke: Invocation, bayeux_server: BayeuxServer
     [
         (["/news", "hello"], "quote strings twice"),
         (["/news", "{"], "no JSON"),
+        (["/news", ""], "no JSON"),
+        (["/news", "[" * 100_000], "nested too deeply"),
+        (["/news", "\udcff", "--text"], "it is not UTF-8"),
         (["/news", "NaN"], "NaN is not a number of JSON's"),
         (["/news", "[1e999]"], "1e999 is not a number of JSON's"),
         (["/news", "@/nowhere"], "No such file"),
@@ -186,7 +220,7 @@ async def test_a_refused_message(invoke: Invocation, bayeux_server: BayeuxServer
         (["news", "1"], "invalid channel 'news'"),
         (["/news/*", "1"], "invalid channel '/news/*'"),
         (["/meta/connect", "1"], "invalid channel"),
-        (["/news", "-", "--call"], "--call takes one message"),
+        (["/service/news", "-", "--call"], "--call takes one message"),
     ],
 )
 async def test_wrong_usage(

@@ -71,6 +71,15 @@ async def test_sources_from_a_file_and_logs_as_json(tmp_path: Path) -> None:
     assert (logged["event"], logged["relay"]) == ("relay_leading", "orders")
 
 
+async def test_a_source_that_is_away_is_told_of() -> None:
+    arguments = ("http://127.0.0.1:1/cometd", CHANNEL, "--to", "stdout:")
+    async with spawned("relay", *arguments) as process:
+        line = await line_from(process.stderr, lambda line: "cannot connect" in line)
+        assert line.startswith("rx-cometd: 127.0.0.1:1 ")
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -30,6 +30,7 @@ async def test_it_serves_until_it_is_stopped() -> None:
         async with Client(url) as client:
             answer = await client.call("/service/echo", {"a": 1})
             assert answer["data"] == {"a": 1}
+            assert (await client.call("/service/echo", None))["data"] is None
         process.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(process.wait(), 30) == 0
 
@@ -90,7 +91,30 @@ async def test_a_port_that_is_none(invoke: Invocation) -> None:
     assert (await invoke("serve", "--port", "65536")).code == 2
 
 
-@pytest.mark.parametrize("path", ["cometd", "/a?b", "/{a}", ""])
+@pytest.mark.parametrize("host", ["", "a..b", "a" * 300, "\udcff"])
+async def test_a_host_that_is_none(host: str, invoke: Invocation) -> None:
+    for command in (["serve"], ["relay", "http://127.0.0.1:1/", "/a", "--to", "stdout:"]):
+        outcome = await invoke(*command, "--host", host)
+        assert outcome.code == 2
+        assert "is no name or address of a machine" in outcome.err
+
+
+async def test_what_is_no_http_is_told_in_a_line() -> None:
+    async with spawned("serve", "--port", "0") as process:
+        port = int((await url_of(process)).split(":")[2].split("/")[0])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /cometd HTTP/1.1\r\na b: c\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.0 400 ")
+        writer.close()
+        line = await line_from(process.stderr, lambda _: True)
+        assert line.startswith("rx-cometd: Error handling request")
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert process.stderr is not None
+        assert await process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("path", ["cometd", "/a?b", "/{a}", "", "/a b", "//", "/%", "/ä"])
 async def test_a_path_that_is_none(path: str, invoke: Invocation) -> None:
     outcome = await invoke("serve", "--path", path)
     assert outcome.code == 2

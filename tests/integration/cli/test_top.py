@@ -148,6 +148,23 @@ async def never(_: object) -> None:
     await asyncio.Event().wait()
 
 
+async def test_a_screen_without_a_terminal(
+    invoke: Invocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)  # as where the shell closed it
+    outcome = await invoke("top", "http://127.0.0.1:1/cometd")
+    assert outcome.code == 2
+    assert "use --once" in outcome.err
+
+
+async def test_credentials_in_an_address_are_not_shown(invoke: Invocation) -> None:
+    for path in ("metrics", "cometd"):
+        url = f"http://user:secret@127.0.0.1:1/{path}?key=secret"
+        outcome = await invoke("top", url, "--once", "--timeout", "0.2")
+        assert outcome.code == 3
+        assert "secret" not in outcome.err
+
+
 async def test_metrics_that_are_not_there(invoke: Invocation, bayeux_server: BayeuxServer) -> None:
     url = bayeux_server.url.replace("/cometd", "/metrics")
     outcome = await invoke("top", url, "--once")

@@ -265,6 +265,15 @@ async def test_a_proxy() -> None:
         assert {str(r.url) for r in seen} == {server.url}
 
 
+@pytest.mark.parametrize(
+    "proxy", ["", "host:3128", "http://", "http://[", "socks5://u:secret@host"]
+)
+def test_a_proxy_that_is_none(proxy: str) -> None:
+    with pytest.raises(ValueError, match="as http://host:3128") as caught:
+        Client("http://127.0.0.1:1/cometd", proxy=proxy)
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("compress", [False, True])
 async def test_compression(compress: bool) -> None:
     async with (

@@ -6,7 +6,11 @@ import pytest
 
 from rx_cometd.cli.fields import parse_path, template
 
-MESSAGE = {"channel": "/a", "data": {"x": [1, {"y.z": "s"}], "price": 2.5, "on": True, "": 0}}
+MESSAGE: dict[str, Any] = {
+    "channel": "/a",
+    "data": {"x": [1, {"y.z": "s"}], "price": 2.5, "on": True, "": 0},
+}
+MESSAGE["data"]["huge"] = 10**30
 
 
 @pytest.mark.parametrize(
@@ -29,7 +33,7 @@ def test_paths(path: str, value: Any) -> None:
     assert parse_path(path)(MESSAGE) == value
 
 
-@pytest.mark.parametrize("path", ["a[", "a[x]", "a]", "..", 'a"b"'])
+@pytest.mark.parametrize("path", ["", "a[", "a[x]", "a]", "..", 'a"b"'])
 def test_what_is_no_path(path: str) -> None:
     with pytest.raises(ValueError, match="is no path such as"):
         parse_path(path)
@@ -50,13 +54,27 @@ def test_what_is_no_path(path: str) -> None:
         ("{data.on}", "true"),
         ("{data.none}", "null"),
         ("{data.x}", '[1, {"y.z": "s"}]'),
+        ("{data.huge:c}", "1" + 30 * "0"),  # no character is that far
     ],
 )
 def test_templates(text: str, filled: str) -> None:
     assert template(text)(MESSAGE) == filled
 
 
-@pytest.mark.parametrize("text", ["{", "}", "{a[}", "{a"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "}",
+        "{a[}",
+        "{a",
+        "{a!r}",
+        "{a:>>>>}",
+        "{a:{b}}",
+        "{a:99999999999999}",
+        "{a:.99999999f}",
+    ],
+)
 def test_what_is_no_template(text: str) -> None:
     with pytest.raises(ValueError):
         template(text)

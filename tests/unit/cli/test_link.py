@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from rx_cometd import ClientState, ConnectionType, StateChange, TransportError
+from rx_cometd import ClientState, ConnectionType, ExtensionError, StateChange, TransportError
 from rx_cometd.cli.link import LinkReport
 
 
@@ -24,6 +24,17 @@ def test_each_cause_of_an_outage_is_told_once() -> None:
         "connected over websocket, the same session s1",
         "link lost, seeking it: a",
     ]
+
+
+def test_what_an_extension_refuses_at_first_is_the_commands_to_tell() -> None:
+    told: list[str] = []
+    report = LinkReport(lambda text, _style: told.append(text))
+    refused = StateChange(ClientState.REHANDSHAKING, error=ExtensionError("no token"))
+    report(refused)
+    assert told == []
+    report(connected())
+    report(refused)  # sought again, so nobody else tells
+    assert told[1:] == ["seeking a new session: no token"]
 
 
 def test_steps_without_news_are_not_told() -> None:

@@ -6,7 +6,14 @@ import sys
 
 import pytest
 
-from rx_cometd.cli.output import write_stdout
+from rx_cometd.cli.output import to_json, write_stdout
+
+
+def test_what_is_nested_too_deeply_is_said_to_be() -> None:
+    nested: list[object] = []
+    for _ in range(100_000):
+        nested = [nested]
+    assert to_json(nested) == '"(nested too deeply to be shown)"'
 
 
 async def test_text_is_written_behind_what_was_printed(capfd: pytest.CaptureFixture[str]) -> None:
