@@ -16,6 +16,7 @@ from rx_cometd.testing.pipe import Pipe
 from rx_cometd.testing.rules import Rules
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Coroutine, Mapping
     from types import TracebackType
     from typing import Any
@@ -29,11 +30,15 @@ class FaultProxy:
     """Passes bytes on between clients and a server, and misbehaves when told to.
 
     For use with ``async with``, in front of any server, including a real one: it passes on TCP, and
-    knows just enough HTTP to answer a request itself. TLS is passed on unchanged.
+    knows just enough HTTP to answer a request itself. TLS is passed on unchanged, unless the proxy
+    is given a certificate.
 
     Args:
         target: The address of the server.
         seed: Seeds the random delays and pieces, so that a run can be repeated.
+        tls: Makes the proxy speak TLS to clients with this certificate, which may be for another
+            host, expired or self-signed; to the server it speaks plain HTTP. The library trustme
+            makes such certificates.
 
     Attributes:
         port: Where it listens, on 127.0.0.1.
@@ -51,8 +56,11 @@ class FaultProxy:
                 proxy.respond(503, retry_after=1, count=2)
     """
 
-    def __init__(self, target: str | URL, *, seed: int = 0) -> None:
+    def __init__(
+        self, target: str | URL, *, seed: int = 0, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._target = URL(target)
+        self._tls = tls
         dice = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
         self.requests = Direction(dice)
         self.replies = Direction(dice)
@@ -72,7 +80,8 @@ class FaultProxy:
     @property
     def url(self) -> str:
         """The address for clients: that of the server, through this proxy."""
-        return str(self._target.with_host(_LOCALHOST).with_port(self.port))
+        here = self._target.with_host(_LOCALHOST).with_port(self.port)
+        return str(here if self._tls is None else here.with_scheme("https"))
 
     @property
     def open_connections(self) -> int:
@@ -185,7 +194,7 @@ class FaultProxy:
 
     async def _listen(self) -> None:
         self._listener = await asyncio.start_server(
-            self._accept, _LOCALHOST, self.port, reuse_port=True
+            self._accept, _LOCALHOST, self.port, reuse_port=True, ssl=self._tls
         )
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

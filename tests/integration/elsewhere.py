@@ -52,11 +52,11 @@ class Elsewhere:
         await self.server.start()
 
     def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
 
     async def subscribed(self, channel: str) -> None:
         """Wait for a subscriber."""
-        until = self.server.until(lambda: self.server.subscribers(channel), 10)
+        until = self.server.until(lambda: self.server.subscribers(channel), 30)
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(until, self._loop))
 
     def publish(self, channel: str, count: int) -> None:

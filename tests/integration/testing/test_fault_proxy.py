@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import ssl
 import time
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+import trustme
 
 from rx_cometd import ClientState, CometDError, ProtocolError, TransportError
 from rx_cometd.testing import BayeuxServer, FaultProxy
@@ -25,6 +28,7 @@ from tests.integration.client_driver import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+    from pathlib import Path
 
     from rx_cometd import ConnectionType
 
@@ -215,7 +219,7 @@ async def test_requests_are_answered_where_they_begin() -> None:
                 assert "html" in await response.text()
             async with http.post(proxy.url, data=b"[]") as response:
                 assert response.status != 503
-        assert proxy.accepted == 1
+        assert proxy.requested == []
         proxy.redirect("http://elsewhere/", 307, count=1)
         async with http.post(proxy.url, data=b"[]", allow_redirects=False) as response:
             assert (response.status, response.headers["Location"]) == (
@@ -272,6 +276,76 @@ async def test_a_client_that_is_cut_in_the_middle(kind: ConnectionType) -> None:
         await states.until(lambda: states.items[-1].state is ClientState.CONNECTED)
         await server.publish("/a", "y")
         await seen.until(lambda: seen.data[-1:] == ["y"])
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+def showing(authority: trustme.CA, case: str, directory: Path) -> ssl.SSLContext:
+    """A server's certificate: a good one, or one with a fault."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if case == "self-signed":
+        stranger, path = trustme.CA(), directory / "stranger.pem"
+        stranger.private_key_pem.write_to_path(path)
+        stranger.cert_pem.write_to_path(path, append=True)
+        context.load_cert_chain(path)
+    else:
+        host = "other.example" if case == "wrong host" else "127.0.0.1"
+        end = datetime(2020, 1, 2, tzinfo=UTC) if case == "expired" else None
+        begin = datetime(2020, 1, 1, tzinfo=UTC) if case == "expired" else None
+        made = authority.issue_cert(host, not_before=begin, not_after=end)
+        made.configure_cert(context)
+    return context
+
+
+@BOTH
+async def test_a_client_behind_tls(
+    kind: ConnectionType, authority: trustme.CA, tmp_path: Path
+) -> None:
+    """With all the other faults, for which it has to see what is encrypted."""
+    async with (
+        BayeuxServer() as server,
+        FaultProxy(server.url, tls=showing(authority, "good", tmp_path)) as proxy,
+    ):
+        assert proxy.url == f"https://127.0.0.1:{proxy.port}/cometd"
+        proxy.respond(503, count=1)
+        async with client_of(proxy.url, kind, ssl=trusting(authority)) as client:
+            seen = Recorder(client.channel("/a"))
+            states = Recorder(client.state_changes)
+            await subscribed(server, "/a")
+            proxy.cut()
+            await states.until(lambda: states.items[-1].state is not ClientState.CONNECTED)
+            await states.until(lambda: states.items[-1].state is ClientState.CONNECTED)
+            await server.publish("/a", "back")
+            await seen.until(lambda: seen.data == ["back"])
+
+
+@BOTH
+@pytest.mark.parametrize("case", ["wrong host", "expired", "self-signed"])
+async def test_a_certificate_with_a_fault_ends_the_opening_at_once(
+    kind: ConnectionType, case: str, authority: trustme.CA, tmp_path: Path
+) -> None:
+    """Waiting cannot mend it."""
+    async with (
+        BayeuxServer() as server,
+        FaultProxy(server.url, tls=showing(authority, case, tmp_path)) as proxy,
+    ):
+        client = client_of(
+            proxy.url, kind, ssl=trusting(authority), connection_timeout=None, backoff=None
+        )
+        async with asyncio.timeout(60):
+            with pytest.raises(TransportError, match=r"the certificate of 127\.0\.0\.1") as caught:
+                await client.open()
+        assert caught.value.final
+        assert proxy.requested == []
 
 
 @BOTH
