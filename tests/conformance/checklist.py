@@ -3,22 +3,28 @@
 The cases are those of the tests of CometD Java and JavaScript, Faye and cometd-nodejs-server,
 numbered for this project. A test says in the first words of its docstring which of them it is
 (``Scenario 3``), and with ``needs`` which servers it takes; `tests/project/test_conformance.py`
-keeps the page true. ``python -m tests.conformance.checklist`` writes `docs/conformance.md`.
+keeps the page true. ``python -m tests.conformance.checklist`` runs the suite and writes
+`docs/conformance.md` of what passed; ``--read`` writes it of what the tests say of themselves.
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
 import re
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.conformance.differences import DIFFERENCES, Target, targets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["CASES", "ELSEWHERE", "LEFT_OUT", "PAGE", "page", "scenarios"]
+__all__ = ["CASES", "ELSEWHERE", "LEFT_OUT", "PAGE", "outcomes_of", "page", "scenarios"]
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "conformance.md"
@@ -130,11 +136,12 @@ ELSEWHERE: Final = {
 _HEAD: Final = """\
 # Conformance
 
-<!-- Made by `python -m tests.conformance.checklist`: change what it is made from. -->
+<!-- Made by `python -m tests.conformance.checklist`, of the tests that passed. -->
 
 What the test suites of the reference implementations check of a client, and where this project
 checks it: against the embedded server and four real ones, over each transport that they have.
-`python -m pytest tests/conformance` runs it; servers that this machine cannot run are skipped.
+`python -m tests.conformance.checklist` runs it and makes this page: a letter stands where the tests
+of the case passed. A server that cannot be run on the machine is skipped, and has none.
 
 | | server |
 |---|---|
@@ -206,9 +213,42 @@ def _cases(docstring: str) -> frozenset[int]:
     return frozenset(map(int, re.findall(r"\d+", re.split(r"[:.]", docstring)[0])))
 
 
-def page() -> str:
-    """Make the page."""
-    found = scenarios()
+def passed(found: Iterable[Scenario]) -> list[Scenario]:
+    """Run the suite; give the scenarios with the targets with which all of their tests passed."""
+    with tempfile.TemporaryDirectory() as directory:
+        report = Path(directory) / "report.xml"
+        suite = str(Path(__file__).parent)
+        pytest = [sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}", suite]
+        subprocess.run(pytest, check=False, cwd=ROOT)
+        outcomes = outcomes_of(ET.parse(report).getroot())
+    return [
+        scenario._replace(
+            targets=frozenset(
+                target
+                for target in scenario.targets
+                if outcomes.get((scenario.file, scenario.name, str(target)), False)
+            )
+        )
+        for scenario in found
+    ]
+
+
+def outcomes_of(report: ET.Element) -> dict[tuple[str, str, str], bool]:
+    """Tell of each test of each target whether it passed, with all of its parameters."""
+    outcomes: dict[tuple[str, str, str], bool] = {}
+    for case in report.iter("testcase"):
+        name, _, parameters = case.get("name", "").partition("[")
+        file = case.get("classname", "").rpartition(".")[2] + ".py"
+        bad = any(case.find(kind) is not None for kind in ("failure", "error", "skipped"))
+        for target in targets(()):
+            if re.search(rf"(^|-){target}(-|\]|$)", parameters):
+                key = (file, name, str(target))
+                outcomes[key] = outcomes.get(key, True) and not bad
+    return outcomes
+
+
+def page(found: list[Scenario]) -> str:
+    """Make the page of scenarios."""
     rows = [_row(case, found) for case in CASES]
     tested = sum(case not in LEFT_OUT for case in CASES)
     foot = f"\n{tested} of {len(CASES)} cases are tested, {len(LEFT_OUT)} are left out.\n"
@@ -231,5 +271,19 @@ def _cell(server: str, where: set[Target]) -> str:
     return "".join(sorted(("w" if t.websocket else "l" for t in over), reverse=True)) or "-"
 
 
+def main() -> int:
+    """Run, and write the page; 1 where a case is not tested as the tests say of themselves."""
+    parser = argparse.ArgumentParser(prog="python -m tests.conformance.checklist")
+    parser.add_argument("--read", action="store_true", help="run nothing")
+    told = parser.parse_args()
+    said = scenarios()
+    found = said if told.read else passed(said)
+    PAGE.write_text(page(found), encoding="utf-8")
+    for scenario, claimed in zip(found, said, strict=True):
+        for target in sorted(claimed.targets - scenario.targets, key=str):
+            print(f"{scenario.file}: {scenario.name} did not pass with {target}")
+    return found != said
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    sys.exit(main())
