@@ -43,7 +43,11 @@ PATIENCE: Final = 60.0
 
 
 class Weather:
-    """What a proxy does, at random."""
+    """What a proxy does, at random.
+
+    What it does lasts for a while and is over then, whether anybody met it or not: answers of 503
+    that were kept for the next attempts would be met by many in a row, one spell after the other.
+    """
 
     def __init__(self, proxy: FaultProxy, dice: random.Random) -> None:
         self.proxy, self.dice = proxy, dice
@@ -103,11 +107,15 @@ class Weather:
     async def truncate(self) -> None:
         """Cut in the middle of a frame or a body."""
         self.proxy.replies.truncate(self.dice.randrange(2000))
+        await asyncio.sleep(self.dice.uniform(0.1, 3.0))
+        self.proxy.clear()
 
     async def unavailable(self) -> None:
-        """Answer 503 a few times."""
-        self.proxy.respond(503, count=self.dice.randint(1, 3))
+        """Answer 503 for a while."""
+        self.proxy.respond(503, count=None)
         self.proxy.cut()
+        await asyncio.sleep(self.dice.uniform(0.1, 3.0))
+        self.proxy.clear()
 
 
 class Witness:

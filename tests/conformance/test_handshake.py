@@ -87,7 +87,7 @@ async def test_denied_until_time_is_up(server: Server, make_client: MakeClient) 
             await client.open()
     finally:
         await server.control("allow", operation="handshake")
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 8.0
     refused = caught.value.__cause__ or caught.value
     assert isinstance(refused, ServerError)
     assert refused.error_code == 403
@@ -355,7 +355,7 @@ async def test_unanswered_opening(own_server: Server, make_client: MakeClient) -
     began = time.monotonic()
     with pytest.raises(TransportTimeoutError):
         await client.open()
-    assert 0.5 < time.monotonic() - began < 2.5
+    assert 0.5 < time.monotonic() - began < 8.0
     own_server.unpause()
 
 

@@ -111,7 +111,7 @@ async def test_too_long_to_resume(
         began = time.monotonic()
         change = await states.reach(ClientState.REHANDSHAKING)
         assert isinstance(change.error, TransportError)
-        assert time.monotonic() - began < HASTY_TIMEOUT + HASTY_MAX_INTERVAL + 0.3
+        assert time.monotonic() - began < HASTY_TIMEOUT + HASTY_MAX_INTERVAL + 8
         await proxy.restore()
         await states.reach(ClientState.CONNECTED)
 

@@ -380,7 +380,7 @@ async def test_a_consumer_that_takes_too_long_is_left() -> None:
         began = time.monotonic()
         with pytest.raises(TransportTimeoutError, match="within"):
             await client.drain(0.1)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
         assert client.closed
         seen.subscription.dispose()
 

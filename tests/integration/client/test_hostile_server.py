@@ -325,7 +325,7 @@ async def test_who_opens_has_an_end_soon(kind: ConnectionType, deed: Deed) -> No
         if outcome is not None:
             assert isinstance(outcome, CometDError)
             assert 10 < len(str(outcome)) < 300
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         assert hostile.done.is_set()
         await client.close()
 
@@ -348,7 +348,7 @@ async def test_who_streams_goes_on(kind: ConnectionType, deed: Deed) -> None:
         await changes.until(partial(_is_back, changes))
         await server.publish("/a", 1)
         await seen.count(1)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         assert client.client_id == session
         for change in changes.items:
             assert change.error is None or 10 < len(str(change.error)) < 300
@@ -369,7 +369,7 @@ async def test_a_peer_that_stops_reading_is_left(kind: ConnectionType) -> None:
         hostile.deaf = False
         await held(server)
         await client.close()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         await _alone(hostile)
 
 
@@ -384,7 +384,7 @@ async def test_closing_does_not_wait_for_a_peer_that_does_not_read(kind: Connect
         await asyncio.sleep(0.2)  # it is under way: as much as the network takes
         began = time.monotonic()
         await client.close()
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
         with pytest.raises(CometDError):
             await publishing
         await _alone(hostile)

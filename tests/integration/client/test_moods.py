@@ -271,13 +271,13 @@ async def test_a_websocket_that_is_no_longer_let_through_gives_way_to_long_polli
 async def test_reconnecting_now(kind: ConnectionType) -> None:
     """The backoff is left, whatever it waits for; and a link that seems to be up is made anew."""
     async with BayeuxServer(timeout=5) as server:
-        client = client_of(server, kind, backoff=lambda: iter([4.0]))
+        client = client_of(server, kind, backoff=lambda: iter([40.0]), connection_timeout=90.0)
         async with client:
             changes = Recorder(client.state_changes)
             await held(server)
             server.faults.drop_link()
             await changes.until(lambda: changes.items[-1].error)
-            assert (changes.items[-1].attempt, changes.items[-1].delay) == (1, 4.0)
+            assert (changes.items[-1].attempt, changes.items[-1].delay) == (1, 40.0)
             began = asyncio.get_running_loop().time()
             client.reconnect_now()
             await changes.until(lambda: changes.items[-1].state is ClientState.CONNECTED)
@@ -287,7 +287,7 @@ async def test_reconnecting_now(kind: ConnectionType) -> None:
             client.reconnect_now()
             await changes.until(lambda: len(changes.items) >= count + 2)
             assert changes.items[-1].resumed
-            assert asyncio.get_running_loop().time() - began < 2
+            assert asyncio.get_running_loop().time() - began < 20
             assert (await client.publish("/a", 1))["successful"]
 
 
@@ -309,7 +309,7 @@ async def test_an_attempt_that_hangs_is_given_up_for_another(kind: ConnectionTyp
             await asyncio.sleep(0.1)
             client.reconnect_now()
             await changes.until(lambda: changes.items[-1].state is ClientState.CONNECTED)
-            assert asyncio.get_running_loop().time() - began < 2
+            assert asyncio.get_running_loop().time() - began < 8
 
 
 async def test_the_outbox_is_bounded() -> None:

@@ -99,6 +99,6 @@ async def test_who_is_gone_is_given_up_in_the_end() -> None:
     stand_still(0.5)
     began = time.monotonic()
     assert isinstance(await seen.fails(), TransportError)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8
     await client.close()
     assert requests(server, "/meta/connect")

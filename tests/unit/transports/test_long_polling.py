@@ -425,7 +425,7 @@ async def test_a_large_payload_that_is_not_taken_is_given_up(most: int) -> None:
     async with reading_slowly(6_000_000, most=most) as url:
         with pytest.raises(TransportTimeoutError):
             await exchange(options(url), b"x" * 8_000_000, timeout=0.3)
-    assert asyncio.get_running_loop().time() - began < 10 * 0.3
+    assert asyncio.get_running_loop().time() - began < 20
 
 
 async def test_a_large_payload_that_is_taken_and_not_answered_is_given_up() -> None:
