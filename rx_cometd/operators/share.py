@@ -152,7 +152,12 @@ class SharedSource(Generic[_T]):
             leave.dispose()
             raise
         if new:
-            connection.connect(self._source, scheduler)
+            try:
+                connection.connect(self._source, scheduler)
+            except Exception:
+                # Or the next observer would join what nothing ever comes from.
+                self._disconnect(connection)
+                raise
         return leave
 
     def _leave(

@@ -236,6 +236,24 @@ def test_subscribe_that_raises_leaves_nothing_behind() -> None:
     assert asyncio.run(use()) == []
 
 
+def test_a_source_that_refused_its_first_observer_is_asked_again() -> None:
+    refusals = ["in use elsewhere"]
+    source = Subject[int]()
+
+    class Reluctant(reactivex.Observable[int]):
+        def subscribe(self, *args: Any, **options: Any) -> reactivex.abc.DisposableBase:
+            if refusals:
+                raise RuntimeError(refusals.pop())
+            return source.subscribe(*args, **options)
+
+    shared = Reluctant().pipe(share())
+    with pytest.raises(RuntimeError, match="in use elsewhere"):
+        shared.subscribe()
+    told, _ = observe(shared)
+    source.on_next(1)
+    assert told == [1]
+
+
 async def test_disposal_within_on_next() -> None:
     source = Subject[int]()
     shared = source.pipe(share())
