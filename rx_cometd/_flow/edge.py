@@ -27,6 +27,7 @@ __all__ = [
     "disposable_on",
     "drain_scheduler",
     "is_over",
+    "is_own_cancellation",
     "loop_scheduler",
     "report_failure",
     "run_on",
@@ -246,6 +247,16 @@ def current_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def is_own_cancellation(error: BaseException) -> bool:
+    """Tell whether an error is that this task is being cancelled.
+
+    Any other ``CancelledError`` came out of what the task awaits, and is a failure of that.
+    """
+    task = asyncio.current_task()
+    own = task is not None and task.cancelling() > 0
+    return own and isinstance(error, asyncio.CancelledError)
 
 
 def report_failure(task: asyncio.Task[Any]) -> None:

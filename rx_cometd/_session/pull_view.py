@@ -49,6 +49,8 @@ class PullView(LastingObserver):
         #: The hold on the message received last: it was processed when the next one is wanted.
         self._processing: Hold | None = None
         self._woken = asyncio.Event()
+        #: Where the session lives that is received from.
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     # -- the user's side -----------------------------------------------------------------------
 
@@ -63,6 +65,8 @@ class PullView(LastingObserver):
         if is_meta(channel):
             raise InvalidChannelError(channel, "meta channels are observed with Client.meta")
         session = self._begin()
+        if session.refusal is not None:
+            raise session.refusal
         if channel not in self._channels:
             self._channels[channel] = self._shared.observe(channel, self, fields)
             if is_on_wire(channel):
@@ -142,9 +146,12 @@ class PullView(LastingObserver):
         return message
 
     def _is_behind(self) -> bool:
-        """Tell whether a session was opened after the one that was received from ended."""
+        """Tell whether a session was opened after the one that was received from ended.
+
+        One whose event loop was closed under it has ended without a word.
+        """
         buffer = self._buffer
-        if buffer is None:
+        if buffer is None or self._loop is not asyncio.get_running_loop():
             return True
         drained = buffer.terminated and not buffer.pending_count
         return drained and self._shared.current not in (None, self._session)
@@ -190,6 +197,7 @@ class PullView(LastingObserver):
             self._leave()
             self._session = session
             # Anew, for it belongs to a loop, and the client may be used on one after another.
+            self._loop = asyncio.get_running_loop()
             self._woken = asyncio.Event()
             self._renew_buffer()
             session.dispatch.set_fallback(self)

@@ -12,6 +12,7 @@ import typing
 from typing import TYPE_CHECKING, Final
 
 from rx_cometd._flow.dispatch import Dispatch
+from rx_cometd._flow.edge import is_own_cancellation
 from rx_cometd._flow.ending import ending_for
 from rx_cometd._flow.multicast import notify_end
 from rx_cometd._protocol.outcomes import (
@@ -124,8 +125,7 @@ class Session:
         self._resend_timer: asyncio.TimerHandle | None = None
         self._acting = False
         self.ended = False
-        #: Whether no new observer is taken any more.
-        self.draining = False
+        self._draining = False
         self.error: Exception | None = None
         self._teardown: asyncio.Task[None] | None = None
 
@@ -150,6 +150,13 @@ class Session:
     def subscriptions(self) -> frozenset[str]:
         """The channels that the server has confirmed."""
         return self._protocol.subscribed()
+
+    @property
+    def refusal(self) -> ClientInvalidOperation | None:
+        """Why no new observer is taken, ``None`` where one is."""
+        if not self._draining:
+            return None
+        return ClientInvalidOperation("the client is being drained: it takes nothing new")
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -200,25 +207,30 @@ class Session:
 
     async def drain(self) -> None:
         """Take nothing new, have what is pending processed, and send what is to be sent."""
-        self.draining = True
-        channels = self._protocol.desired()
-        waits = [asyncio.ensure_future(self.requests.unsubscribed(channel)) for channel in channels]
-        # Waited for before it is asked for: what was never sent is settled at once.
-        await asyncio.sleep(0)
-        for channel in channels:
-            self.requests.unsubscribe(channel)
-        if self.state is ClientState.CONNECTED:
-            # What the server sent before it confirms that is still delivered.
-            await asyncio.gather(*waits, return_exceptions=True)
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
+        self._draining = True
+        await self._unsubscribed_from(self._protocol.desired())
         with ending_for(self._flow):
             for observer in self.dispatch.take_all():
                 notify_end(observer, None, self.report)
         # The work on what is pending may publish; only then is nothing more taken for sending.
         await self._flow.emptied()
         await self.requests.flushed()
+
+    async def _unsubscribed_from(self, channels: list[str]) -> None:
+        waits = [asyncio.ensure_future(self.requests.unsubscribed(channel)) for channel in channels]
+        try:
+            # Waited for before it is asked for: what was never sent is settled at once.
+            await asyncio.sleep(0)
+            for channel in channels:
+                self.requests.unsubscribe(channel)
+            if self.state is ClientState.CONNECTED:
+                # What the server sent before it confirms that is still delivered.
+                await asyncio.gather(*waits, return_exceptions=True)
+        finally:
+            # Whoever stops waiting leaves none of them to fail with nobody listening.
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
 
     async def closed(self) -> None:
         """Wait until everything is released, after the session ended."""
@@ -352,7 +364,9 @@ class Session:
                 continue
             try:
                 await extension.finish()
-            except Exception:
+            except (Exception, asyncio.CancelledError) as error:
+                if is_own_cancellation(error):
+                    raise
                 _log.exception(
                     "an extension could not finish", extra={"event": "extension_not_finished"}
                 )

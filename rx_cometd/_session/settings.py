@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from yarl import URL
 
 from rx_cometd._flow.arguments import check_plain_function, check_seconds
+from rx_cometd._flow.edge import is_own_cancellation
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.exceptions import ClientError
 
@@ -28,6 +29,7 @@ __all__ = [
     "Settings",
     "checked_url",
     "connection_preferences",
+    "no_header",
     "provided",
 ]
 
@@ -76,6 +78,10 @@ class Settings:
         for name, given in (("headers", self.headers), ("handshake_fields", self.handshake_fields)):
             if given is not None and not isinstance(given, Mapping) and not callable(given):
                 raise TypeError(f"{name} must be a mapping, a function that gives one, or None")
+        if self.headers is not None and not callable(self.headers):
+            wrong = no_header(self.headers)
+            if wrong is not None:
+                raise TypeError(wrong)
 
     @property
     def resume_timeout(self) -> float:
@@ -140,22 +146,41 @@ async def provided(provider: Provider, timeout: float) -> Mapping[str, Any]:
         timeout: Seconds that a coroutine may take: one that hangs must not make a session deaf.
 
     Raises:
-        ClientError: It took longer, or did not give a mapping.
+        ClientError: It took longer, met a cancellation, or did not give a mapping.
         Exception: What the user's function raised.
     """
     if provider is None:
         return {}
-    given = provider() if callable(provider) else provider
-    if not inspect.isawaitable(given):
-        return _checked_mapping(given)
     deadline = asyncio.timeout(timeout)
     try:
+        given = provider() if callable(provider) else provider
+        if not inspect.isawaitable(given):
+            return _checked_mapping(given)
         async with deadline:
             return _checked_mapping(await given)
     except TimeoutError:
         if not deadline.expired():
             raise
         raise ClientError(f"headers or fields were not given within {timeout} s") from None
+    except asyncio.CancelledError as error:
+        if is_own_cancellation(error):
+            raise
+        # It must not end the task that asks, which sends everything else as well.
+        text = "headers or fields were not given: what they were awaited from was cancelled"
+        raise ClientError(text) from error
+
+
+def no_header(headers: Mapping[Any, Any]) -> str | None:
+    """Tell what is wrong with the first header that cannot be sent, ``None`` if all can.
+
+    aiohttp would tell as well, later, and show the value, which may be a credential.
+    """
+    for name, value in headers.items():
+        if not isinstance(name, str):
+            return f"the name of a header must be a str, not {name!r}"
+        if not isinstance(value, str):
+            return f"the header {name!r} must be a str, not {type(value).__name__}"
+    return None
 
 
 def _checked_mapping(given: Any) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from reactivex.disposable import Disposable
 
 from rx_cometd._flow.dispatch import LastingObserver, is_on_wire
 from rx_cometd._flow.edge import running_loop
-from rx_cometd._flow.multicast import fail_observer, notify_end
+from rx_cometd._flow.multicast import fail_observer, notify_end, report_unhandled
 from rx_cometd._flow.observable import LoopObservable
 from rx_cometd._session.flow_control import FlowControl
 from rx_cometd._session.session import Session
@@ -264,8 +264,11 @@ class SharedSession:
             What removes it; may be disposed of from any thread.
         """
         session = self._acquire()
-        if session.draining:
-            raise ClientInvalidOperation("the client is being drained: it takes nothing new")
+        refusal = session.refusal
+        if refusal is not None:
+            # Told in a later turn: what tries again at once, as `retry` does, would never end.
+            telling = running_loop().call_soon(notify_end, observer, refusal, session.report)
+            return Disposable(telling.cancel)
         if session.dispatch.add(key, observer) and is_on_wire(key):
             session.requests.subscribe(key, fields)
         return _Observation(self, session, key, observer)
@@ -280,9 +283,17 @@ class SharedSession:
     def observe_state(
         self, observer: abc.ObserverBase[StateChange], _: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
-        """Add an observer of the state; it gets the present one at once."""
-        self._state_observers[observer] = None
-        observer.on_next(self._told)
+        """Add an observer of the state; it gets the present one at once.
+
+        What it changes then is told after that, to everybody.
+        """
+        was_telling, self._telling = self._telling, True
+        try:
+            observer.on_next(self._told)
+            self._state_observers[observer] = None
+        finally:
+            self._telling = was_telling
+            self._tell_changes()
         return Disposable(lambda: self._state_observers.pop(observer, None))
 
     def states(self) -> LoopObservable[StateChange]:
@@ -302,6 +313,10 @@ class SharedSession:
         if change.state is ClientState.DISCONNECTED:
             self._detach(session)
         self._untold.append(change)
+        self._tell_changes()
+
+    def _tell_changes(self) -> None:
+        """Tell the observers of the state what they were not told, unless that is being done."""
         if self._telling:
             return
         self._telling = True
@@ -312,7 +327,7 @@ class SharedSession:
                     try:
                         observer.on_next(self._told)
                     except BaseException as error:
-                        fail_observer(observer, error, session.report)
+                        fail_observer(observer, error, report_unhandled)
         finally:
             self._telling = False
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from rx_cometd._flow.edge import is_own_cancellation
 from rx_cometd._protocol.outcomes import Step
 from rx_cometd._protocol.refusals import cause_text
 from rx_cometd._session.settings import Settings, provided
@@ -157,7 +158,9 @@ class Steps:
             if auth is not None:
                 async with deadline:
                     await auth.authenticate()
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if is_own_cancellation(error):
+                raise
             too_long = f"it took longer than max_network_delay, {limit} s"
             reason = too_long if deadline.expired() else cause_text(error)
             failure = AuthenticationError(

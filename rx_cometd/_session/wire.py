@@ -20,7 +20,7 @@ from reactivex.scheduler.eventloop import AsyncIOScheduler
 from rx_cometd._protocol.raw_data import complete
 from rx_cometd._session.inbound import Inbound
 from rx_cometd._session.outbound import Outbound
-from rx_cometd._session.settings import Settings, provided
+from rx_cometd._session.settings import Settings, no_header, provided
 from rx_cometd._transports.link import Link
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.exceptions import (
@@ -108,8 +108,7 @@ class Wire:
         """Give messages and headers as the extensions want them, and the user."""
         headers: CIMultiDict[str] = CIMultiDict()
         if wanted:
-            given_by_user = provided(self._settings.headers, self._settings.max_network_delay)
-            headers.update(await given_by_user)
+            headers.update(await self._headers_of_user())
         given = headers.copy()
         if self._outbound is not None:
             messages, headers, dropped = await self._outbound.send(messages, headers)
@@ -120,6 +119,14 @@ class Wire:
             renewable = callable(self._settings.headers) and bool(given)
             self.upgraded_with_credentials = renewable or headers != given
         return messages, headers
+
+    async def _headers_of_user(self) -> Mapping[str, str]:
+        given = await provided(self._settings.headers, self._settings.max_network_delay)
+        if callable(self._settings.headers):  # a mapping was checked when the client was made
+            wrong = no_header(given)
+            if wrong is not None:
+                raise ClientError(wrong)
+        return given
 
     async def _send(
         self,

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from rx_cometd._flow.arguments import check_seconds
+from rx_cometd._flow.edge import is_own_cancellation
 from rx_cometd.exceptions import ExtensionError
 from rx_cometd.extension import AuthExtension, Operators
 from rx_cometd.extensions.in_turn import in_turn
@@ -167,9 +168,8 @@ class _Flight:
         self._waiters += 1
         try:
             await asyncio.shield(self._task)
-        except asyncio.CancelledError:
-            joiner = asyncio.current_task()
-            if joiner is not None and joiner.cancelling():
+        except asyncio.CancelledError as error:
+            if is_own_cancellation(error):
                 raise
             raise ExtensionError("the token provider was cancelled") from None
         finally:

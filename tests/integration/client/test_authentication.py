@@ -673,6 +673,25 @@ async def test_a_failed_login_fails_what_waited_for_it(kind: ConnectionType) -> 
         assert login.calls == 2
 
 
+class CancelledLogin(AuthExtension):
+    """Awaits what others cancel."""
+
+    async def authenticate(self) -> None:
+        await asyncio.sleep(0)
+        raise asyncio.CancelledError
+
+
+@BOTH
+async def test_a_login_that_meets_a_cancellation_has_failed(kind: ConnectionType) -> None:
+    async with BayeuxServer() as server, client_of(server, kind, auth=CancelledLogin()) as client:
+        server.faults.refuse("/a", INVALID)
+        async with asyncio.timeout(30):
+            with pytest.raises(AuthenticationError) as caught:
+                await client.publish("/a", 1)
+        assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+        assert (await client.publish("/a", 2))["successful"] is True
+
+
 @BOTH
 async def test_a_failed_login_at_the_handshake_fails_the_opening(kind: ConnectionType) -> None:
     login = Login()

@@ -165,6 +165,37 @@ async def test_headers_are_asked_for_each_upgrade() -> None:
         assert [r.headers["X-N"] for r in seen] == ["1", "2"]
 
 
+async def test_headers_that_meet_a_cancellation_fail_but_their_own_request() -> None:
+    given: list[dict[str, str] | None] = [{}]
+
+    async def headers() -> dict[str, str]:
+        if given[0] is None:
+            raise asyncio.CancelledError
+        return given[0]
+
+    async with (
+        BayeuxServer() as server,
+        client_of(server, LONG_POLLING, headers=headers) as client,
+    ):
+        await held(server)  # so that it is the publish that fails, and nothing else
+        given[0] = None
+        async with asyncio.timeout(30):
+            with pytest.raises(ClientError, match="cancelled"):
+                await client.publish("/a", 1)
+            given[0] = {}
+            assert (await client.publish("/a", 2))["successful"] is True
+
+
+@BOTH
+async def test_headers_that_are_no_texts_show_no_credential(kind: ConnectionType) -> None:
+    async with BayeuxServer() as server:
+        headers: Any = lambda: {"Authorization": SECRET.encode()}  # noqa: E731
+        client = client_of(server, kind, headers=headers, connection_timeout=0.2)
+        with pytest.raises(TransportTimeoutError, match="must be a str, not bytes") as caught:
+            await client.open()
+        assert SECRET not in told(caught.value)
+
+
 async def test_the_content_type_can_be_chosen() -> None:
     async with BayeuxServer() as server, recording(server) as (url, seen):
         async with client_of(url, LONG_POLLING):

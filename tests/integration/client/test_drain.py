@@ -267,6 +267,69 @@ async def test_nothing_new_is_taken() -> None:
         await client.drain()  # a closed client has nothing to drain
 
 
+async def test_who_tries_again_at_once_lets_the_loop_go_on() -> None:
+    async with BayeuxServer() as server:
+        client = client_of(server)
+        await client.open()
+        loop = asyncio.get_running_loop()
+        in_this_turn: list[Exception] = []
+        most = 0
+
+        def note(error: Exception) -> None:
+            nonlocal most
+            if not in_this_turn:
+                loop.call_soon(in_this_turn.clear)
+            in_this_turn.append(error)
+            most = max(most, len(in_this_turn))
+
+        tireless = client.channel("/a").pipe(
+            ops.do_action(on_error=note), ops.repeat(), ops.retry(1_000)
+        )
+        subscription = tireless.subscribe(None, lambda _: None)
+        await subscribed(server, "/a")
+        await client.drain()
+        assert most == 1
+        subscription.dispose()
+        await client.close()
+
+
+async def test_who_observes_meanwhile_is_refused_in_a_later_turn() -> None:
+    async with BayeuxServer() as server:
+        client = client_of(server)
+        await client.open()
+        release = asyncio.Event()
+        client.channel("/a").subscribe_async(lambda _: release.wait())
+        await subscribed(server, "/a")
+        await client.publish("/a", 1)
+        draining = asyncio.create_task(client.drain())
+        await asyncio.sleep(0)
+        refused, left = Recorder(client.channel("/b")), Recorder(client.channel("/b"))
+        left.subscription.dispose()
+        assert refused.error is None
+        assert isinstance(await refused.fails(), ClientInvalidOperation)
+        release.set()
+        await draining
+        assert left.error is None
+        assert not requests(server, "/meta/subscribe")[1:]
+
+
+@pytest.mark.parametrize("turns", range(1, 6))
+async def test_cancelling_it_leaves_nothing(turns: int) -> None:
+    async with BayeuxServer() as server:
+        client = client_of(server)
+        await client.open()
+        seen = [Recorder(client.channel(name)) for name in ("/a", "/b")]
+        await subscribed(server, "/b")
+        draining = asyncio.create_task(client.drain())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        draining.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await draining
+        await client.close()
+        assert all(recorder.completed for recorder in seen)
+
+
 async def test_who_drains_at_the_same_time_waits_for_the_same() -> None:
     async with BayeuxServer() as server:
         client = client_of(server)

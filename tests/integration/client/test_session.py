@@ -544,3 +544,18 @@ async def test_an_extension_that_cannot_finish_does_not_keep_the_client_open(
         assert not server.sessions
     assert finished == ["last"]
     assert "could not finish" in caplog.text
+
+
+@BOTH
+async def test_an_extension_that_meets_a_cancellation_when_it_finishes(
+    kind: ConnectionType, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Unfinished(Extension):
+        async def finish(self) -> None:
+            raise asyncio.CancelledError
+
+    async with BayeuxServer() as server:
+        client = client_of(server, kind, extensions=[Unfinished()])
+        await client.open()
+        await client.close()
+    assert "could not finish" in caplog.text

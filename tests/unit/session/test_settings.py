@@ -94,3 +94,48 @@ def test_what_is_no_connection_type_is_said() -> None:
     given: Any = 5
     with pytest.raises(TypeError, match="connection_types must be"):
         connection_preferences(given)
+
+
+async def _cancelled() -> Mapping[str, Any]:
+    await asyncio.sleep(0)
+    raise asyncio.CancelledError
+
+
+def _cancelled_at_once() -> Mapping[str, Any]:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("provider", [_cancelled, _cancelled_at_once])
+async def test_a_cancellation_that_a_provider_met_is_its_failure(provider: Any) -> None:
+    with pytest.raises(ClientError, match="cancelled") as caught:
+        await provided(provider, 1.0)
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+
+
+async def test_who_asks_a_provider_can_be_cancelled() -> None:
+    async def hanging() -> Mapping[str, Any]:
+        await asyncio.sleep(60)
+        return {}
+
+    asking = asyncio.ensure_future(provided(hanging, 60.0))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+@pytest.mark.parametrize(
+    ("headers", "text"),
+    [
+        ({"X-Number": 7}, "the header 'X-Number' must be a str, not int"),
+        (
+            {"Authorization": b"Bearer s3cr3t"},
+            "the header 'Authorization' must be a str, not bytes",
+        ),
+        ({7: "x"}, "the name of a header must be a str, not 7"),
+    ],
+)
+def test_headers_are_texts(headers: Any, text: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        Client("http://h/", headers=headers)
+    assert str(caught.value) == text
