@@ -156,3 +156,32 @@ async def test_subscribe_async_is_bounded_and_fails() -> None:
         with pytest.raises(TypeError, match="on_next"):
             channel.subscribe_async(5)  # type: ignore[arg-type]
         assert failed == []
+
+
+@BOTH
+def test_receiving_from_a_dead_loop_is_told_that_the_client_is_not_open(
+    kind: ConnectionType, unused_tcp_port: int
+) -> None:
+    client = client_of(f"http://127.0.0.1:{unused_tcp_port}/cometd", kind)
+
+    async def first() -> None:
+        async with BayeuxServer(port=unused_tcp_port):
+            await client.open()
+            await client.subscribe("/a")
+            waiting = asyncio.ensure_future(client.receive())
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+
+    async def second() -> Any:
+        with pytest.raises(ClientInvalidOperation, match="not open"):
+            await client.receive()
+        assert [message async for message in client] == []
+        async with BayeuxServer(port=unused_tcp_port), client:
+            await client.subscribe("/a")
+            await client.publish("/a", 1)
+            return (await client.receive())["data"]
+
+    with sockets_left_open():
+        asyncio.run(first())
+        assert asyncio.run(second()) == 1

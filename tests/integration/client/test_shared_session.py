@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -363,6 +365,45 @@ async def test_a_channel_may_be_observed_from_within_a_state_change() -> None:
             S.CONNECTED,
         ]
         watching.dispose()
+        await client.close()
+
+
+async def test_what_an_observer_changes_at_once_is_told_after_that() -> None:
+    async with BayeuxServer() as server:
+        client = client_of(server)
+        states: list[S] = []
+        within: list[S] = []
+
+        def observe(change: StateChange) -> None:
+            assert not within  # never told within what it is being told
+            within.append(change.state)
+            if not states:
+                client.channel("/a").subscribe()
+            states.append(within.pop())
+
+        client.state_changes.subscribe(observe)
+        assert states == [S.DISCONNECTED, S.HANDSHAKING]
+        await client.close()
+
+
+async def test_an_observer_of_the_state_that_raises_at_once_is_forgotten() -> None:
+    async with BayeuxServer() as server:
+        client = client_of(server)
+
+        class Refusing:
+            def __call__(self, change: StateChange) -> None:
+                client.channel("/a").subscribe()
+                raise LookupError("mine")
+
+        refusing = Refusing()
+        collected = weakref.ref(refusing)
+        seen = Recorder(client.state_changes)
+        client.state_changes.subscribe(refusing, lambda _: None)
+        # What it changed before it raised is told.
+        assert [c.state for c in seen.items] == [S.DISCONNECTED, S.HANDSHAKING]
+        del refusing
+        gc.collect()
+        assert collected() is None
         await client.close()
 
 
