@@ -112,7 +112,7 @@ async def make_client(target: Target) -> AsyncGenerator[MakeClient]:
             defaults: dict[str, Any] = {
                 "connection_types": target.connection_type,
                 "backoff": quick_backoff,
-                "connection_timeout": 20.0,
+                "connection_timeout": 60.0,
             }
             client = Client(server.url, **{**defaults, **options})
             stack.push_async_callback(client.close)

@@ -7,6 +7,7 @@ import inspect
 import json
 import sqlite3
 import sys
+import uuid
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -55,6 +56,7 @@ class Stores:
     def __init__(self, kind: str, place: str) -> None:
         self.kind = kind
         self._place = place
+        self._data = uuid.uuid4().hex  # which no test before has written to
         self._memory = MemoryStore()
         self._opened: list[Store] = []
 
@@ -70,9 +72,9 @@ class Stores:
             case "sqlite":
                 return SqliteStore(self._place)
             case "redis":
-                return RedisStore(self._place, key=f"test:{id(self)}")
+                return RedisStore(self._place, key=f"test:{self._data}")
             case _:
-                return PostgresStore(self._place, table=f"test {id(self)}")
+                return PostgresStore(self._place, table=f"test {self._data}")
 
     async def close(self) -> None:
         for store in self._opened:
