@@ -166,8 +166,8 @@ async def test_cannot_be_sent(
     assert isinstance(change.error, TransportError)
     await proxy.restore()
     proxy.replies.stall()
-    before = proxy.accepted
-    await eventually(lambda: proxy.accepted > before and proxy.requested[-1])
+    before = len(proxy.requested)
+    await eventually(lambda: len(proxy.requested) > before and proxy.requested[-1])
     proxy.cut()
     proxy.resume()
     await opening
