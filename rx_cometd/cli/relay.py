@@ -10,9 +10,10 @@ import sys
 from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
+from click.core import ParameterSource
 
 from rx_cometd.cli.connection import Connection, connection_options
 from rx_cometd.cli.log_lines import LogLines, Teller, told_by
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
 __all__ = ["relay"]
+
+#: What the command is told though a file says what to relay.
+_BESIDE_A_FILE: Final = ("config", "host", "port", "log")
 
 
 def _shard(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Shard | None:
@@ -91,21 +95,33 @@ def relay(url: str | None, channels: Sequence[str], **options: Any) -> None:
     Ctrl-C write what is pending, then end it.
     """  # noqa: D301 - a backspace keeps click from filling a paragraph
     connection = Connection.of(options)
+    if options["config"] is not None:
+        _check_of_a_file()
     if options["demo"]:
         run(run_demo(options["seconds"], click.echo))
     try:
         relays = _relays(url, channels, connection, options)
-    except (ValueError, ImportError, BrokerError) as error:
+    except (ValueError, ImportError, OSError, BrokerError) as error:
         raise click.UsageError(str(error)) from error
     run(_run(relays, options["host"], options["port"], as_json=options["log"] == "json"))
+
+
+def _check_of_a_file() -> None:
+    """Refuse options that the file would have passed over."""
+    context = click.get_current_context()
+    for name in context.params:
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and name not in _BESIDE_A_FILE:
+            told = "URL and CHANNEL" if name in ("url", "channels") else f"--{name}"
+            raise click.UsageError(
+                f"with --config the file says everything: leave {told.replace('_', '-')} out"
+            )
 
 
 def _relays(
     url: str | None, channels: Sequence[str], connection: Connection, options: dict[str, Any]
 ) -> list[Relay]:
     if options["config"] is not None:
-        if url is not None:
-            raise click.UsageError("with --config the sources are in the file: leave URL out")
         return relays_of(options["config"])
     if url is None or not channels or options["to"] is None:
         raise click.UsageError("it needs URL, CHANNEL and --to, or --config, or --demo")
@@ -132,9 +148,19 @@ def _relays(
 
 
 async def _run(relays: Sequence[Relay], host: str, port: int | None, *, as_json: bool) -> None:
+    loop = asyncio.get_running_loop()
+    at_once = cast("asyncio.Task[None]", asyncio.current_task()).cancel
+
+    def stop() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, at_once)  # who asks again waits for nothing
+        _stop(relays)
+
     with suppress(NotImplementedError, RuntimeError):  # Windows and threads have no such handlers
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, _stop, relays)
+            loop.add_signal_handler(number, stop)
+    # What it fails at is raised to us; its lines would stand beside, and between, ours.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     async with AsyncExitStack() as stack:
         stack.enter_context(_logged(_JsonLines() if as_json else LogLines(tell, logging.INFO)))
         if port is not None:

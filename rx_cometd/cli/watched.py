@@ -183,8 +183,8 @@ class WatchedMetrics(_Log):
     """A relay's ``/metrics``: any figures in Prometheus's text format named ``rx_cometd_...``.
 
     Those with the label ``channel`` are figures of a channel: pending messages and drops by
-    these words in their names, bytes by ``bytes``, and other counters (``_total``) are messages,
-    the highest of them.
+    these words in their names (what was ``refused`` is dropped as well), bytes by ``bytes``, and
+    other counters (``_total``) are messages, the highest of them.
 
     Args:
         address: Their address.
@@ -240,7 +240,7 @@ class WatchedMetrics(_Log):
             channel = self.activity.channel(channel_name)
             if "pending" in short:
                 channel.pending = int(value)
-            elif "drop" in short:
+            elif "drop" in short or "refused" in short:
                 channel.drops = int(value)
             elif "bytes" in short:
                 channel.bytes = value

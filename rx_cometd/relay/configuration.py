@@ -7,6 +7,7 @@ import string
 import tomllib
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from rx_cometd.exceptions import CometDError
 from rx_cometd.extensions import ReplayOption
 from rx_cometd.relay.destinations import sink_for
 from rx_cometd.relay.extras import load
@@ -32,6 +33,7 @@ _COMMON: Final = {
     "shard": str,
     "max_pending_count": int,
     "max_batch": int,
+    "drain": (int, float),
     "traced": bool,
     "client": dict,
 }
@@ -55,7 +57,10 @@ def relays_of(path: Path, environment: Mapping[str, str] | None = None) -> list[
         OSError: It cannot be read.
     """
     known = os.environ if environment is None else environment
-    told = _expanded(tomllib.loads(path.read_text(encoding="utf-8")), known)
+    try:
+        told = _expanded(tomllib.loads(path.read_text(encoding="utf-8")), known)
+    except ValueError as error:  # it is no TOML, or no text; or a name is not known
+        raise ValueError(f"{path}: {error}") from error
     sources = told.pop("source", [])
     if not isinstance(sources, list) or not sources:
         raise ValueError(f"{path}: there is no [[source]]")
@@ -68,6 +73,10 @@ def relays_of(path: Path, environment: Mapping[str, str] | None = None) -> list[
             relays.append(_relay({**told, **source}))
         except KeyError as missing:
             raise ValueError(f"{where}: it needs {missing}") from None
+        except TypeError as error:  # an argument that the broker's sink, or the client, has not
+            raise ValueError(f"{where}: {str(error).replace('.__init__()', '')}") from error
+        except (CometDError, ValueError) as error:
+            raise ValueError(f"{where}: {error}") from error
     names = [relay.name for relay in relays]
     if len(set(names)) < len(names):
         raise ValueError(f"{path}: two sources have the same name, but markers belong to a name")

@@ -121,7 +121,11 @@ class _Feed:
         pause = _FIRST
         # Disposing cancels the task, but client libraries have been seen to swallow that.
         while not self.disposed:
-            consumer = self._make()
+            try:
+                consumer = self._make()
+            except Exception as error:
+                self._observer.on_error(error)
+                return
             try:
                 while not self.disposed:
                     await self._deliver_some(consumer)

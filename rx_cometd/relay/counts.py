@@ -17,6 +17,7 @@ class Counts:
         repeated: Events that came again and were not written again.
         refused: Records that the broker refused; each has become a dead letter.
         outages: How often the broker was away.
+        source_outages: How often the link to the source was lost, or not found.
         departures: How often the source was left for a while, for the broker was too slow.
         takeovers: How often this relay began to be the one at work.
         available: Whether the broker did what it was last asked for.
@@ -27,6 +28,7 @@ class Counts:
     repeated: int = 0
     refused: int = 0
     outages: int = 0
+    source_outages: int = 0
     departures: int = 0
     takeovers: int = 0
     available: bool = False

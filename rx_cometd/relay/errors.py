@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rx_cometd.exceptions import CometDError
 
-__all__ = ["BrokerError", "BrokerUnavailableError", "LeaseLostError", "RecordRefusedError"]
+__all__ = ["BrokerError", "BrokerUnavailableError", "LeaseLostError", "RecordRefusedError", "told"]
 
 
 class BrokerError(CometDError):
@@ -21,3 +21,12 @@ class RecordRefusedError(BrokerError):
 
 class LeaseLostError(BrokerError):
     """Another relay of the same name is at work now."""
+
+
+def told(error: BaseException) -> str:
+    """Give what an error of a broker's client says, or its name if it says nothing.
+
+    >>> told(TimeoutError())
+    'TimeoutError'
+    """
+    return str(error).strip() or type(error).__name__

@@ -47,6 +47,7 @@ class Intake:
     Attributes:
         name: The name of the channel, or the glob.
         arrived_count: Events that arrived.
+        refused_count: Those of them that the broker refused.
         waiting: Those that are not written.
     """
 
@@ -70,7 +71,7 @@ class Intake:
         self._over = asyncio.Event()
         self._crowded_since: float | None = None
         self.name = channel.name
-        self.arrived_count = 0
+        self.arrived_count = self.refused_count = 0
         self.waiting = Waiting(
             record,
             arrived,

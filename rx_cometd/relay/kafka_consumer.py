@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from rx_cometd.relay.consuming import Consumed, consume
-from rx_cometd.relay.errors import BrokerError, BrokerUnavailableError
 from rx_cometd.relay.kafka_client import aiokafka, errors
-from rx_cometd.relay.kafka_log import servers_of
+from rx_cometd.relay.kafka_connection import as_ours, client_of, client_options
 from rx_cometd.relay.record import event_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from reactivex import Observable
 
@@ -41,16 +40,16 @@ def from_kafka(
         topics: The topics.
         group: The name of the group.
         max_in_flight: How many events may be delivered and not processed.
-        options: Further arguments of ``AIOKafkaConsumer``.
+        options: Further arguments of ``AIOKafkaConsumer``; ``ssl_context`` also as for
+            `KafkaSink`.
 
     Raises:
-        ValueError: ``max_in_flight`` is less than 1.
+        ValueError: ``max_in_flight`` is less than 1, or ``url`` no such address.
     """
     settings = {
-        "bootstrap_servers": servers_of(url),
+        **client_options(url, options),
         "group_id": group,
-        "auto_offset_reset": "earliest",
-        **(options or {}),
+        "auto_offset_reset": (options or {}).get("auto_offset_reset", "earliest"),
         "isolation_level": "read_committed",
         "enable_auto_commit": False,
     }
@@ -61,7 +60,8 @@ class _KafkaConsumer:
     """A member of a group."""
 
     def __init__(self, topics: Sequence[str], settings: Mapping[str, Any]) -> None:
-        self._consumer = aiokafka.AIOKafkaConsumer(*topics, **settings)
+        self._settings = settings
+        self._consumer = client_of(aiokafka.AIOKafkaConsumer, *topics, **settings)
         self._started = False
         # By partition: what is not processed, in order; and what comes after the last one.
         self._outstanding: dict[Any, dict[int, None]] = {}
@@ -69,7 +69,7 @@ class _KafkaConsumer:
         self._moved: set[Any] = set()
 
     async def fetch(self, count: int) -> Sequence[Consumed]:
-        with _kafka_errors():
+        async with _kafka_errors(self._settings):
             if not self._started:
                 await self._consumer.start()
                 self._started = True
@@ -97,7 +97,7 @@ class _KafkaConsumer:
         moved = self._moved & self._consumer.assignment() if self._started else None
         if moved:
             offsets = {p: next(iter(self._outstanding[p]), self._next[p]) for p in moved}
-            with _kafka_errors():
+            async with _kafka_errors(self._settings):
                 await self._consumer.commit(offsets)
             self._moved -= moved
 
@@ -105,11 +105,9 @@ class _KafkaConsumer:
         await self._consumer.stop()
 
 
-@contextmanager
-def _kafka_errors() -> Generator[None]:
+@asynccontextmanager
+async def _kafka_errors(options: Mapping[str, Any]) -> AsyncGenerator[None]:
     try:
         yield
-    except errors.AuthenticationFailedError as error:
-        raise BrokerError("Kafka refused the credentials") from error
     except (errors.KafkaError, OSError, TimeoutError) as error:
-        raise BrokerUnavailableError(f"Kafka: {error!r}") from error
+        raise await as_ours(error, options) from error

@@ -6,8 +6,9 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from rx_cometd.relay.errors import BrokerUnavailableError, LeaseLostError
+from rx_cometd.relay.errors import LeaseLostError
 from rx_cometd.relay.kafka_client import aiokafka, errors, sticky
+from rx_cometd.relay.kafka_connection import as_ours, client_of
 from rx_cometd.relay.kafka_log import ensure_compacted
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class KafkaLease:
                 await self._join()
         except (errors.KafkaError, OSError, TimeoutError) as error:
             await self._leave()
-            raise BrokerUnavailableError(f"Kafka: {error!r}") from error
+            raise await as_ours(error, self._options) from error
         consumer: Any = self._consumer
         return bool(consumer.assignment())
 
@@ -72,7 +73,8 @@ class KafkaLease:
 
     async def _join(self) -> None:
         await ensure_compacted(self._options, self._topic, self._replication_factor)
-        self._consumer = aiokafka.AIOKafkaConsumer(
+        self._consumer = client_of(
+            aiokafka.AIOKafkaConsumer,
             self._topic,
             **self._options,
             group_id=f"lease-{self._topic}",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from rx_cometd.relay.errors import BrokerUnavailableError
 from rx_cometd.relay.kafka_client import admin as administration
 from rx_cometd.relay.kafka_client import aiokafka, errors
+from rx_cometd.relay.kafka_connection import client_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
-__all__ = ["ensure_compacted", "last_value", "servers_of"]
+__all__ = ["creation_error", "ensure_compacted", "last_value"]
 
 #: How many offsets are looked at, from the end; ten times as many if no record is among them,
 #: for aborted transactions and the marks of transactions take offsets as well.
@@ -18,35 +21,44 @@ _TAIL = 20
 _FACTOR = 10
 
 
-def servers_of(url: str) -> list[str]:
-    """Give the bootstrap servers of ``kafka://host:port,host:port``.
-
-    >>> servers_of("kafka://a:9092,b:9092")
-    ['a:9092', 'b:9092']
-    """
-    return url.removeprefix("kafka://").rstrip("/").split(",")
-
-
 async def ensure_compacted(options: Mapping[str, Any], topic: str, replication_factor: int) -> None:
     """Create the topic, if there is none."""
-    admin = administration.AIOKafkaAdminClient(**options)
-    try:
-        await admin.start()
+    async with _administering(options) as admin:
         if topic in await admin.list_topics():
             return
         config = {"cleanup.policy": "compact", "segment.bytes": str(16 * 1024 * 1024)}
         new = administration.NewTopic(topic, 1, replication_factor, topic_configs=config)
         response = await admin.create_topics([new])
-        for _, code, *_ in response.topic_errors:
+        for _, code, reason, *_ in response.topic_errors:
             if code and code != errors.TopicAlreadyExistsError.errno:
-                raise ConnectionError(f"the topic {topic} could not be created (error {code})")
+                raise BrokerUnavailableError(
+                    f"the topic {topic} could not be created: {reason or errors.for_code(code)}"
+                )
+
+
+async def creation_error(options: Mapping[str, Any], topic: str) -> type[Exception] | None:
+    """Ask why a topic could not be created, without creating it; ``None`` if it could."""
+    async with _administering(options) as admin:
+        new = administration.NewTopic(topic, 1, 1)
+        response = await admin.create_topics([new], validate_only=True)
+        ((_, code, *_),) = response.topic_errors
+        return errors.for_code(code) if code else None
+
+
+@asynccontextmanager
+async def _administering(options: Mapping[str, Any]) -> AsyncGenerator[Any]:
+    admin = client_of(administration.AIOKafkaAdminClient, **options)
+    try:
+        await admin.start()
+        yield admin
     finally:
         await admin.close()
 
 
 async def last_value(options: Mapping[str, Any], topic: str) -> bytes | None:
     """Give the value of the last record that was committed, ``None`` if there is none."""
-    consumer = aiokafka.AIOKafkaConsumer(
+    consumer = client_of(
+        aiokafka.AIOKafkaConsumer,
         **options,
         isolation_level="read_committed",
         enable_auto_commit=False,

@@ -9,14 +9,15 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from rx_cometd.relay.errors import (
-    BrokerError,
     BrokerUnavailableError,
     LeaseLostError,
     RecordRefusedError,
 )
 from rx_cometd.relay.kafka_client import aiokafka, errors, partitioner
+from rx_cometd.relay.kafka_connection import as_ours, client_of, client_options
 from rx_cometd.relay.kafka_lease import KafkaLease
-from rx_cometd.relay.kafka_log import ensure_compacted, last_value, servers_of
+from rx_cometd.relay.kafka_log import creation_error, ensure_compacted, last_value
+from rx_cometd.relay.names import legal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
@@ -42,10 +43,14 @@ class KafkaSink:
         url: ``kafka://host:port``, several of them with commas.
         name: The relay's name.
         replication_factor: Of the topic of the markers, if it is created.
-        options: Further arguments of aiokafka's clients: ``security_protocol``, ``ssl_context``,
-            ``sasl_mechanism``...
+        options: Further arguments of aiokafka's clients: ``security_protocol``,
+            ``sasl_mechanism``, ``ssl_context`` (also as arguments of its ``create_ssl_context``:
+            ``{"cafile": ...}``)...
         producer: Further arguments of ``AIOKafkaProducer`` alone: ``compression_type``,
             ``max_request_size``...
+
+    Raises:
+        ValueError: ``url`` is no such address.
     """
 
     system = "kafka"
@@ -59,13 +64,10 @@ class KafkaSink:
         options: Mapping[str, Any] | None = None,
         producer: Mapping[str, Any] | None = None,
     ) -> None:
-        self._options = {
-            "bootstrap_servers": servers_of(url),
-            "request_timeout_ms": 5000,
-            "retry_backoff_ms": 200,
-            **(options or {}),
-        }
-        self._name = _legal(name)
+        self._options = client_options(
+            url, {"request_timeout_ms": 5000, "retry_backoff_ms": 200, **(options or {})}
+        )
+        self._name = legal(name)
         self._markers_topic = f"cometd-markers-{self._name}"
         self._replication_factor = replication_factor
         self._producer_options: dict[str, Any] = {
@@ -80,14 +82,23 @@ class KafkaSink:
         self._max_bytes: int = self._producer_options["max_request_size"]
         self._producer: Any = None
         self._token: str | None = None
+        #: Topics that cannot be, and why.
+        self._refused: dict[str, str] = {}
         self._markers: dict[str, ReplayId] = {}
 
     def __repr__(self) -> str:
         return f"<KafkaSink {self._name}>"
 
     def subject(self, template: str, channel: str) -> str:
-        """Give the topic: segments with dots between them, what Kafka forbids in them ``_``."""
-        return _legal(template.replace("{channel}", channel[1:].replace("/", ".")))
+        """Give the topic: segments with dots between them, what Kafka forbids in them ``_``.
+
+        Raises:
+            ValueError: The template makes no topic.
+        """
+        topic = _legal(template.replace("{channel}", channel[1:].replace("/", ".")))
+        if topic in ("", ".", ".."):
+            raise ValueError(f"{template!r} makes no topic of Kafka: {topic!r} cannot be one")
+        return topic
 
     async def markers(self) -> Mapping[str, ReplayId]:
         """Give the markers; whoever was at work before can write no more."""
@@ -100,6 +111,8 @@ class KafkaSink:
         """Write the records and the markers in one transaction."""
         if batch.token == self._token:
             return
+        for topic in {record.subject for record in batch.records} & self._refused.keys():
+            raise RecordRefusedError(self._refused[topic])
         if any(len(record.value) > self._max_bytes for record in batch.records):
             raise RecordRefusedError(f"it is larger than max_request_size, {self._max_bytes} bytes")
         async with self._working():
@@ -119,14 +132,19 @@ class KafkaSink:
 
     async def _transact(self, batch: Batch, markers: bytes) -> None:
         producer = self._producer
-        async with producer.transaction():
-            sent: list[asyncio.Future[Any]] = []
-            for (topic, partition), records in (await self._by_partition(batch.records)).items():
-                for built in _built(producer, records):
-                    sent.append(await producer.send_batch(built, topic, partition=partition))
-                    sent[-1].add_done_callback(_look_at)
-            sent.append(await producer.send(self._markers_topic, markers, key=b"markers"))
-            await asyncio.gather(*sent)
+        by_partition = await self._by_partition(batch.records)
+        # Not its context manager: that aborts what failed, which takes a broker. What is left
+        # open here is aborted when the next producer begins.
+        await producer.begin_transaction()
+        sent: list[asyncio.Future[Any]] = []
+        for (topic, partition), records in by_partition.items():
+            for built in _built(producer, records):
+                sent.append(await producer.send_batch(built, topic, partition=partition))
+                sent[-1].add_done_callback(_look_at)
+        sent.append(await producer.send(self._markers_topic, markers, key=b"markers"))
+        sent[-1].add_done_callback(_look_at)
+        await asyncio.gather(*sent)
+        await producer.commit_transaction()
 
     async def _by_partition(
         self, records: Sequence[Record]
@@ -137,15 +155,32 @@ class KafkaSink:
             by_channel.setdefault((record.subject, record.channel), []).append(record)
         by_partition: dict[tuple[str, int], list[Record]] = {}
         for (topic, channel), those in by_channel.items():
-            partitions = sorted(await self._producer.partitions_for(topic))
+            partitions = sorted(await self._partitions(topic))
             partition: int = self._partitioner(channel.encode(), partitions, partitions)
             by_partition.setdefault((topic, partition), []).extend(those)
         return by_partition
 
+    async def _partitions(self, topic: str) -> set[int]:
+        try:
+            found: set[int] = await self._producer.partitions_for(topic)
+        except (errors.UnknownTopicOrPartitionError, errors.InvalidTopicError) as error:
+            reason = await creation_error(self._options, topic)
+            if reason is errors.InvalidTopicError:
+                # To find that out takes seconds each time.
+                self._refused[topic] = (
+                    f"Kafka takes no topic of the name {topic}, or has one like it"
+                )
+                raise RecordRefusedError(self._refused[topic]) from error
+            raise BrokerUnavailableError(
+                f"Kafka: there is no topic {topic}, and the broker creates none: create it"
+            ) from error
+        return found
+
     async def _open(self) -> str | None:
         """Begin an epoch of the producer; give the token of the last batch that was committed."""
         await ensure_compacted(self._options, self._markers_topic, self._replication_factor)
-        producer = aiokafka.AIOKafkaProducer(**self._options, **self._producer_options)
+        options = {**self._options, **self._producer_options}
+        producer = client_of(aiokafka.AIOKafkaProducer, **options)
         self._producer = producer
         async with asyncio.timeout(_TIMEOUT):
             # What the one before left open is committed or aborted when this returns.
@@ -166,16 +201,13 @@ class KafkaSink:
         except (errors.ProducerFenced, errors.InvalidProducerEpoch) as error:
             await self._discard()
             raise LeaseLostError("another relay of this name is at work") from error
-        except errors.AuthenticationFailedError as error:
-            await self._discard()
-            raise BrokerError("Kafka refused the credentials") from error
-        except (BrokerError, errors.IllegalArgumentError, errors.IllegalStateError):
+        except (errors.IllegalArgumentError, errors.IllegalStateError):
             await self._discard()
             raise
         except (errors.KafkaError, OSError, TimeoutError) as error:
             await self._discard()
-            raise BrokerUnavailableError(f"Kafka: {error!r}") from error
-        except asyncio.CancelledError:
+            raise await as_ours(error, self._options) from error
+        except BaseException:
             await self._discard()
             raise
 

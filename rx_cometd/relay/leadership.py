@@ -7,8 +7,10 @@ import logging
 from typing import TYPE_CHECKING
 
 from rx_cometd.relay.errors import BrokerUnavailableError, LeaseLostError
+from rx_cometd.relay.retrying import until_available
 
 if TYPE_CHECKING:
+    from rx_cometd.relay.counts import Counts
     from rx_cometd.relay.sink import Lease
 
 __all__ = ["Leadership"]
@@ -27,37 +29,41 @@ class Leadership:
     Args:
         lease: The lease, ``None`` if there is no other relay of this name.
         seconds: How long it lasts.
+        counts: Where outages of the broker are counted.
+
+    Attributes:
+        elsewhere: Whether another relay had the lease when that was asked last.
     """
 
-    def __init__(self, lease: Lease | None, seconds: float) -> None:
+    def __init__(self, lease: Lease | None, seconds: float, counts: Counts) -> None:
         self._lease = lease
         self._seconds = seconds
+        self._counts = counts
         self._renewed = 0.0
+        self.elsewhere = False
 
     async def acquire(self) -> None:
-        """Wait until the lease is held."""
-        if self._lease is None:
+        """Wait until the lease is held.
+
+        Raises:
+            BrokerError: The broker cannot be used.
+        """
+        lease = self._lease
+        if lease is None:
             return
-        told = False
-        while True:
-            began = asyncio.get_running_loop().time()
-            try:
-                if await self._lease.acquire():
-                    self._renewed = began
-                    return
-            except BrokerUnavailableError as error:
-                _logger.debug(
-                    "no lease: %s",
-                    error,
-                    extra={"event": "lease_not_acquired", "error_type": type(error).__name__},
-                )
-            if not told:
-                told = True
+
+        async def acquire() -> bool:
+            self._renewed = asyncio.get_running_loop().time()
+            return await lease.acquire()
+
+        while not await until_available(acquire, self._counts):
+            if not self.elsewhere:
+                self.elsewhere = True
                 _logger.info(
-                    "standing by: another relay has the lease, or the broker is away",
-                    extra={"event": "relay_standing_by"},
+                    "standing by: another relay has the lease", extra={"event": "relay_standing_by"}
                 )
             await asyncio.sleep(_ATTEMPTS)
+        self.elsewhere = False
 
     async def keep(self) -> None:
         """Renew the lease for ever.

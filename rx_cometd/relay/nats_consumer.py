@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nats.errors import TimeoutError as NothingCame
 from nats.js.api import AckPolicy, ConsumerConfig
 
+from rx_cometd.relay.addresses import servers_of
 from rx_cometd.relay.consuming import Consumed, consume
 from rx_cometd.relay.nats_connection import NatsConnection
 from rx_cometd.relay.record import event_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from nats.aio.client import Client
     from nats.aio.msg import Msg
@@ -35,6 +36,7 @@ def from_nats(
     *,
     stream: str = "cometd",
     max_in_flight: int = 100,
+    options: Mapping[str, Any] | None = None,
 ) -> Observable[Event]:
     """Make an observable of what a durable consumer of a JetStream stream gives.
 
@@ -43,23 +45,32 @@ def from_nats(
     died comes again after half a minute, behind what came meanwhile.
 
     Args:
-        url: ``nats://host:port``.
+        url: ``nats://host:port``, several servers of one cluster with commas.
         subject: The subject, or a wildcard: ``cometd.event.>``.
         durable: The name of the consumer; made if there is none.
         stream: The stream.
         max_in_flight: How many events may be delivered and not processed.
+        options: Further arguments of nats-py's ``connect``.
 
     Raises:
-        ValueError: ``max_in_flight`` is less than 1.
+        ValueError: ``max_in_flight`` is less than 1, or ``url`` no such address.
     """
-    return consume(lambda: _NatsConsumer(url, subject, durable, stream), max_in_flight)
+    servers_of(url)  # what is wrong with the address is to be known at once
+    return consume(lambda: _NatsConsumer(url, subject, durable, stream, options), max_in_flight)
 
 
 class _NatsConsumer:
     """A pull consumer. What is under way is kept from coming again, however long it takes."""
 
-    def __init__(self, url: str, subject: str, durable: str, stream: str) -> None:
-        self._connection = NatsConnection(url)
+    def __init__(
+        self,
+        url: str,
+        subject: str,
+        durable: str,
+        stream: str,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._connection = NatsConnection(url, options)
         self._subject = subject
         self._durable = durable
         self._stream = stream

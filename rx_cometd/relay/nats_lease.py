@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from nats.js.errors import KeyWrongLastSequenceError
 
 from rx_cometd.relay.errors import LeaseLostError
+from rx_cometd.relay.names import legal
 from rx_cometd.relay.nats_connection import NatsConnection, bucket_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["NatsLease"]
 
@@ -24,11 +28,14 @@ class NatsLease:
         url: The server.
         name: The relay's name.
         seconds: How long the lease lasts.
+        options: Further arguments of nats-py's ``connect``.
     """
 
-    def __init__(self, url: str, name: str, seconds: float) -> None:
-        self._connection = NatsConnection(url)
-        self._bucket = re.sub(r"[^\w-]", "_", f"cometd-lease-{name}")
+    def __init__(
+        self, url: str, name: str, seconds: float, options: Mapping[str, Any] | None = None
+    ) -> None:
+        self._connection = NatsConnection(url, options)
+        self._bucket = f"cometd-lease-{legal(name)}"
         self._seconds = seconds
         self._revision = 0
 

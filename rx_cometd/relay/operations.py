@@ -11,8 +11,9 @@ from aiohttp import web
 from rx_cometd.relay.counts import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 
+    from rx_cometd.relay.intake import Intake
     from rx_cometd.relay.relay import Relay
 
 __all__ = ["metrics", "operations"]
@@ -87,10 +88,15 @@ def _families(relays: Sequence[Relay]) -> Iterator[tuple[str, str, list[tuple[st
         for relay in relays
         for intake in relay.intakes
     ]
-    arrived = [(labels, intake.arrived_count) for labels, intake in channels]
-    yield "rx_cometd_relay_channel_events_total", "counter", arrived
-    pending = [(labels, intake.pending_count) for labels, intake in channels]
-    yield "rx_cometd_relay_channel_pending", "gauge", pending
+    figures: tuple[tuple[str, str, Callable[[Intake], int]], ...] = (
+        ("events_total", "counter", lambda intake: intake.arrived_count),
+        ("bytes_total", "counter", lambda intake: intake.waiting.taken_bytes),
+        ("refused_total", "counter", lambda intake: intake.refused_count),
+        ("pending", "gauge", lambda intake: intake.pending_count),
+    )
+    for name, kind, of in figures:
+        told = [(labels, of(intake)) for labels, intake in channels]
+        yield f"rx_cometd_relay_channel_{name}", kind, told
 
 
 def _label(name: str, value: str) -> str:

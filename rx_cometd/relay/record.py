@@ -107,16 +107,17 @@ def record_of(
     Raises:
         ClientError: That cannot encode them.
     """
-    channel = event["channel"]
+    channel = _text(event["channel"])
     data = event.get("data")
     about = _about(data)
     replay_id = about.get("replayId")
     headers = {CHANNEL: channel, RECEIVED: _time_of(int(1000 * came))}
     if "id" in event:
-        headers[ID] = str(event["id"])
+        headers[ID] = _text(str(event["id"]))
     if type(replay_id) is int:  # not a boolean, as which JSON may have it as well
         headers[REPLAY_ID] = str(replay_id)
     elif isinstance(replay_id, str):
+        replay_id = _text(replay_id)
         headers[REPLAY_ID] = _encode(replay_id)
     else:
         replay_id = None
@@ -127,10 +128,19 @@ def record_of(
         subject,
         channel,
         replay_id,
-        None if number is None else f"{relay}:{channel}:{number}",
+        None if number is None else _text(f"{relay}:{channel}:{number}"),
         headers,
         data.json if isinstance(data, IntactData) else _encoded(data, channel, json_dumps),
     )
+
+
+def _text(text: str) -> str:
+    """Give a text that can be written: half a surrogate pair, which JSON allows, is in no UTF-8.
+
+    >>> _text("a" + chr(0xD800))
+    'a?'
+    """
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 @lru_cache(maxsize=16)  # events come in payloads, and so many in one millisecond
@@ -173,7 +183,11 @@ def dead_letter(record: Record, reason: object, subject: str) -> Record:
         "head": record.value[:_HEAD].decode(errors="replace"),
     }
     unique = None if record.unique is None else f"{record.unique}:refused"
-    return record._replace(subject=subject, unique=unique, value=json.dumps(told).encode())
+    # It may be a header that is too large.
+    headers = {name: text[:_HEAD] for name, text in record.headers.items()}
+    return record._replace(
+        subject=subject, unique=unique, headers=headers, value=json.dumps(told).encode()
+    )
 
 
 def event_of(headers: Mapping[str, str], value: bytes, *, channel: str) -> Event:

@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 
 from rx_cometd.relay.consuming import Consumed, consume
 from rx_cometd.relay.record import event_of
-from rx_cometd.relay.redis_connection import connect, redis_errors
+from rx_cometd.relay.redis_connection import check_address, connect, redis_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,8 +45,9 @@ def from_redis(
         max_in_flight: How many events may be delivered and not processed.
 
     Raises:
-        ValueError: ``max_in_flight`` is less than 1.
+        ValueError: ``max_in_flight`` is less than 1, or ``url`` no such address.
     """
+    check_address(url)  # what is wrong with the address is to be known at once
     return consume(lambda: _RedisConsumer(url, stream, group, consumer), max_in_flight)
 
 

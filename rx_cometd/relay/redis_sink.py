@@ -60,6 +60,9 @@ class RedisSink:
         url: ``redis://host:port/database``.
         name: The relay's name.
         max_bytes: Data above that are refused; Redis takes 512 MB (``proto-max-bulk-len``).
+
+    Raises:
+        ValueError: ``url`` is no such address.
     """
 
     system = "redis"

@@ -7,8 +7,9 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from rx_cometd import Client, ClientState
+from rx_cometd._protocol.channel_names import matches
 from rx_cometd.extensions import ReplayOption, ack, replay
-from rx_cometd.relay.channels import check_apart
+from rx_cometd.relay.channels import check_apart, check_templates
 from rx_cometd.relay.counts import Counts
 from rx_cometd.relay.departures import Departures
 from rx_cometd.relay.errors import LeaseLostError
@@ -19,6 +20,7 @@ from rx_cometd.relay.leadership import Leadership
 from rx_cometd.relay.markers import Markers
 from rx_cometd.relay.record import encode, record_of
 from rx_cometd.relay.retrying import until_available
+from rx_cometd.relay.source_link import SourceLink
 from rx_cometd.relay.writer import Writer
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ class Relay:
         leading: Whether it is the one at work.
 
     Raises:
-        ValueError: The channels overlap, or a number makes no sense.
+        ValueError: The channels overlap; or a name, a template or a number makes no sense.
 
     Example:
         ::
@@ -105,19 +107,20 @@ class Relay:
         drain: float = 10.0,
         **client: Any,
     ) -> None:
-        if max_pending_count < 1 or max_batch < 1:
-            raise ValueError("max_pending_count and max_batch must be at least 1")
-        if lease is not None and lease <= 0:
-            raise ValueError("lease is a time in seconds, above 0")
+        _check(name, min(max_pending_count, max_batch), lease)
         self._source = source
+        check_apart([*dict.fromkeys(channels)])
         self._channels = [c for c in dict.fromkeys(channels) if shard is None or shard.has(c)]
-        check_apart(self._channels)
         self._sink = sink
         self.name = name
         self._template = template
         self._dead_letter = dead_letter
         self._initial = initial
-        self._leadership = Leadership(None if lease is None else sink.lease(lease), lease or 0.0)
+        check_templates(sink, template, dead_letter)
+        self.counts = Counts()
+        self._leadership = Leadership(
+            None if lease is None else sink.lease(lease), lease or 0.0, self.counts
+        )
         self._max_pending_count = max_pending_count
         self._max_batch = max_batch
         self._drain = drain
@@ -129,7 +132,6 @@ class Relay:
         self._reencoding = False
         self.intakes: list[Intake] = []
         self._departures = Departures()
-        self.counts = Counts()
         self.leading = False
         self._make_client()  # what is wrong with its arguments is to be known at once
 
@@ -139,10 +141,13 @@ class Relay:
     @property
     def ready(self) -> bool:
         """Whether events flow: source and broker are there, or another relay is at work."""
-        if not self.leading:
+        if not self._channels:  # of this shard
             return not self._stopping.is_set()
-        connected = self._client is not None and self._client.state is ClientState.CONNECTED
-        return connected and self.counts.available
+        if self.leading:
+            there = self._client is not None and self._client.state is ClientState.CONNECTED
+        else:
+            there = self._leadership.elsewhere and not self._stopping.is_set()
+        return there and self.counts.available
 
     @property
     def pending_count(self) -> int:
@@ -218,6 +223,7 @@ class Relay:
             dead_letter=self._dead_letter,
             max_batch=self._max_batch,
             counts=self.counts,
+            refused=self._note_refused,
         )
         markers = Markers(kept, writer.reset)
         self._departures.channels.clear()
@@ -225,7 +231,8 @@ class Relay:
         self.intakes = [self._intake(client, name, writer, markers) for name in self._channels]
         writer.sources.extend(intake.waiting for intake in self.intakes)
         try:
-            await until_first(writer.run(), self._feed(client))
+            with client.state_changes.subscribe(SourceLink(self.name, self.counts)):
+                await until_first(writer.run(), self._feed(client))
         finally:
             await client.close()
 
@@ -276,6 +283,11 @@ class Relay:
             counts=self.counts,
         )
 
+    def _note_refused(self, record: Record) -> None:
+        for intake in self.intakes:
+            if matches(intake.name.partition("?")[0], record.channel):
+                intake.refused_count += 1
+
     def _note_reencoding(self) -> None:
         self._reencoding = True
         _logger.info(
@@ -309,3 +321,12 @@ class Relay:
             own.setdefault("json_loads", intact_json_loads)
         extensions += users
         return Client(self._source, extensions=extensions, **own)
+
+
+def _check(name: str, lowest_bound: int, lease: float | None) -> None:
+    if not name:
+        raise ValueError("name must not be empty: markers belong to it")
+    if lowest_bound < 1:
+        raise ValueError("max_pending_count and max_batch must be at least 1")
+    if lease is not None and lease <= 0:
+        raise ValueError("lease is a time in seconds, above 0")

@@ -31,6 +31,9 @@ class Waiting:
         max_pending_count: How many events may wait for their batch.
         overflow: What the buffer does when it is full.
         flow: The client's side of the buffer.
+
+    Attributes:
+        taken_bytes: Of the data of all that batches have taken.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Waiting:
         self._holds: list[Hold] = []
         self._batched = 0
         self._settled = asyncio.Event()
+        self.taken_bytes = 0
         self.complete = self._buffer.complete
         self.fail = self._buffer.fail
 
@@ -73,16 +77,27 @@ class Waiting:
         """Take in an event that comes now."""
         self._buffer.offer((event, time.time()))
 
-    def take(self, count: int) -> list[Record]:
-        """Take what has waited longest into the batch, as records."""
+    def take(self, count: int, size: int) -> list[Record]:
+        """Take what has waited longest into the batch, as records.
+
+        Args:
+            count: How many at most.
+            size: After how many bytes of data no more is taken.
+        """
         buffer = self._buffer
         records: list[Record] = []
+        left = size
         for _ in range(min(count, buffer.pending_count)):
+            if left <= 0:
+                break
             event, came = buffer.take_nowait()
             if buffer.taken is not None:
                 self._holds.append(buffer.taken)
             self._batched += 1
-            records.append(self._record(event, came))
+            record = self._record(event, came)
+            left -= len(record.value)
+            records.append(record)
+        self.taken_bytes += size - left
         return records
 
     def settle(self) -> None:

@@ -13,7 +13,7 @@ from rx_cometd.relay.record import Batch, dead_letter
 from rx_cometd.relay.retrying import until_available
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rx_cometd.extensions import ReplayId
     from rx_cometd.relay.counts import Counts
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["Writer"]
 
 _logger = logging.getLogger("rx_cometd.relay")
+
+
+#: Bytes of data after which a batch takes no more: what is written at once has to be written
+#: within the time that brokers are given to answer.
+_MAX_BYTES = 8 * 1024 * 1024
 
 
 class Writer:
@@ -39,6 +44,7 @@ class Writer:
         dead_letter: The subject for what the broker refuses.
         max_batch: How many records a batch has at most.
         counts: Where is counted what happens.
+        refused: Called with each record that the broker refused.
 
     Attributes:
         arrived: To be called when there is something to write.
@@ -53,12 +59,14 @@ class Writer:
         dead_letter: str,
         max_batch: int,
         counts: Counts,
+        refused: Callable[[Record], object] = lambda _: None,
     ) -> None:
         self._sink = sink
         self._reached = dict(markers)
         self._dead_letter = dead_letter
         self._max_batch = max_batch
         self._counts = counts
+        self._refused = refused
         self._arrived = asyncio.Event()
         self.arrived = self._arrived.set
         self.sources: deque[Waiting] = deque()
@@ -86,8 +94,11 @@ class Writer:
     def _take(self) -> list[Record]:
         """Take a batch; the source that it begins with comes last the next time."""
         records: list[Record] = []
+        size = _MAX_BYTES
         for source in self.sources:
-            records += source.take(self._max_batch - len(records))
+            before = source.taken_bytes
+            records += source.take(self._max_batch - len(records), size)
+            size -= source.taken_bytes - before
         self.sources.rotate(-1)
         return records
 
@@ -125,6 +136,7 @@ class Writer:
             extra={"event": "record_refused", "subject": record.subject},
         )
         self._counts.refused += 1
+        self._refused(record)
         markers = _markers([record])
         try:
             await self._confirmed([dead_letter(record, reason, self._dead_letter)], markers)

@@ -11,6 +11,8 @@ import pytest
 
 from rx_cometd.testing import BayeuxServer
 from tests.integration.cli.commands import line_from, spawned
+from tests.integration.relay.brokers import Redis
+from tests.integration.stores.servers import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +78,7 @@ async def test_a_source_that_is_away_is_told_of() -> None:
     async with spawned("relay", *arguments) as process:
         line = await line_from(process.stderr, lambda line: "cannot connect" in line)
         assert line.startswith("rx-cometd: 127.0.0.1:1 ")
+        await line_from(process.stderr, lambda line: "relay: no link to the source: " in line)
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 30) == 0
 
@@ -88,7 +91,10 @@ async def test_a_source_that_is_away_is_told_of() -> None:
         (["http://localhost", "/a", "/**", "--to", "stdout:"], "leave one of them out"),
         (["http://localhost", "/a", "--to", "stdout:", "--lease", "9"], "leave the lease out"),
         (["http://localhost", "/a", "--to", "stdout:", "--shard", "3/2"], "there is no shard 3/2"),
-        (["http://localhost", "--config", os.devnull], "leave URL out"),
+        (["http://localhost", "--config", os.devnull], "leave URL and CHANNEL out"),
+        (["--config", os.devnull, "--shard", "1/2"], "leave --shard out"),
+        (["http://localhost", "/a", "--to", "nats://a:b"], "a port is a number"),
+        (["http://localhost", "/a", "--to", "stdout:", "--template", "{chanel}"], "placeholder"),
     ],
 )
 async def test_wrong_usage(invoke: Invocation, arguments: list[str], told: str) -> None:
@@ -102,3 +108,36 @@ async def test_a_demo_ends_by_itself_and_loses_nothing(invoke: Invocation) -> No
     assert outcome.code == 0, outcome.err
     assert "the broker is killed" in outcome.out
     assert outcome.out.endswith("done: 600 events, none lost\n")
+
+
+async def test_who_asks_again_waits_for_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "relays.toml"
+    with Redis(tmp_path) as broker:
+        async with BayeuxServer(salesforce=True) as server:
+            path.write_text(
+                f'to = "{broker.url}"\ndrain = 600\n'
+                f'[[source]]\nname = "orders"\nurl = "{server.url}"\nchannels = ["{CHANNEL}"]\n'
+            )
+            async with spawned("relay", "--config", str(path), "--log", "json") as process:
+                await server.until(lambda: server.subscribers(CHANNEL), 30)
+                broker.kill()
+                await server.publish(CHANNEL, {"n": 1})
+                await line_from(process.stderr, lambda line: '"broker_away"' in line)
+                process.send_signal(signal.SIGTERM)
+                # It has said goodbye to the source; what is pending cannot be written.
+                await server.until(lambda: not server.subscribers(CHANNEL), 30)
+                assert process.returncode is None
+                process.send_signal(signal.SIGINT)
+                assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
+async def test_a_broker_that_is_not_there_is_told_in_one_line() -> None:
+    url = f"kafka://127.0.0.1:{free_port()}"
+    async with spawned("relay", "http://localhost", CHANNEL, "--to", url) as process:
+        assert process.stderr is not None
+        line = await line_from(process.stderr, lambda line: "the broker is away" in line)
+        process.send_signal(signal.SIGTERM)
+        rest = (await process.stderr.read()).decode()
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+    assert line.startswith("rx-cometd: the broker is away: Kafka: ")
+    assert rest == ""  # aiokafka's own lines, one for each attempt, are not wanted

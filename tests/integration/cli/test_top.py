@@ -88,7 +88,7 @@ async def test_the_metrics_of_a_relay(invoke: Invocation) -> None:
         'rx_cometd_relay_received_total{channel="/a"} 30\n'
         'rx_cometd_relay_written_total{channel="/a"} 29\n'
         'rx_cometd_relay_pending{channel="/a"} 1\n'
-        'rx_cometd_relay_drops_total{channel="/a"} 2\n'
+        'rx_cometd_relay_channel_refused_total{channel="/a"} 2\n'
         'rx_cometd_relay_bytes_total{channel="/a"} 3000\n'
         "rx_cometd_relay_outages_total 4\n"
         "process_open_fds 9\n"

@@ -187,8 +187,18 @@ class Kafka(Broker):
         reason = available("kafka")
         if reason is not None:
             missing(f"kafka: {reason}")
-        controller = free_port()
-        properties = {
+        lines = [f"{name}={value}" for name, value in self.properties(free_port()).items()]
+        (directory / "properties").write_text("\n".join(lines))
+        (directory / "log4j.properties").write_text("")
+        subprocess.run(
+            self._java("kafka.tools.StorageTool", "format", "-t", "rx_cometd_tests_drill_", "-c"),
+            check=True,
+            capture_output=True,
+        )
+
+    def properties(self, controller: int) -> dict[str, Any]:
+        """Give its settings; it controls itself on a port of its own."""
+        return {
             "process.roles": "broker,controller",
             "node.id": 1,
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
@@ -197,7 +207,7 @@ class Kafka(Broker):
             "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "BROKER",
-            "log.dirs": directory / "data",
+            "log.dirs": self.directory / "data",
             "offsets.topic.replication.factor": 1,
             "offsets.topic.num.partitions": 1,
             "transaction.state.log.replication.factor": 1,
@@ -206,14 +216,6 @@ class Kafka(Broker):
             "group.initial.rebalance.delay.ms": 0,
             "group.min.session.timeout.ms": 500,
         }
-        lines = [f"{name}={value}" for name, value in properties.items()]
-        (directory / "properties").write_text("\n".join(lines))
-        (directory / "log4j.properties").write_text("")
-        subprocess.run(
-            self._java("kafka.tools.StorageTool", "format", "-t", "rx_cometd_tests_drill_", "-c"),
-            check=True,
-            capture_output=True,
-        )
 
     @property
     def url(self) -> str:

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 
-from rx_cometd.relay import Relay, operations
+from rx_cometd.relay import BrokerUnavailableError, Relay, operations
+from rx_cometd.relay.operations import metrics
 from rx_cometd.testing import BayeuxServer
 from tests.unit.relay.notebook import Notebook
+
+if TYPE_CHECKING:
+    from rx_cometd.relay import Lease
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -51,5 +56,75 @@ async def test_alive_ready_and_how_much() -> None:
     assert "# TYPE rx_cometd_relay_written_total counter\n" in text
     assert 'rx_cometd_relay_written_total{relay="the \\"first\\""} 1\n' in text
     assert 'rx_cometd_relay_leading{relay="the \\"first\\""} 1\n' in text
-    assert ',channel="/a"} 1\n' in text
+    channel = 'relay="the \\"first\\"",channel="/a"'
+    for figure in ("events_total", "bytes_total", "refused_total", "pending"):
+        assert f"rx_cometd_relay_channel_{figure}{{{channel}}} " in text
+    assert f"rx_cometd_relay_channel_events_total{{{channel}}} 1\n" in text
+    assert f"bytes_total{{{channel}}} {len(notebook.records[0].value)}\n" in text
     assert told == 'not ready: the "first"\n'
+
+
+class Taken:
+    """A lease that another relay has, in a broker that may be away."""
+
+    def __init__(self) -> None:
+        self.away = False
+
+    async def acquire(self) -> bool:
+        if self.away:
+            raise BrokerUnavailableError("nobody there")
+        return False
+
+    async def renew(self) -> None:
+        raise NotImplementedError
+
+    async def release(self) -> None:
+        raise NotImplementedError
+
+
+class Shared(Notebook):
+    """A broker with that lease."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken = Taken()
+
+    def lease(self, seconds: float) -> Lease:
+        return self.taken
+
+
+async def test_who_stands_by_is_ready_as_long_as_another_is_at_work() -> None:
+    broker = Shared()
+    relay = Relay("http://127.0.0.1:1", ["/a"], broker, lease=5)
+    assert not relay.ready
+    running = asyncio.create_task(relay.run())
+    async with asyncio.timeout(20):
+        while not relay.ready:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+        broker.taken.away = True
+        while relay.ready:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+        relay.stop()
+        await running
+
+
+async def test_what_the_broker_refuses_is_counted_by_channel() -> None:
+    notebook = Notebook()
+    notebook.refuses = lambda record: record.subject == "cometd./a/x"
+    async with BayeuxServer() as server:
+        relay = Relay(server.url, ["/a/*", "/b"], notebook)
+        running = asyncio.create_task(relay.run())
+        async with asyncio.timeout(20):
+            while not (server.subscribers("/a/x") and server.subscribers("/b")):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            for channel in ("/a/x", "/a/y", "/b"):
+                await server.publish(channel, 1)
+            while relay.counts.written < 2:  # noqa: ASYNC110 - counts change without an event
+                await asyncio.sleep(0.01)
+            while not relay.counts.refused:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        text = metrics([relay])
+        relay.stop()
+        await running
+    assert 'relay_channel_refused_total{relay="relay",channel="/a/*"} 1\n' in text
+    assert 'relay_channel_refused_total{relay="relay",channel="/b"} 0\n' in text

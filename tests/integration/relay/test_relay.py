@@ -286,7 +286,9 @@ async def test_a_shard_without_channels_waits() -> None:
     await running
 
 
-@pytest.mark.parametrize("wrong", [{"max_batch": 0}, {"max_pending_count": 0}, {"lease": 0.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"max_batch": 0}, {"max_pending_count": 0}, {"lease": 0.0}, {"name": ""}]
+)
 def test_numbers_are_checked(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Relay("http://localhost", [CHANNEL], Notebook(), **wrong)

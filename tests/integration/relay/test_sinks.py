@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rx_cometd.relay import Batch, BrokerUnavailableError, RecordRefusedError, Sink, sink_for
+from rx_cometd.relay import (
+    Batch,
+    BrokerError,
+    BrokerUnavailableError,
+    RecordRefusedError,
+    Sink,
+    sink_for,
+)
 from rx_cometd.relay.record import record_of
 from tests.integration.relay.drill import outage
 
@@ -86,6 +93,141 @@ async def test_what_is_too_large_is_refused_and_the_next_one_is_not(
     await sink.write(batch(sink, 23))
     assert (await ids(broker, subject))[-2:] == [21, 23]
     assert await sink.markers() == {CHANNEL: 23}
+
+
+async def test_the_largest_that_is_taken_and_the_smallest_that_is_not(
+    broker: Broker, sink: Sink
+) -> None:
+    """Around the limit no size may close the connection, again and again."""
+    largest = {"nats": 1024 * 1024, "redis": 1_000_000, "kafka": 1024 * 1024}
+    channel = f"/event/{uuid.uuid4().hex}"
+    limit = largest[broker.url.partition(":")[0]]
+    refused: list[int] = []
+    sizes = sorted({limit - margin for margin in (2000, 700, 400, 300, 200, 150, 100, 50, 25, 0)})
+    for size in sizes:
+        made = record(sink, size, channel)
+        padded = made._replace(value=made.value.ljust(size))
+        try:
+            await sink.write(Batch([padded], {}, uuid.uuid4().hex))
+        except RecordRefusedError:
+            refused.append(size)
+    assert refused == sizes[len(sizes) - len(refused) :]
+    written = [len(r.value) for r in await broker.read(sink.subject("cometd.{channel}", channel))]
+    assert written == [size for size in sizes if size not in refused]
+    assert written
+
+
+@pytest.mark.parametrize("length", [100_000, 70_000])
+async def test_a_header_that_is_too_large_is_refused_or_taken(
+    broker: Broker, sink: Sink, length: int
+) -> None:
+    subject = sink.subject("cometd.{channel}", CHANNEL)
+    made = record(sink, 41)
+    large = made._replace(headers={**made.headers, "cometd-id": "x" * length})
+    writing = sink.write(Batch([large, large], {}, uuid.uuid4().hex))
+    if broker.url.startswith("nats"):
+        with pytest.raises(RecordRefusedError, match="too large"):
+            await writing
+    else:
+        await writing
+    await sink.write(batch(sink, 42))
+    assert (await ids(broker, subject))[-1] == 42
+
+
+ODD = (
+    "a b",
+    "a>b",
+    ">",
+    "a//b",
+    "a/",
+    "..",
+    "ä" * 100,
+    "%41",
+    "$SYS",
+    "日本/😀",
+    "*x",
+)
+
+
+@pytest.mark.parametrize("name", [*ODD, "n" * 300, "n" * 5000], ids=lambda name: ascii(name[:9]))
+async def test_odd_channels_are_written_or_refused_and_block_nothing(
+    broker: Broker, sink: Sink, name: str
+) -> None:
+    channel = f"/{name}"
+    made = [record(sink, n, channel) for n in (1, 2)]
+    async with asyncio.timeout(30):
+        try:
+            await sink.write(Batch(made, {channel: 2}, uuid.uuid4().hex))
+        except RecordRefusedError:
+            assert broker.url.startswith("nats")
+            assert len(name) == 5000
+        else:
+            found = [r.headers["cometd-channel"] for r in await broker.read(made[0].subject)]
+            assert found[-2:] == [channel, channel]
+        await sink.write(batch(sink, 51))
+        assert (await sink.markers())[CHANNEL] == 51
+
+
+@pytest.mark.parametrize("name", ["a b", "ü", "a.b", "a_b", 'the "first"', "x" * 300, "a/b"])
+async def test_any_name_keeps_markers_of_its_own_and_has_a_lease(broker: Broker, name: str) -> None:
+    sink = sink_for(broker.url, name)
+    try:
+        assert await sink.markers() == {}
+        await sink.write(Batch([], {"/a": 1}, uuid.uuid4().hex))
+        assert await sink.markers() == {"/a": 1}
+    finally:
+        await sink.aclose()
+    lease = sink.lease(10)
+    async with asyncio.timeout(30):
+        while not await lease.acquire():  # noqa: ASYNC110 - the broker is asked
+            await asyncio.sleep(0.05)
+    await lease.release()
+
+
+async def test_a_topic_that_cannot_be_is_refused(broker: Broker, sink: Sink) -> None:
+    if not broker.url.startswith("kafka"):
+        pytest.skip("only to Kafka a dot and an underscore are the same")
+    one = f"/{uuid.uuid4().hex}/x"
+    other = f"{one[:-2]}_x"
+    await sink.write(Batch([record(sink, 1, one)], {}, uuid.uuid4().hex))
+    for _ in range(20):  # it takes seconds to find out, but not each time
+        with pytest.raises(RecordRefusedError, match="no topic of the name"):
+            await sink.write(Batch([record(sink, 2, other)], {}, uuid.uuid4().hex))
+    await sink.write(Batch([record(sink, 3, one)], {}, uuid.uuid4().hex))
+    assert await ids(broker, sink.subject("cometd.{channel}", one)) == [1, 3]
+
+
+async def test_a_stream_takes_in_what_the_template_makes(broker: Broker, sink: Sink) -> None:
+    if not broker.url.startswith("nats"):
+        pytest.skip("only NATS has to be told what a stream takes in")
+    own = sink_for(broker.url, "own", stream="own")
+
+    async def write(subject: str, *numbers: int) -> None:
+        records = [record(sink, number)._replace(subject=subject) for number in numbers]
+        await own.write(Batch(records, {}, uuid.uuid4().hex))
+
+    try:
+        subject = own.subject("own.{channel}", CHANNEL)
+        assert own.subject("own-dead", CHANNEL) == "own-dead"
+        await write(subject, 1)
+        await write("own-dead", 2)
+        for numbers in ((3,), (4, 5)):  # one by one, and in a batch
+            with pytest.raises(BrokerError, match=r"no stream .* takes in the subject elsewhere"):
+                await write("elsewhere", *numbers)
+    finally:
+        await own.aclose()
+
+
+async def test_a_stream_that_may_not_be_is_told(broker: Broker, sink: Sink) -> None:
+    if not broker.url.startswith("nats"):
+        pytest.skip("only NATS has to be told what a stream takes in")
+    everything = sink_for(broker.url, "all", stream="all")
+    subject = everything.subject("{channel}", CHANNEL)
+    try:
+        with pytest.raises(BrokerError, match=r"could not be created .* give it `subjects`"):
+            await everything.write(Batch([record(sink, 1)._replace(subject=subject)], {}, "one"))
+    finally:
+        await everything.aclose()
 
 
 async def test_a_broker_that_is_not_there(broker: Broker) -> None:

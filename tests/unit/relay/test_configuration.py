@@ -48,7 +48,15 @@ def test_each_source_is_a_relay(tmp_path: Path) -> None:
         ("${TOKEN}", "${NOBODY}", "the environment has no 'NOBODY'"),
         ("[[source]]", "[[sources]]", "no \\[\\[source"),
         ('"stdout:"', '"amqp:"', "no broker"),
-        ('to = "stdout:"', "to =", "Invalid value"),
+        ('to = "stdout:"', "to =", "relays.toml: Invalid value"),
+        ('to = "stdout:"', 'to = "redis://a:b"', "source 1: .* a port is a number"),
+        ("max_batch = 100", "broker = { nope = 1 }", "source 1: StdoutSink.* takes no arguments"),
+        ("connection_types = [", "connection_kinds = [", "source 1: .*'connection_kinds'"),
+        ('"http://localhost/cometd"', '"localhost"', "source 1: not an absolute http"),
+        ('["/call/*"]', "[]", "source 2: channels must not be empty"),
+        ('"/call/*"', '"call"', "source 2: invalid channel 'call'"),
+        ('name = "phones"', 'name = ""', "source 2: name must not be empty"),
+        ("max_batch = 100", 'template = "x.{c}"', "source 1: .*placeholder {c}"),
     ],
 )
 def test_what_makes_no_sense_is_told(tmp_path: Path, old: str, new: str, told: str) -> None:

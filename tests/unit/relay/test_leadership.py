@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from rx_cometd.relay import BrokerUnavailableError, LeaseLostError
+from rx_cometd.relay import BrokerError, BrokerUnavailableError, Counts, LeaseLostError
 from rx_cometd.relay.leadership import Leadership
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -44,7 +44,7 @@ class Key:
 
 
 async def test_without_a_lease_there_is_nothing_to_wait_for() -> None:
-    leadership = Leadership(None, 0)
+    leadership = Leadership(None, 0, Counts())
     await leadership.acquire()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
@@ -56,7 +56,7 @@ async def test_without_a_lease_there_is_nothing_to_wait_for() -> None:
 async def test_a_standby_waits_for_the_lease(*, away: bool) -> None:
     key = Key()
     key.free, key.away = False, away
-    waiting = asyncio.create_task(Leadership(key, 1).acquire())
+    waiting = asyncio.create_task(Leadership(key, 1, Counts()).acquire())
     await key.asked.wait()
     assert not waiting.done()
     key.free, key.away = True, False
@@ -64,9 +64,37 @@ async def test_a_standby_waits_for_the_lease(*, away: bool) -> None:
     assert not key.free
 
 
+async def test_that_another_relay_has_it_is_known_and_that_the_broker_is_away() -> None:
+    key, counts = Key(), Counts()
+    key.free = False
+    leadership = Leadership(key, 1, counts)
+    waiting = asyncio.create_task(leadership.acquire())
+    async with asyncio.timeout(20):
+        while not leadership.elsewhere:  # noqa: ASYNC110 - it is asked from time to time
+            await asyncio.sleep(0.01)
+        assert counts.available
+        key.away = True
+        while counts.available:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+        assert counts.outages == 1
+        key.away, key.free = False, True
+        await waiting
+    assert counts.available
+    assert not leadership.elsewhere
+
+
+async def test_a_broker_that_refuses_gives_no_lease_and_is_not_asked_again() -> None:
+    class Locked(Key):
+        async def acquire(self) -> bool:
+            raise BrokerError("no")
+
+    with pytest.raises(BrokerError, match="no"):
+        await Leadership(Locked(), 1, Counts()).acquire()
+
+
 async def test_the_lease_is_renewed_until_another_has_it() -> None:
     key = Key()
-    leadership = Leadership(key, 0.2)
+    leadership = Leadership(key, 0.2, Counts())
     await leadership.acquire()
     keeping = asyncio.create_task(leadership.keep())
     await key.renewed_often.wait()
@@ -77,7 +105,7 @@ async def test_the_lease_is_renewed_until_another_has_it() -> None:
 
 async def test_a_lease_that_cannot_be_renewed_runs_out() -> None:
     key = Key()
-    leadership = Leadership(key, 0.2)
+    leadership = Leadership(key, 0.2, Counts())
     await leadership.acquire()
     key.away = True
     began = asyncio.get_running_loop().time()
@@ -88,7 +116,7 @@ async def test_a_lease_that_cannot_be_renewed_runs_out() -> None:
 
 async def test_giving_it_back_does_not_need_the_broker() -> None:
     key = Key()
-    leadership = Leadership(key, 0.2)
+    leadership = Leadership(key, 0.2, Counts())
     await leadership.acquire()
     key.away = True
     await leadership.release()

@@ -108,3 +108,19 @@ def test_what_no_relay_wrote_gets_the_channel_of_its_subject() -> None:
 
 def test_what_is_no_json_is_text() -> None:
     assert event_of({}, b"plain", channel="/orders") == {"channel": "/orders", "data": "plain"}
+
+
+def test_half_a_surrogate_pair_is_written_as_a_question_mark() -> None:
+    data = {"event": {"replayId": "\ud800"}}
+    told = cast("Event", {"channel": "/a/\ud800", "data": data, "id": "\udfff"})
+    record = record_of(told, "s", "r", CAME)
+    assert record.channel == "/a/?"
+    assert record.headers["cometd-id"] == "?"
+    assert record.headers["cometd-replay-id"] == '"?"'
+    for text in (record.unique or "", *record.headers.values(), record.value.decode()):
+        text.encode()
+
+
+def test_a_dead_letter_has_no_header_that_may_be_what_is_too_large() -> None:
+    letter = dead_letter(record_of(event({}, id="x" * 100_000), "s", "r", CAME), "why", "dead")
+    assert len(letter.headers["cometd-id"]) == 1000

@@ -26,7 +26,7 @@ def event(number: int) -> Any:
 
 
 def ids(waits: Waiting, count: int) -> list[Any]:
-    return [record.replay_id for record in waits.take(count)]
+    return [record.replay_id for record in waits.take(count, 1_000_000)]
 
 
 def test_what_came_first_is_taken_first_and_pending_until_it_is_written() -> None:
@@ -50,11 +50,11 @@ def test_the_marker_moves_once_for_a_batch() -> None:
     for number in range(10):
         with Delivery(marker.arrived(number)):
             waits.offer(event(number))
-    waits.take(6)
+    waits.take(6, 1_000_000)
     assert moves == []
     waits.settle()
     assert moves == [5]
-    waits.take(6)
+    waits.take(6, 1_000_000)
     waits.settle()
     assert moves == [5, 9]
 
@@ -65,7 +65,7 @@ def test_what_is_given_up_does_not_count_as_processed() -> None:
     for number in range(2):
         with Delivery(lambda: processed.append(1)):
             waits.offer(event(number))
-    waits.take(1)
+    waits.take(1, 1_000_000)
     waits.close()
     waits.settle()
     assert processed == []
@@ -79,7 +79,7 @@ async def test_its_end_comes_after_what_is_pending() -> None:
     assert waits.ended
     end = asyncio.create_task(waits.written())
     await asyncio.sleep(0)
-    waits.take(1)
+    waits.take(1, 1_000_000)
     await asyncio.sleep(0)
     assert not end.done()
     waits.settle()
@@ -97,3 +97,19 @@ async def test_one_that_is_full_ends_where_nobody_can_be_made_to_wait() -> None:
     await waits.written()
     with pytest.raises(BufferOverflowError):
         raise waits.error or AssertionError
+
+
+def test_a_batch_takes_no_more_once_it_has_its_bytes() -> None:
+    waits = waiting()
+    for number in range(5):
+        large = event(number)
+        large["data"]["pad"] = "x" * 100
+        waits.offer(large)
+    assert [record.replay_id for record in waits.take(10, 250)] == [0, 1]
+    taken = waits.taken_bytes
+    assert 250 < taken < 400
+    assert waits.take(10, 0) == []
+    assert [record.replay_id for record in waits.take(10, 1)] == [2]
+    assert waits.taken_bytes == taken * 3 // 2
+    waits.settle()
+    assert waits.pending_count == 2
