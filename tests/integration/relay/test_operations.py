@@ -12,6 +12,8 @@ from rx_cometd.testing import BayeuxServer
 from tests.unit.relay.notebook import Notebook
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rx_cometd.relay import Lease
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -64,6 +66,12 @@ async def test_alive_ready_and_how_much() -> None:
     assert told == 'not ready: the "first"\n'
 
 
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+
+
 class Taken:
     """A lease that another relay has, in a broker that may be away."""
 
@@ -98,14 +106,11 @@ async def test_who_stands_by_is_ready_as_long_as_another_is_at_work() -> None:
     relay = Relay("http://127.0.0.1:1", ["/a"], broker, lease=5)
     assert not relay.ready
     running = asyncio.create_task(relay.run())
-    async with asyncio.timeout(20):
-        while not relay.ready:  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.01)
-        broker.taken.away = True
-        while relay.ready:  # noqa: ASYNC110 - as above
-            await asyncio.sleep(0.01)
-        relay.stop()
-        await running
+    await until(lambda: relay.ready)
+    broker.taken.away = True
+    await until(lambda: not relay.ready)
+    relay.stop()
+    await running
 
 
 async def test_what_the_broker_refuses_is_counted_by_channel() -> None:
@@ -114,15 +119,10 @@ async def test_what_the_broker_refuses_is_counted_by_channel() -> None:
     async with BayeuxServer() as server:
         relay = Relay(server.url, ["/a/*", "/b"], notebook)
         running = asyncio.create_task(relay.run())
-        async with asyncio.timeout(20):
-            while not (server.subscribers("/a/x") and server.subscribers("/b")):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-            for channel in ("/a/x", "/a/y", "/b"):
-                await server.publish(channel, 1)
-            while relay.counts.written < 2:  # noqa: ASYNC110 - counts change without an event
-                await asyncio.sleep(0.01)
-            while not relay.counts.refused:  # noqa: ASYNC110 - as above
-                await asyncio.sleep(0.01)
+        await until(lambda: server.subscribers("/a/x") and server.subscribers("/b"))
+        for channel in ("/a/x", "/a/y", "/b"):
+            await server.publish(channel, 1)
+        await until(lambda: relay.counts.written == 2 and relay.counts.refused == 1)
         text = metrics([relay])
         relay.stop()
         await running

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
 from rx_cometd.relay import BrokerError, BrokerUnavailableError, Counts, LeaseLostError
 from rx_cometd.relay.leadership import Leadership
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -43,6 +47,12 @@ class Key:
         self.free = True
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - it is asked from time to time
+            await asyncio.sleep(0.01)
+
+
 async def test_without_a_lease_there_is_nothing_to_wait_for() -> None:
     leadership = Leadership(None, 0, Counts())
     await leadership.acquire()
@@ -69,18 +79,13 @@ async def test_that_another_relay_has_it_is_known_and_that_the_broker_is_away() 
     key.free = False
     leadership = Leadership(key, 1, counts)
     waiting = asyncio.create_task(leadership.acquire())
-    async with asyncio.timeout(20):
-        while not leadership.elsewhere:  # noqa: ASYNC110 - it is asked from time to time
-            await asyncio.sleep(0.01)
-        assert counts.available
-        key.away = True
-        while counts.available:  # noqa: ASYNC110 - as above
-            await asyncio.sleep(0.01)
-        assert counts.outages == 1
-        key.away, key.free = False, True
-        await waiting
-    assert counts.available
-    assert not leadership.elsewhere
+    await until(lambda: leadership.elsewhere and counts.available)
+    key.away = True
+    await until(lambda: not counts.available)
+    assert counts.outages == 1
+    key.away, key.free = False, True
+    await waiting
+    await until(lambda: counts.available and not leadership.elsewhere)
 
 
 async def test_a_broker_that_refuses_gives_no_lease_and_is_not_asked_again() -> None:
