@@ -60,7 +60,8 @@ class Invocation:
         return Outcome(code, captured.out, captured.err)
 
 
-def _heed_interrupts() -> None:
+def heed_interrupts() -> None:
+    """Have Ctrl-C end what is run, as where it is run by a shell at a terminal."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -77,7 +78,7 @@ async def spawned(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         # A shell has what it runs in the background ignore Ctrl-C, and children inherit that.
-        preexec_fn=_heed_interrupts,
+        preexec_fn=heed_interrupts,
     ) as process:
         yield process
 

@@ -17,6 +17,7 @@ from rx_cometd import cli
 from rx_cometd.cli.app import app
 from rx_cometd.testing import BayeuxServer, ServiceRequest
 from tests.integration.cli.commands import COMMAND, ENVIRONMENT, line_from, spawned
+from tests.integration.cli.terminal import at_terminal
 
 if TYPE_CHECKING:
     from tests.integration.cli.commands import Invocation
@@ -154,21 +155,23 @@ COMPLETED = pytest.mark.parametrize(
 )
 
 
-def in_a_shell(directory: Path, *command: str) -> str:
-    """Run a shell that finds this tree's command, and give what it prints."""
+def with_the_command(directory: Path) -> dict[str, str]:
+    """Put this tree's command where a shell finds it; give the variables that tell where."""
     program = directory / "rx-cometd"
     program.write_text(f'#!/bin/sh\nexec {shlex.join(COMMAND)} "$@"\n', encoding="utf-8")
     program.chmod(0o755)
+    return {"PATH": f"{directory}:{ENVIRONMENT['PATH']}", "HOME": str(directory)}
+
+
+def in_a_shell(directory: Path, *command: str) -> str:
+    """Run a shell that finds this tree's command, and give what it prints."""
     outcome = subprocess.run(
         command,
-        env={
-            **ENVIRONMENT,
-            "PATH": f"{directory}:{ENVIRONMENT['PATH']}",
-            "HOME": str(directory),
-        },
+        env={**ENVIRONMENT, **with_the_command(directory)},
         capture_output=True,
         text=True,
         check=True,
+        timeout=100,
     )
     return outcome.stdout
 
@@ -193,6 +196,29 @@ def test_fish_completes(line: str, completed: set[str], tmp_path: Path) -> None:
     script = f"rx-cometd completion fish | source; complete -C {shlex.quote(line)}"
     told = in_a_shell(tmp_path, "fish", "--no-config", "-c", script).splitlines()
     assert {offer.partition("\t")[0] for offer in told if offer} == completed
+
+
+@COMPLETED
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh")
+async def test_zsh_completes(line: str, completed: set[str], tmp_path: Path) -> None:
+    """As somebody at a terminal does: zsh completes nowhere else."""
+    variables = {**with_the_command(tmp_path), "PS1": "%% ", "TERM": "dumb"}
+    async with at_terminal("zsh", "-f", "-i", columns=200, variables=variables) as terminal:
+        # The prompt tells that the one before it is done; it is not what was typed.
+        terminal.type("autoload -Uz compinit && compinit -u -D && echo lo''aded\n")
+        await terminal.until("loaded\r\n")
+        terminal.type('eval "$(rx-cometd completion zsh)" && echo rea""dy\n')
+        await terminal.until("ready\r\n")
+        before = len(terminal.shown)
+        terminal.type(f"{line}\t")
+        if len(completed) == 1:  # it is put in, with a blank behind
+            (word,) = completed
+            await terminal.until(f"{line.rpartition(' ')[0]} {word} ")
+        else:  # they are listed
+            await terminal.until(*completed)
+            assert set(terminal.shown[before:].decode().split()) >= completed
+        terminal.type("\x15exit\n")
+        assert await terminal.end() == 0
 
 
 def example_of(name: str) -> str:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import pty
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.cli.commands import COMMAND, ENVIRONMENT, ROOT
-from tests.integration.cli.test_demo import read_all
+from tests.integration.cli.commands import COMMAND
+from tests.integration.cli.terminal import at_terminal
 
 if TYPE_CHECKING:
     from rx_cometd.testing import BayeuxServer, ServiceRequest
@@ -30,18 +27,9 @@ async def test_pretty_json_is_coloured_on_a_terminal(
     def echo(request: ServiceRequest) -> object:
         return request.data
 
-    ours, theirs = pty.openpty()
-    process = await asyncio.create_subprocess_exec(
-        *(*COMMAND, "call", bayeux_server.url, "/service/echo", '{"a": 1}'),
-        *("--pretty", "--data"),
-        cwd=ROOT,
-        env={**ENVIRONMENT, **variables},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    shown = await asyncio.to_thread(read_all, ours)
-    assert await process.wait() == 0
+    call = ("call", bayeux_server.url, "/service/echo", '{"a": 1}', "--pretty", "--data")
+    async with at_terminal(*COMMAND, *call, variables=variables) as terminal:
+        assert await terminal.end() == 0
+    shown = terminal.shown.decode()
     assert ("\x1b[" in shown) == coloured
     assert '"a"' in shown
