@@ -10,14 +10,14 @@ import pytest
 import reactivex as rx
 from reactivex import operators as ops
 
-from rx_cometd import TransportError, TransportTimeoutError
+from rx_cometd import ConnectionType, TransportError, TransportTimeoutError
 from rx_cometd.states import ClientState
 from tests.conformance.observing import Seen, States, confirmed, data_of, eventually
 from tests.conformance.serving import HASTY_MAX_INTERVAL, HASTY_TIMEOUT
 
 if TYPE_CHECKING:
     from rx_cometd import Client
-    from tests.conformance.conftest import MakeClient
+    from tests.conformance.conftest import MakeClient, StartProxy
     from tests.conformance.differences import Target
     from tests.conformance.serving import Server
 
@@ -65,6 +65,34 @@ async def test_restart_keeps_the_transport(
         await own_server.start()
         await states.reach(ClientState.CONNECTED, timeout=15)
         assert client.connection_type is preferred is kinds[0]
+
+
+@pytest.mark.needs("several_types")
+async def test_a_transport_that_worked_is_refused(
+    server: Server, make_client: MakeClient, start_proxy: StartProxy, channel: str
+) -> None:
+    """Scenario 12, in the middle of a session: a proxy lets WebSockets through no longer. The next
+    transport takes over, and the first one is tried again in the next new session."""
+    proxy = await start_proxy(server)
+    kinds = [ConnectionType.WEBSOCKET, ConnectionType.LONG_POLLING]
+    async with make_client(proxy, connection_types=kinds, backoff=None) as client:
+        states = States(client)
+        seen: Seen[Any] = Seen(client.channel(channel))
+        await confirmed(client, channel)
+        assert client.connection_type is ConnectionType.WEBSOCKET
+        proxy.strip_upgrade()
+        proxy.cut()
+        change = await states.reach(ClientState.CONNECTED, timeout=15)
+        assert change.connection_type is ConnectionType.LONG_POLLING
+        await confirmed(client, channel)
+        await client.publish(channel, "around")
+        proxy.clear()
+        await server.control("forget", client_id=client.client_id)
+        change = await states.reach(ClientState.CONNECTED, timeout=15)
+        assert change.connection_type is ConnectionType.WEBSOCKET
+        await confirmed(client, channel)
+        await client.publish(channel, "through")
+        await seen.until(lambda: data_of(seen.items) == ["around", "through"])
 
 
 async def test_killed_twice(own_server: Server, make_client: MakeClient, channel: str) -> None:

@@ -42,14 +42,28 @@ REPORT = """
 <testcase classname="tests.conformance.test_ack" name="test_long[plain-java-long-polling]" />
 <testcase classname="tests.conformance.test_ack" name="test_long[ack-java-long-polling]"><skipped />
 </testcase>
+<testcase classname="tests.conformance.test_ack" name="test_full[faye-websocket]"><skipped />
+</testcase>
+<testcase classname="tests.conformance.test_ack" name="test_long[plain-node-long-polling]" />
+<testcase classname="tests.conformance.test_ack" name="test_long[ack-node-long-polling]"><error />
+</testcase>
 <testcase classname="tests.conformance.test_ack" name="test_without" />
 </testsuite></testsuites>
 """
+
+
+def test_a_case_that_failed_with_a_target_does_not_count_there() -> None:
+    scenario = scenarios()[0]
+    target = min(scenario.targets, key=str)
+    failed = scenario._replace(targets=scenario.targets - {target}, failed=frozenset({target}))
+    assert page([scenario]) != page([failed])
+    assert page([scenario, failed]) == page([failed, scenario]) != page([scenario, scenario])
 
 
 def test_a_test_passed_with_a_target_where_all_of_its_parameters_did() -> None:
     assert outcomes_of(ET.fromstring(REPORT)) == {
         ("test_ack.py", "test_cut", "java-websocket"): True,
         ("test_ack.py", "test_cut", "java9-websocket"): False,
-        ("test_ack.py", "test_long", "java-long-polling"): False,
+        ("test_ack.py", "test_long", "java-long-polling"): True,
+        ("test_ack.py", "test_long", "node-long-polling"): False,
     }

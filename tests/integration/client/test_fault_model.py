@@ -145,7 +145,7 @@ class Life:
     async def drain(self) -> None:
         """Drain with something pending, on a network that may fail meanwhile, and begin anew."""
         await self.feed()
-        draining = asyncio.ensure_future(self.client.drain(15))
+        draining = asyncio.ensure_future(self.client.drain(30))
         await asyncio.sleep(self.dice.choice([0, 0.005]))
         await self.dice.choice([self.end, self.cut, self.feed])()
         await draining
@@ -166,7 +166,7 @@ class Life:
         ]
         assert self.client.state is ClientState.DISCONNECTED
         assert self.client.subscriptions == frozenset()
-        await feed.worked.until(lambda: feed.worked.ended, 5)  # what is buffered is worked on yet
+        await feed.worked.until(lambda: feed.worked.ended, 30)  # what is buffered is worked on yet
         assert all(observer.ended for observer in seen)
         assert feed.worked.completed
         assert feed.arrived.completed
@@ -227,7 +227,7 @@ class Life:
     async def rest(self) -> None:
         self.proxy.clear()
         self.server.faults.clear()
-        await self.server.until(self._rests, 15.0)
+        await self.server.until(self._rests, 30.0)
         assert self.client.state is ClientState.CONNECTED
         assert self.client.subscriptions == self.wanted()
         for outcome in await asyncio.gather(*self.publishes, return_exceptions=True):
