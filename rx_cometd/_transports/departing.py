@@ -76,10 +76,11 @@ class Departures:
             waiting = unsent(self._transport)
             if not waiting:
                 self._unseen = size
+        if not waiting and size < _LARGE:
+            self._written += size
+            return None
         departed = self._departed(waiting)
         self._written += size
-        if not waiting and size < _LARGE:
-            return None
         return Departure(departed + waiting + size, departed)
 
     def look(self, departure: Departure) -> Departure:
