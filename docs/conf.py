@@ -6,8 +6,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sphinx.util.nodes import make_refnode
+
 if TYPE_CHECKING:
+    from docutils import nodes
+    from sphinx.addnodes import pending_xref
     from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "_extensions")]
@@ -59,5 +64,24 @@ def _leave_out_aliases(*event: Any) -> None:
         lines.clear()
 
 
+def _link_by_last_name(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Element
+) -> nodes.Element | None:
+    """Resolve what a docstring calls by its last name, if only one public name ends with it."""
+    if node["refdomain"] != "py":
+        return None
+    python = env.domains.python_domain
+    found = [
+        (name, entry)
+        for name, entry in python.find_obj(env, None, None, node["reftarget"], None, searchmode=1)
+        if not entry.aliased
+    ]
+    if len(found) != 1:
+        return None
+    name, entry = found[0]
+    return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, content, name)
+
+
 def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", _leave_out_aliases)
+    app.connect("missing-reference", _link_by_last_name)

@@ -60,6 +60,17 @@ def test_every_public_name_is_in_the_reference(site: Path) -> None:
 
 
 @pytest.mark.timeout(180)
+def test_public_names_in_the_reference_are_links(site: Path) -> None:
+    name = r'<code class="xref py py-obj[^>]*><span class="pre">([\w.]+)</span></code>'
+    pages = [page.read_text("utf-8") for page in (site / "reference").glob("*.html")]
+    linked = [found for page in pages for found in re.findall(rf"<a [^>]*>{name}", page)]
+    plain = [found for page in pages for found in re.findall(rf"(?<!>){name}", page)]
+    public = {name for package in PACKAGES for name in importlib.import_module(package).__all__}
+    assert linked.count("BufferOverflowError") >= 5
+    assert not public & set(plain)
+
+
+@pytest.mark.timeout(180)
 def test_links_within_the_site_lead_somewhere(site: Path) -> None:
     links = [
         (page, link)
