@@ -176,19 +176,43 @@ def test_the_citation_has_the_version() -> None:
     assert f"version: {VERSION}" in citation
 
 
-def test_the_release_is_built_twice_with_the_same_result(tmp_path: Path) -> None:
-    if not (ROOT / ".git").exists():
-        pytest.skip("not a clone: a release is of a commit")
-    clone = tmp_path / "clone"
-    subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
-    outcome = subprocess.run(
+def release(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the release in the clone, without a network."""
+    return subprocess.run(
         ["bash", ".ci/release", str(tmp_path / "dist")],
-        cwd=clone,
-        env={**os.environ, "PYTHON": sys.executable, "ALLOW_UNRELEASED": "1", "OFFLINE": "1"},
+        cwd=tmp_path / "clone",
+        env={**os.environ, "PYTHON": sys.executable, "OFFLINE": "1", **variables},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone of the repository, which can be committed to."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a clone: a release is of a commit")
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(tmp_path / "clone")], check=True)
+    return tmp_path / "clone"
+
+
+def test_a_release_has_nothing_under_unreleased(clone: Path, tmp_path: Path) -> None:
+    changelog = clone / "CHANGELOG.md"
+    text = changelog.read_text(encoding="utf-8")
+    marker = f"## [{VERSION}]"
+    changelog.write_text(text.replace(marker, f"### Added\n\n- Something.\n\n{marker}", 1), "utf-8")
+    who = ("-c", "user.name=test", "-c", "user.email=test@example.com")
+    subprocess.run(["git", *who, "commit", "-qam", "a change"], cwd=clone, check=True)
+    outcome = release(tmp_path)
+    assert outcome.returncode == 1
+    assert "has lines under Unreleased" in outcome.stderr
+    assert not (tmp_path / "dist").exists()
+
+
+@pytest.mark.usefixtures("clone")
+def test_the_release_is_built_twice_with_the_same_result(tmp_path: Path) -> None:
+    outcome = release(tmp_path, ALLOW_UNRELEASED="1")
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     assert "Nothing was uploaded." in outcome.stdout
     dist = tmp_path / "dist"
