@@ -32,7 +32,7 @@ FULL_SIZE = bool(os.environ.get("FULL_SIZE"))
 TASKS, SECONDS = (1000, 20.0) if FULL_SIZE else (150, 1.5)
 SEEDS = range(3 if FULL_SIZE else 1)
 #: Seconds after the last cut in which everything has to be at rest.
-PATIENCE = 10.0
+PATIENCE = 20.0
 
 
 class Churn:

@@ -69,7 +69,7 @@ async def test_deadlines_and_delays_go_on(
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
                 await seen.until(lambda: changes.items[-1].state is not ClientState.CONNECTED)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 60
 
 
 def test_who_reads_the_clock() -> None:
