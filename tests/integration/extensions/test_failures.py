@@ -164,7 +164,7 @@ async def test_a_publish_that_does_not_come_out_fails(
         begun = time.monotonic()
         with pytest.raises(ExtensionError) as caught:
             await client.publish("/bad", 1)
-        assert time.monotonic() - begun < NETWORK_DELAY * 3
+        assert time.monotonic() - begun < NETWORK_DELAY + 8
         if "raising" in bad.__name__:
             assert causes(caught.value) == [ExtensionError, ValueError]
         if bad is not dropping_messages:

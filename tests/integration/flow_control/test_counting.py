@@ -139,7 +139,7 @@ async def test_first_drop_is_logged_and_then_one_each_second(
             return len(lines()) > 1
 
         await eventually(drop_more)
-        assert 1.0 <= loop.time() - begun < 3.0
+        assert 1.0 <= loop.time() - begun < 30.0
         before = counts[-2] if len(counts) > 1 else 1
         assert lines()[1:] in [[_line(count)] for count in range(before + 1, counts[-1] + 1)]
         assert messages.pending_count == BOUND
