@@ -342,7 +342,13 @@ class Client(Requesting):
         return await self._pull.receive()
 
     def __aiter__(self) -> AsyncIterator[Event]:
-        """Receive messages until the client is closed."""
+        """Receive messages until the client is closed.
+
+        Raises:
+            ClientInvalidOperation: The client is in use on another event loop.
+            RuntimeError: No event loop is running.
+        """
+        self._shared.check_loop()
         return Received(self._pull)
 
     @property

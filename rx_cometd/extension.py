@@ -6,13 +6,13 @@ This file holds what an extension *is*. How a session composes and runs them is 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from reactivex import Observable
 
+from rx_cometd._flow.arguments import check_plain_function
 from rx_cometd._flow.payload import Payload
 from rx_cometd.operators.map_async import map_async
 
@@ -105,8 +105,8 @@ class Extension:
             outbound: Applied to the payloads to send.
 
         Raises:
-            TypeError: One of them is a coroutine function, which is no operator yet:
-                ``map_async`` makes one of it, or write a class.
+            TypeError: One of them is no function, or a coroutine function, which is no operator
+                yet: ``map_async`` makes one of it, or write a class.
 
         Example:
             >>> from reactivex import operators as ops
@@ -116,9 +116,9 @@ class Extension:
             ...     )
             ... )
         """
-        for operator in (inbound, outbound):
-            if inspect.iscoroutinefunction(operator):
-                raise TypeError(f"an operator is needed, not the coroutine function {operator!r}")
+        for name, operator in (("inbound", inbound), ("outbound", outbound)):
+            if operator is not None:
+                check_plain_function(name, operator)
         return _OperatorExtension(Operators(inbound, outbound))
 
     def operators(self) -> Operators:

@@ -90,8 +90,8 @@ class SharedSession:
         # A session that ended by itself is held no longer, though nobody closed it.
         if self._held and self.current is not None:
             raise ClientInvalidOperation("the client is open already")
-        self._held = True
         session = self._acquire()
+        self._held = True  # not before: an extension may fail to make its operators
         try:
             await session.opened()
         except asyncio.CancelledError:

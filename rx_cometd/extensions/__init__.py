@@ -18,8 +18,12 @@ made by          what it does
 `PostgresStore`. `salesforce_auth` logs in to Salesforce, and `salesforce` gives all the
 arguments of a client for it, as `cumulocity`, `genesys` and `servicenow` do for theirs.
 `traced_store` makes spans of the writes of a store.
+
+For those who write their own: `Operators` is what `Extension.operators` gives; `Request` and
+`Joined` are what `Extension.around_request` and `Extension.join` are given.
 """
 
+from rx_cometd.extension import Joined, Operators, PayloadOperator, Request
 from rx_cometd.extensions.ack import Ack, ack
 from rx_cometd.extensions.bearer_auth import BearerAuth, BearerToken, TokenProvider, bearer_auth
 from rx_cometd.extensions.binary import binary
@@ -53,13 +57,17 @@ __all__ = [
     "BearerToken",
     "CumulocitySettings",
     "GenesysSettings",
+    "Joined",
     "MemoryStore",
+    "Operators",
+    "PayloadOperator",
     "PostgresStore",
     "RedisStore",
     "Replay",
     "ReplayId",
     "ReplayOption",
     "ReplayStore",
+    "Request",
     "SalesforceAuth",
     "SalesforceSettings",
     "ServiceNowSettings",

@@ -32,7 +32,8 @@ PROMISED = {
         "on_loop publish_to rate_limit retry_with_backoff share switch_map_async to_async_iterable "
         "traced watch_quiet window_stats"
     ),
-    "rx_cometd.extensions": "ack bearer_auth binary log_payloads replay telemetry timestamp "
+    "rx_cometd.extensions": "Joined Operators PayloadOperator Request "
+    "ack bearer_auth binary log_payloads replay telemetry timestamp "
     "timesync trace_context traced_store",
     "rx_cometd.testing": "BayeuxServer",
     "rx_cometd.relay": "KafkaSink NatsSink RedisSink Relay Shard Sink StdoutSink demo from_kafka "

@@ -92,6 +92,13 @@ def test_a_coroutine_function_is_no_operator(way: str) -> None:
         Extension.of(**{way: operator})
 
 
+@pytest.mark.parametrize("way", ["inbound", "outbound"])
+def test_what_cannot_be_called_is_no_operator(way: str) -> None:
+    operator: Any = 5
+    with pytest.raises(TypeError, match=f"{way} cannot be 5"):
+        Extension.of(**{way: operator})
+
+
 def test_a_class_has_operators_for_what_is_written() -> None:
     class Incoming(Extension):
         async def incoming(

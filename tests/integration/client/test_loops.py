@@ -82,6 +82,8 @@ async def test_another_live_loop_is_told_what_to_do(kind: ConnectionType) -> Non
             for refused in (client.open(), client.close(), client.receive(), client.drain()):
                 with pytest.raises(ClientInvalidOperation, match="another event loop"):
                     await refused
+            with pytest.raises(ClientInvalidOperation, match="another event loop"):
+                aiter(client)
 
         await asyncio.to_thread(asyncio.run, elsewhere())
         assert client.state is ClientState.CONNECTED

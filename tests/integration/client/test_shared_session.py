@@ -16,10 +16,12 @@ from rx_cometd import (
     ClientInvalidOperation,
     ClientState,
     ConnectionType,
+    Extension,
     ServerError,
     StateChange,
     TransportTimeoutError,
 )
+from rx_cometd.extensions import Operators
 from rx_cometd.testing import BayeuxServer
 from tests.integration.client_driver import (
     BOTH,
@@ -89,6 +91,29 @@ async def test_an_open_client_outlives_its_observers(kind: ConnectionType) -> No
         await subscribed(server, "/a", 0)
         await client.publish("/a", 1)
         assert not client.closed
+
+
+async def test_an_opening_that_an_extension_prevents_holds_nothing() -> None:
+    class Reluctant(Extension):
+        ready = False
+
+        def operators(self) -> Operators:
+            if not self.ready:
+                raise LookupError("no configuration yet")
+            return Operators()
+
+    reluctant = Reluctant()
+    async with BayeuxServer() as server:
+        client = client_of(server, extensions=[reluctant])
+        with pytest.raises(LookupError, match="no configuration yet"):
+            await client.open()
+        reluctant.ready = True
+        observer = Recorder(client.channel("/a"))
+        await subscribed(server, "/a")
+        observer.subscription.dispose()  # the last one to go closes a session nobody opened
+        await lingering(server)
+        assert client.closed
+        await client.close()
 
 
 async def test_opening_what_observers_opened_already_takes_hold_of_it() -> None:
