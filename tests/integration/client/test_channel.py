@@ -10,7 +10,7 @@ import pytest
 import reactivex as rx
 from reactivex import operators as ops
 
-from rx_cometd import ConnectionType, ServerError, TransportTimeoutError
+from rx_cometd import ClientError, ConnectionType, ServerError, TransportTimeoutError
 from rx_cometd.testing import BayeuxServer
 from tests.integration.client_driver import (
     BOTH,
@@ -368,6 +368,20 @@ async def test_fields_that_cannot_be_asked_are_refused_at_once(fields: Any) -> N
             client.channel("/a", fields=fields)
         with pytest.raises(TypeError, match="fields"):
             await client.subscribe("/a", fields=fields)
+
+
+@BOTH
+async def test_fields_that_meet_a_cancellation_fail_that_channel_only(kind: ConnectionType) -> None:
+    token: asyncio.Task[str] = asyncio.create_task(asyncio.sleep(60, "token"))
+    token.cancel()
+    await asyncio.wait([token])
+    async with BayeuxServer() as server, client_of(server, kind) as client:
+        seen = Recorder(client.channel("/a", fields=lambda: {"ext": {"token": token.result()}}))
+        error = await seen.fails()
+        assert isinstance(error, ClientError)
+        assert isinstance(error.__cause__, asyncio.CancelledError)
+        async with asyncio.timeout(30):
+            assert (await client.publish("/b", 1))["successful"] is True
 
 
 async def test_fields_that_raise_fail_that_channel_only() -> None:
