@@ -10,7 +10,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from rx_cometd._flow.open_telemetry import ERROR_TYPE, REMEMBERED, attributes_of, error_type
+from rx_cometd._flow.open_telemetry import (
+    ERROR_TYPE,
+    REMEMBERED,
+    UNTRACED,
+    attributes_of,
+    error_type,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -121,8 +127,10 @@ class Timed:
         self._begun = 0.0
 
     def __enter__(self) -> None:
-        self._begun = time.perf_counter()
-        self._span.__enter__()
+        if self._record is not None:
+            self._begun = time.perf_counter()
+        if self._span is not UNTRACED:
+            self._span.__enter__()
 
     def __exit__(
         self,
@@ -131,7 +139,8 @@ class Timed:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            self._span.__exit__(kind, error, traceback)
+            if self._span is not UNTRACED:
+                self._span.__exit__(kind, error, traceback)
         finally:
             series = self._series if error is None else self._series.failed(error)
             if self._record is not None:

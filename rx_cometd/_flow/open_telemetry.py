@@ -7,6 +7,8 @@ what was asked to trace or to measure imports this.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
@@ -32,6 +34,7 @@ __all__ = [
     "REMEMBERED",
     "SETTLE",
     "SYSTEM",
+    "UNTRACED",
     "Destinations",
     "Operation",
     "Tracing",
@@ -66,7 +69,10 @@ _MOST_LINKS: Final = 128
 
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 #: In place of a span where nobody traces.
-_UNTRACED: Final = nullcontext()
+UNTRACED: Final = nullcontext()
+#: Seconds from one question whether an application has set up tracing by now to the next. Asking
+#: takes as long as all else that a publish without a span costs.
+_ASKED_AGAIN: Final = 0.1
 
 
 class Operation(NamedTuple):
@@ -170,15 +176,16 @@ class Tracing:
         if provider is not None:
             check_methods("tracer_provider", provider, "get_tracer")
         self._destinations = destinations
-        self._provider = provider
-        self._tracer: trace.Tracer | None = None
+        # The proxy stands for the global one, which may come later.
+        asked = provider is None or isinstance(provider, trace.ProxyTracerProvider)
+        self._tracer = None if asked else _tracer_of(provider)
+        self._ask_at = -math.inf if asked else math.inf
 
     def _traced_by(self) -> trace.Tracer | None:
         """Give the tracer, ``None`` while there is none: applications may set one up later."""
-        if self._tracer is None:
-            provider = trace.get_tracer_provider() if self._provider is None else self._provider
-            if not isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
-                self._tracer = provider.get_tracer(_LIBRARY, schema_url=_SCHEMA_URL)
+        if self._tracer is None and (now := time.monotonic()) >= self._ask_at:
+            self._ask_at = now + _ASKED_AGAIN
+            self._tracer = _tracer_of(trace.get_tracer_provider())
         return self._tracer
 
     def span(
@@ -190,7 +197,7 @@ class Tracing:
     ) -> AbstractContextManager[object]:
         """Give a span to be within, which tells of the error that ends the block."""
         tracer = self._traced_by()
-        return _UNTRACED if tracer is None else self._within(tracer, operation, channel, more=more)
+        return UNTRACED if tracer is None else self._within(tracer, operation, channel, more=more)
 
     def processing(self, channel: str | None, message: object) -> AbstractContextManager[object]:
         """Give the span of processing a message, linked to what the message carries.
@@ -200,7 +207,7 @@ class Tracing:
         """
         tracer = self._traced_by()
         if tracer is None and not _carried(message):
-            return _UNTRACED
+            return UNTRACED
         sent = extract(message)
         origin = trace.get_current_span(sent)
         if tracer is None:  # handed on all the same: what is published here belongs to that trace
@@ -222,7 +229,7 @@ class Tracing:
         """
         tracer = self._traced_by()
         if tracer is None:
-            return _UNTRACED
+            return UNTRACED
         # Each once, and no more than a span keeps anyway.
         traces = list({tuple(sorted(headers.items())): headers for headers in carried}.values())
         contexts = (_PROPAGATOR.extract(headers, Context()) for headers in traces[:_MOST_LINKS])
@@ -255,6 +262,14 @@ class Tracing:
             except BaseException as error:
                 span.set_attribute(ERROR_TYPE, error_type(error))
                 raise
+
+
+def _tracer_of(provider: trace.TracerProvider | None) -> trace.Tracer | None:
+    if provider is None or isinstance(
+        provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider
+    ):
+        return None
+    return provider.get_tracer(_LIBRARY, schema_url=_SCHEMA_URL)
 
 
 def attributes_of(operation: Operation, *, typed: bool = False) -> dict[str, AttributeValue]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
-from contextlib import nullcontext
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rx_cometd import ServerError
 from rx_cometd._flow.measured import Measured, Timed
-from rx_cometd._flow.open_telemetry import PUBLISH, Destinations
+from rx_cometd._flow.open_telemetry import PUBLISH, UNTRACED, Destinations
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 
 def measured(*templates: str) -> Measured:
@@ -42,7 +45,7 @@ def test_channels_without_end_are_few_series_and_take_no_memory_without_end() ->
 def test_what_ends_is_counted_and_timed() -> None:
     recorded: list[tuple[float, dict[str, Any]]] = []
     series = measured().of("/a")
-    with Timed(nullcontext(), series, lambda s, a: recorded.append((s, a))):
+    with Timed(UNTRACED, series, lambda s, a: recorded.append((s, a))):
         assert series.count == 0
     assert series.count == 1
     ((seconds, attributes),) = recorded
@@ -50,11 +53,25 @@ def test_what_ends_is_counted_and_timed() -> None:
     assert attributes is series.attributes
 
 
+def test_a_span_is_within_which_it_is_timed() -> None:
+    seen: list[str] = []
+
+    @contextmanager
+    def span() -> Generator[None]:
+        seen.append("begun")
+        yield
+        seen.append("ended")
+
+    with Timed(span(), measured().of("/a"), lambda _s, _a: seen.append("recorded")):
+        seen.append("within")
+    assert seen == ["begun", "within", "ended", "recorded"]
+
+
 def test_errors_are_series_of_their_own() -> None:
     known = measured()
     series = known.of("/a")
     for _ in range(2):
-        with pytest.raises(ServerError), Timed(nullcontext(), series, None):
+        with pytest.raises(ServerError), Timed(UNTRACED, series, None):
             raise ServerError("no", {"error": "403:a:denied"})
     ok, refused = known
     assert (ok.count, refused.count) == (0, 2)
@@ -66,7 +83,7 @@ def test_threads_lose_no_count() -> None:
 
     def work() -> None:
         for _ in range(2_000):
-            with Timed(nullcontext(), known.of("/a"), None):
+            with Timed(UNTRACED, known.of("/a"), None):
                 pass
 
     threads = [threading.Thread(target=work) for _ in range(4)]

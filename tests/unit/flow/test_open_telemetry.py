@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -42,6 +44,37 @@ def test_names_without_end_take_no_memory_without_end() -> None:
 )
 def test_what_carries_no_context_begins_a_trace(message: Any) -> None:
     assert not trace.get_current_span(extract(message)).get_span_context().is_valid
+
+
+LATER = """
+import time
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from rx_cometd._flow.open_telemetry import PUBLISH, UNTRACED, Destinations, Tracing
+
+proxy = trace.get_tracer_provider()
+known = [Tracing(Destinations([]), given) for given in (None, proxy)]
+assert all(tracing.span(PUBLISH, "/a") is UNTRACED for tracing in known)
+spans = InMemorySpanExporter()
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(spans))
+trace.set_tracer_provider(provider)
+deadline = time.monotonic() + 30
+for tracing in known:
+    while (span := tracing.span(PUBLISH, "/a")) is UNTRACED:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    with span:
+        pass
+assert [span.name for span in spans.get_finished_spans()] == 2 * ["publish /a"]
+"""
+
+
+def test_a_provider_that_is_set_up_later_is_found() -> None:
+    # In a process of its own, for it can be set up once only.
+    subprocess.run([sys.executable, "-c", LATER], check=True, timeout=100)
 
 
 def test_an_error_is_told_by_its_code_or_its_class() -> None:
