@@ -65,15 +65,17 @@ def _content(data: Any) -> dict[str, Any] | None:
 
 def _receive(payload: Payload) -> None:
     for message in payload.messages:
-        if get_ext(message, "binary") is not None and not is_meta(message.get("channel", "")):
+        channel: object = message.get("channel")
+        ours = isinstance(channel, str) and not is_meta(channel)
+        if ours and get_ext(message, "binary") is not None:
             try:
                 _decode(message)
             except ValueError as error:
                 _logger.warning(
                     "binary data on %s: %s",
-                    message.get("channel"),
+                    channel,
                     error,
-                    extra={"event": "binary_malformed", "channel": message.get("channel")},
+                    extra={"event": "binary_malformed", "channel": channel},
                 )
 
 

@@ -26,6 +26,7 @@ from rx_cometd._protocol.channel_names import (
     matches,
     validate_channel,
 )
+from rx_cometd._protocol.requests import subscriptions_of
 from rx_cometd.exceptions import ServerError
 from rx_cometd.extension import Extension, Operators
 from rx_cometd.extensions.ext import as_object, get_ext, put_ext
@@ -235,13 +236,13 @@ class _Session:
 
     def receive(self, payload: Payload) -> None:
         for message in payload.messages:
-            channel = message.get("channel", "")
+            channel: object = message.get("channel")
             if channel == HANDSHAKE:
                 self._handshaken(message)
             elif channel == SUBSCRIBE:
                 if message.get("successful") is False and self._choice.fallback is not None:
                     self._refused(payload, message, self._choice.fallback)
-            elif self._granted:
+            elif self._granted and isinstance(channel, str):
                 self._arrived(payload, message, _plain(channel))
 
     def _handshaken(self, reply: Message) -> None:
@@ -304,9 +305,8 @@ class _Session:
 
     def _channels(self, message: Message) -> list[str]:
         """Give the channels that take part, of those that a subscribe or its reply names."""
-        subscription = message.get("subscription", [])
-        names = [subscription] if isinstance(subscription, str) else subscription
-        return [name for name in map(_plain, names) if self._choice.takes_part(name)]
+        names = [_plain(name) for name in subscriptions_of(message) if isinstance(name, str)]
+        return [name for name in names if self._choice.takes_part(name)]
 
 
 def _plain(channel: str) -> str:

@@ -32,6 +32,8 @@ __all__ = ["TimeSync", "timesync"]
 
 _SAMPLES = 10
 _OUTSTANDING = 64
+#: Milliseconds that no clock tells: those of some 30,000 years.
+_SANE = 1e15
 
 
 def timesync() -> TimeSync:
@@ -122,4 +124,6 @@ def _milliseconds(seconds: float) -> int:
 
 
 def _number(value: Any) -> int | None:
-    return round(value) if isinstance(value, int | float) else None
+    """Give a number of milliseconds; JSON has others, too: ``NaN``, and such as fit no float."""
+    sane = isinstance(value, int | float) and abs(value) < _SANE
+    return round(value) if sane else None

@@ -112,3 +112,10 @@ def test_what_one_side_sends_the_other_receives() -> None:
         data = bytes(range(250, 250 - length, -1))
         message = sent({"channel": "/a", "data": data})
         assert received(message)["data"] == data
+
+
+@pytest.mark.parametrize("channel", [None, 5, [], {}])
+def test_what_names_no_channel_is_let_be(channel: Any) -> None:
+    ours: dict[str, Any] = {"binary": {}}
+    message: dict[str, Any] = {"channel": channel, "data": {"data": "HelloWorld"}, "ext": ours}
+    assert received(dict(message)) == message

@@ -456,3 +456,16 @@ async def test_a_remote_store_that_cannot_be_read_fails_the_subscribe() -> None:
 def test_tells_what_it_is() -> None:
     assert isinstance(replay(MemoryStore()), Replay)
     assert repr(replay(MemoryStore())) == "<Replay>"
+
+
+@pytest.mark.parametrize("odd", [None, 5, [], {}, [5], [None], [{}]])
+def test_messages_that_name_no_channel_cost_nothing_else(odd: Any) -> None:
+    store = memory()
+    session = Composed(replay(store, fallback=ReplayOption.ALL_EVENTS))
+    handshaken(session)
+    asked(session, X)
+    session.receive({**event(1), "channel": odd})
+    refused(session, odd)
+    session.process(session.receive(event(7)))
+    assert session.errors == []
+    assert store.load(X) == 7

@@ -146,3 +146,14 @@ def test_tells_its_state(clock: Clock) -> None:
     assert isinstance(extension, TimeSync)
     synchronised(Composed(extension), clock, ahead=2, lag=0.01)
     assert repr(extension) == "<TimeSync offset=2.000 lag=0.010>"
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf"), 10**400])
+@pytest.mark.parametrize("name", ["tc", "ts", "p"])
+def test_numbers_that_no_clock_tells_are_passed_over(number: float, name: str) -> None:
+    extension = timesync()
+    session = Composed(extension)
+    tc = request(session)["tc"]
+    reply(session, {"tc": tc, "ts": tc, "p": 0, name: number})
+    assert session.errors == []
+    assert abs(extension.offset) < 60.0
