@@ -39,16 +39,17 @@ def main() -> None:
     Raises:
         SystemExit: Always; see the exit codes above.
     """
-    before = signal.getsignal(signal.SIGINT)
     here = threading.current_thread() is threading.main_thread()
-    if here and before is signal.default_int_handler:
-        # Until the command runs there is nothing to end in order: no traceback of an import.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    ours = here and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    # Before the command runs, and behind it, there is nothing to end in order: no traceback of an
+    # import, or of what Python does at its end.
     try:
+        if ours:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
         _main()
     finally:
-        if here:
-            signal.signal(signal.SIGINT, before)
+        if ours:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _main() -> None:

@@ -20,10 +20,20 @@ from tests.integration.cli.commands import COMMAND, ENVIRONMENT, line_from, spaw
 from tests.integration.cli.terminal import at_terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from tests.integration.cli.commands import Invocation
 
 
 COMMANDS = tuple(app.commands)
+
+
+@pytest.fixture(autouse=True)
+def interrupts() -> Generator[None]:
+    """Leave Ctrl-C to pytest: behind `main` it ends a program at once."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
@@ -133,6 +143,26 @@ def test_an_interrupt_during_the_start_is_quiet() -> None:
     outcome = subprocess.run(
         [sys.executable, "-c", code, "demo"], env=ENVIRONMENT, capture_output=True, check=False
     )
+    assert outcome.returncode == -signal.SIGINT
+    assert outcome.stderr == b""
+
+
+def test_an_interrupt_at_the_end_is_quiet() -> None:
+    # Interrupted by itself where Python cleans up behind the command.
+    code = (
+        "import atexit, os, signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
+        "from rx_cometd.cli import main; main()\n"
+    )
+    outcome = subprocess.run(
+        [sys.executable, "-c", code, "demo", "--seconds", "0.1"],
+        env=ENVIRONMENT,
+        capture_output=True,
+        check=False,
+        timeout=100,
+    )
+    assert b"0 lost" in outcome.stdout
     assert outcome.returncode == -signal.SIGINT
     assert outcome.stderr == b""
 
