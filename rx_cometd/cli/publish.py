@@ -55,7 +55,10 @@ def publish(
     rx-cometd publish http://127.0.0.1:8080/cometd /news '{"text": "hi"}'
 
     With - for JSON, every line of standard input is published, and with @FILE every line of that
-    file; several at a time, and the replies are printed in their order.
+    file; several at a time, and the replies are printed in their order. A line that is no JSON
+    ends it with exit code 1; those before it are published.
+
+    JSON that begins with a hyphen goes last, behind two of them: -- -1
     """  # noqa: D301 - click's mark for a paragraph to be left as it is
     connection, rendering = Connection.of(options), Rendering.of(options)
     client, render = connection.client(url), rendering.renderer()
