@@ -73,7 +73,7 @@ def _link_by_last_name(
     python = env.domains.python_domain
     found = [
         (name, entry)
-        for name, entry in python.find_obj(env, None, None, node["reftarget"], None, searchmode=1)
+        for name, entry in python.find_obj(env, "", "", node["reftarget"], None, searchmode=1)
         if not entry.aliased
     ]
     if len(found) != 1:

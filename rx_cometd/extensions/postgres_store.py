@@ -59,7 +59,7 @@ class PostgresStore:
             from psycopg import sql  # noqa: PLC0415 - an extra
         except ImportError as error:
             raise ImportError(
-                "PostgresStore needs the package psycopg: pip install rx-cometd[postgres]"
+                "PostgresStore needs the package psycopg: pip install 'rx-cometd[postgres]'"
             ) from error
         name = sql.Identifier(table)
         self._schema = sql.SQL(_SCHEMA).format(table=name)

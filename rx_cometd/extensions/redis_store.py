@@ -98,7 +98,7 @@ def _connect(url: str) -> Any:
         from redis.asyncio import Redis  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ImportError(
-            "RedisStore needs the package redis: pip install rx-cometd[redis]"
+            "RedisStore needs the package redis: pip install 'rx-cometd[redis]'"
         ) from error
     client: Any = Redis
     return client.from_url(url)

@@ -51,7 +51,7 @@ def telemetry(
     try:
         from rx_cometd.extensions.open_telemetry import Telemetry  # noqa: PLC0415 - an extra
     except ImportError as error:
-        text = "telemetry needs OpenTelemetry: pip install rx-cometd[otel]"
+        text = "telemetry needs OpenTelemetry: pip install 'rx-cometd[otel]'"
         raise ImportError(text) from error
     check_choice("durations", durations)
     return Telemetry(templates, tracer_provider, meter_provider, durations=durations)

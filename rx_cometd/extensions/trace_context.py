@@ -34,7 +34,7 @@ def trace_context() -> Extension:
     try:
         from rx_cometd._flow.open_telemetry import inject  # noqa: PLC0415 - an extra
     except ImportError as error:
-        text = "trace_context needs OpenTelemetry: pip install rx-cometd[otel]"
+        text = "trace_context needs OpenTelemetry: pip install 'rx-cometd[otel]'"
         raise ImportError(text) from error
     return _TraceContext(inject)
 

@@ -55,7 +55,7 @@ def traced_store(
             Tracing,
         )
     except ImportError as error:
-        text = "traced_store needs OpenTelemetry: pip install rx-cometd[otel]"
+        text = "traced_store needs OpenTelemetry: pip install 'rx-cometd[otel]'"
         raise ImportError(text) from error
     check_methods("store", store, "load", "save")
     tracing = Tracing(Destinations(templates), tracer_provider)

@@ -79,7 +79,7 @@ def traced(
     try:
         from rx_cometd._flow.open_telemetry import Destinations  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise ImportError("traced needs OpenTelemetry: pip install rx-cometd[otel]") from error
+        raise ImportError("traced needs OpenTelemetry: pip install 'rx-cometd[otel]'") from error
     if destination is not None:
         check_plain_function("destination", destination)
     channel_of = _channel if destination is None else destination

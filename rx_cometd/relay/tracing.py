@@ -44,7 +44,9 @@ def traced_sink(sink: Sink, *, tracer_provider: TracerProvider | None = None) ->
     try:
         from rx_cometd._flow.open_telemetry import Destinations, Tracing  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise ImportError("traced_sink needs OpenTelemetry: pip install rx-cometd[otel]") from error
+        raise ImportError(
+            "traced_sink needs OpenTelemetry: pip install 'rx-cometd[otel]'"
+        ) from error
     return _TracedSink(sink, Tracing(Destinations(()), tracer_provider))
 
 

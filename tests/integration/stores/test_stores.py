@@ -343,7 +343,7 @@ def test_a_missing_package_is_named(
     package: str, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ImportError, match=r"pip install rx-cometd\[(redis|postgres)\]"):
+    with pytest.raises(ImportError, match=r"pip install 'rx-cometd\[(redis|postgres)\]'"):
         make()
 
 

@@ -299,5 +299,5 @@ def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
         monkeypatch.setitem(sys.modules, name, None)
     for name in ("rx_cometd._flow.open_telemetry", "rx_cometd.extensions.open_telemetry"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    with pytest.raises(ImportError, match=r"pip install rx-cometd\[otel\]"):
+    with pytest.raises(ImportError, match=r"pip install 'rx-cometd\[otel\]'"):
         telemetry()

@@ -102,7 +102,7 @@ def test_the_extra_that_is_missing_is_named() -> None:
     outcome = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert "pip install rx-cometd[otel]" in outcome.stdout
+    assert "pip install 'rx-cometd[otel]'" in outcome.stdout
 
 
 async def test_without_a_tracer_records_stay_as_they_are() -> None:
