@@ -94,8 +94,8 @@ FAULTS = [
     Fault(
         "who subscribes within a payload misses the rest of it",
         DISPATCH,
-        "        for message in messages:\n            # Looked up anew each time: an observer may "
-        "subscribe or dispose.\n            try:\n                observer = self._resolved[",
+        "        for message in messages:\n            # Looked up again each time: an observer "
+        "may subscribe or dispose.\n            try:\n                observer = self._resolved[",
         "        found = dict(self._resolved)\n        for message in messages:\n            try:\n"
         "                observer = found[",
     ),

@@ -197,7 +197,7 @@ class Dispatch:
                     self._deliver((message,), None)
             return
         for message in messages:
-            # Looked up anew each time: an observer may subscribe or dispose.
+            # Looked up again each time: an observer may subscribe or dispose.
             try:
                 observer = self._resolved[message["channel"]]
             except KeyError:

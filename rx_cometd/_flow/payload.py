@@ -187,7 +187,7 @@ class Payload:
     def retry(self, reply: Message) -> None:
         """Have the request of a failed inbound reply sent again, instead of failing it.
 
-        It passes the outbound pipeline anew, and is retried at most once.
+        It passes the outbound pipeline again, and is retried at most once.
 
         Args:
             reply: The reply; without an ``id`` it is not known what to send again, and the

@@ -45,7 +45,7 @@ def exponential(
 
 
 class Backoff:
-    """The delays of one run of failures, begun anew by `reset`.
+    """The delays of one run of failures; `reset` starts over.
 
     Args:
         delays: Gives an iterator of delays in seconds for each run of failures. Where it ends,
@@ -215,7 +215,7 @@ class Pace:
     def events_came(self, now: float, *, wanted: bool) -> None:
         """Note that event messages came, whatever brought them, and whether somebody wants them.
 
-        Only the first ones matter: the link is of use, so the next failure begins anew.
+        Only the first ones matter: the link is of use, so the next failure starts over.
         """
         if self.first_event_at is None:
             self.first_event_at = now
@@ -345,7 +345,7 @@ class Pace:
         """
         kept = advice.max_interval or max(_UNTOLD_MAX_INTERVAL, down)
         cap = kept * _PART_OF_MAX_INTERVAL
-        # Drawn anew: the clients of a server do not come all at once.
+        # Drawn each time: the clients of a server do not come all at once.
         return delay if delay <= cap else max(advice.interval, self._draw(cap / 2, cap))
 
     def before_new_session(self, advice: Advice, now: float, *, asked: float = 0.0) -> float:

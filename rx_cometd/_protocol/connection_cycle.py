@@ -191,7 +191,7 @@ class ConnectionCycle:
         self.pace.begin_anew(now)
 
     def reconnect_now(self, now: float) -> None:
-        """Take the step that is due at once, and begin the backoff anew."""
+        """Take the step that is due at once, and begin the backoff again."""
         self.pace.begin_anew(now, at_once=self.due is None)
         if self.due is not None and self._awaited_messages == 0:
             self.schedule(self.due, 0.0)

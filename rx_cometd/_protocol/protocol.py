@@ -311,7 +311,7 @@ class Protocol(Facts):
     def postpone(self, request_ids: Iterable[str], now: float) -> None:
         """Have requests travel later that were made up, but never sent.
 
-        Subscribes and unsubscribes are made up anew; what the user published is not.
+        Subscribes and unsubscribes are made up again; what the user published is not.
         """
         lost = TransportConnectionClosed("the link was lost before the request was sent")
         for request in self._requests.waiting(request_ids):

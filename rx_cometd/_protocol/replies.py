@@ -287,7 +287,7 @@ class Replies:
                 self._session_refused(request, error, now)
 
     def _ordinary_refused(self, request: Request, error: ServerError) -> None:
-        """Fail a request, or have it made anew where what is in its way passes.
+        """Fail a request, or have it made again where what is in its way passes.
 
         A publish is its caller's to repeat. An unsubscribe has nothing more to do in a session
         that is unknown, but the server may be one of two, and the other know it.
@@ -318,7 +318,7 @@ class Replies:
     # -- failures ------------------------------------------------------------------------------
 
     def _fail_all(self, requests: Iterable[Request], error: Exception, now: float) -> None:
-        """Fail the requests of an exchange; tell, once, if subscriptions are asked for anew.
+        """Fail the requests of an exchange; tell, once, if subscriptions are asked for again.
 
         Where the link itself is lost, that is told, and they with it.
         """
@@ -329,7 +329,7 @@ class Replies:
             self._cycle.tell(error, *anew)
 
     def _fail(self, request: Request, error: Exception, now: float) -> tuple[int, float] | None:
-        """Fail a request; where it is made anew, gives which attempt that is, and the delay."""
+        """Fail a request; where it is made again, gives which attempt that is, and the delay."""
         if request.kind in _CYCLE:
             self._cycle_failed(request, error, now)
         elif self._reauthentication.holds(request, error):
@@ -353,7 +353,7 @@ class Replies:
             self._connects.failed(error, now, outdated=outdated)
 
     def _lose(self, request: Request, asked: float = 0.0) -> tuple[int, float]:
-        """Have a request made anew; gives which attempt that is, and in how many seconds."""
+        """Have a request made again; gives which attempt that is, and in how many seconds."""
         self._requests.settle(request)
         return self._reconciliation.lost(request, asked)
 

@@ -37,7 +37,7 @@ Fields: TypeAlias = Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None
 
 
 def fields_of(fields: Fields) -> dict[str, Any]:
-    """Give extra fields, asking anew where they are made by a callable.
+    """Give extra fields, asking again where they are made by a callable.
 
     Raises:
         TypeError: They are no mapping.
@@ -300,7 +300,7 @@ class Reconciliation:
             self._ask_later(channel)
 
     def lost(self, request: Request, asked: float = 0.0) -> tuple[int, float]:
-        """Take it that no reply will come: the request is made anew, a bit later.
+        """Take it that no reply will come: the request is made again, a bit later.
 
         Gives which attempt in a row that is, and in how many seconds it is made.
 

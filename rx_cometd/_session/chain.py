@@ -82,7 +82,7 @@ class Chain:
                 observer.on_next(payload)
 
     def connect(self) -> None:
-        """Subscribe to the operators, made anew.
+        """Make the operators, and subscribe to them.
 
         Raises:
             Exception: What one of them raised.

@@ -46,7 +46,7 @@ class Deadlines:
 
     They are not taken back when the replies come. Those of the earliest that are answered by then
     are forgotten when the next is added, so that few are kept however many there are; the timer is
-    let run, and set anew when it fires.
+    let run, and restarted when it fires.
 
     Args:
         expired: Called with each deadline when it has passed.

@@ -126,7 +126,7 @@ class Exchanges:
         self._act()
 
     def _await_departing(self, deadline: Deadline) -> bool:
-        """Give the time anew while the payload is leaving, and once when it has left.
+        """Restart the time limit while the payload is leaving, and once when it has left.
 
         It has to make progress: a kilobyte within each such time.
         """
@@ -187,7 +187,7 @@ class Exchanges:
             self._protocol.fail(attempts, error, now)
 
     async def renew_upgrade(self) -> None:
-        """Have the WebSocket opened anew where its upgrade carried the old credentials.
+        """Have the WebSocket reopened where its upgrade carried the old credentials.
 
         What is under way on it is waited for first, for ``max_network_delay`` at most: nobody
         knows whether the server took it.
@@ -200,7 +200,7 @@ class Exchanges:
             self._idle = None
         if self._protocol.connection_type is ConnectionType.WEBSOCKET:
             self._wire.drop()
-            closed = TransportConnectionClosed("the WebSocket is opened anew, with new credentials")
+            closed = TransportConnectionClosed("the WebSocket is reopened, with new credentials")
             self._protocol.lose(closed, self._loop.time())
 
     def _note_idle(self) -> None:

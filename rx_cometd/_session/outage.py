@@ -22,7 +22,7 @@ class Outage:
     """Watches the link, and gives the session up when it was down for too long.
 
     The link is up from a successful connect to the first failure, and down before, between and
-    after. ``connection_timeout`` runs anew with each outage; the first opening is one. It runs anew
+    after. ``connection_timeout`` starts over with each outage; the first opening is one. It does so
     as well where the event loop stood still, so that nobody gives up before it was tried again;
     and a handshake that succeeded just before the end has its connect answered, or not, first.
 

@@ -5,7 +5,7 @@ operators emit a payload before `Pipeline.push` returns, so they cost no turn of
 and no timer; asynchronous ones emit it later, in order. After each operator the pipeline looks at
 what was emitted, so that it knows which payload that is made of (`InFlight`). A payload that no
 operator holds any more was dropped, which is told at once; one that is held for too long is given
-back. A pipeline whose operators fail or complete is made anew, and what was in it is given back.
+back. A pipeline whose operators fail or complete is replaced, and what was in it is given back.
 """
 
 from __future__ import annotations
@@ -279,12 +279,12 @@ class Pipeline(Generic[_Owner]):
         self.chain_failed(failure)
 
     def chain_failed(self, error: BaseException) -> None:
-        """Begin anew after a failure, and give back what was inside."""
+        """Start over after a failure, and give back what was inside."""
         if self._disposed:
             return
         self._follow()
         _log.error(
-            "an extension failed; its pipeline is made anew",
+            "an extension failed; a new pipeline is made",
             exc_info=error,
             extra={"event": "extension_failed"},
         )
@@ -306,7 +306,7 @@ class Pipeline(Generic[_Owner]):
         except Exception:
             self._chain.disconnect()
             _log.exception(
-                "an extension cannot be made anew", extra={"event": "extension_not_renewed"}
+                "an extension cannot be made again", extra={"event": "extension_not_renewed"}
             )
 
     def _give_back(self, entry: InFlight[_Owner], error: ExtensionError) -> None:

@@ -248,11 +248,11 @@ class Session:
             return
         self._outage.begin_anew()
         self._protocol.reconnect_now(self._loop.time())
-        self._exchanges.begin_anew(TransportError("the link is made anew, by reconnect_now()"))
+        self._exchanges.begin_anew(TransportError("the link is replaced, by reconnect_now()"))
         self._act()
 
     def _stood_still(self) -> None:
-        """Count an outage anew: the loop stood still, so nothing was tried."""
+        """Count an outage from now on: the loop stood still, so nothing was tried."""
         self._outage.begin_anew()
         self._protocol.begin_anew(self._loop.time())
 

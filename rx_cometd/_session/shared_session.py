@@ -2,7 +2,7 @@
 
 The session is lazy. Observers, and an explicit ``open()``, hold it; when the last of them lets
 go it is closed. A session that ended is released before its observers are told, so that a
-``retry`` that subscribes anew from within ``on_error`` finds the way free for a new one.
+``retry`` that subscribes again from within ``on_error`` finds the way free for a new one.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class Timeout:
         await self._scope.__aexit__(kind, error, traceback)
 
     def restart(self) -> None:
-        """Give the whole time anew: there is progress."""
+        """Start over: there is progress."""
         self._excused = False
         self._due = self._loop.time() + self._seconds
 

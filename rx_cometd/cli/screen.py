@@ -190,7 +190,7 @@ class Sheet(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark", "dismiss", "Close")]
 
     def tick(self) -> None:
-        """Draw anew."""
+        """Draw again."""
 
 
 class Keys(Sheet):
@@ -223,7 +223,7 @@ class Messages(Sheet):
         self._channel.forget()
 
     def tick(self) -> None:
-        """Draw anew."""
+        """Draw again."""
         shown = [json.dumps(m, indent=2, ensure_ascii=False) for m in reversed(self._kept)]
         text = "\n".join(shown[:10]) or "no message came yet"
         self.query_one("#messages", Static).update(f"{self._channel.name}\n{text}")

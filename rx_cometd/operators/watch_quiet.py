@@ -144,7 +144,7 @@ class _Watch(Generic[_T]):
         self._subscription = SerialDisposable()
         self._timer = SerialDisposable()
         self._heard_at = 0.0
-        self._tried = False  # whether it was subscribed to anew in this silence
+        self._tried = False  # whether it was subscribed to again in this silence
         self._watching = False
 
     def begin(self) -> abc.DisposableBase:
@@ -170,21 +170,21 @@ class _Watch(Generic[_T]):
             if self._heard_at + self._seconds > self._now():
                 self._set_timer()
             elif not self._tried:
-                self._begin_anew()
+                self._begin_again()
             elif self._fail:
                 self._close()
                 self._observer.on_error(
                     TransportTimeoutError(
                         f"silent for {self._seconds} s, and for as long again after it was "
-                        "subscribed to anew: does anybody publish there?"
+                        "subscribed to again: does anybody publish there?"
                     )
                 )
             else:
                 self._watching = False
 
-    def _begin_anew(self) -> None:
+    def _begin_again(self) -> None:
         _log.warning(
-            "silent for %s s: subscribing anew",
+            "silent for %s s: subscribing again",
             self._seconds,
             extra={"event": "channel_quiet", "seconds": self._seconds},
         )
@@ -193,9 +193,9 @@ class _Watch(Generic[_T]):
         self._heard_at = self._now()
         self._subscription.disposable = Disposable()
         # In a later turn: within one, a client would send neither request.
-        self._timer.disposable = self._timed.schedule_relative(0.0, self._subscribe_anew)
+        self._timer.disposable = self._timed.schedule_relative(0.0, self._subscribe_again)
 
-    def _subscribe_anew(self, *_: Any) -> None:
+    def _subscribe_again(self, *_: Any) -> None:
         with apart():
             self._set_timer()
             self._subscribe()

@@ -56,7 +56,7 @@ class KafkaLease:
     async def renew(self) -> None:
         """See whether the partition is still ours; the consumer renews by itself.
 
-        While the group is being put together anew, nobody has it: that is waited for.
+        While the group is being rebalanced, nobody has it: that is waited for.
         """
         consumer = self._consumer
         if consumer is None:

@@ -72,7 +72,7 @@ class Writer:
         self.sources: deque[Waiting] = deque()
 
     def reset(self, channel: str) -> None:
-        """Forget how far a channel is written: its numbers begin anew."""
+        """Forget how far a channel is written: its numbers start over."""
         self._reached.pop(channel, None)
 
     async def run(self) -> None:

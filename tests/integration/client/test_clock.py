@@ -41,7 +41,7 @@ READERS = {
 async def test_deadlines_and_delays_go_on(
     kind: ConnectionType, jump: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An hour off in the middle: late replies are found, the link is made anew, buffers drain."""
+    """An hour off in the middle: late replies are found, the link is replaced, buffers drain."""
     async with (
         BayeuxServer(timeout=0.2) as server,
         client_of(server, kind, max_network_delay=0.2) as client,

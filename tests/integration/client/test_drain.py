@@ -75,7 +75,7 @@ async def test_what_comes_when_nobody_is_left_to_take_it_moves_no_marker(
     kind: ConnectionType,
 ) -> None:
     """Drained while the link is down, with messages waiting on the server, and something to send:
-    the link is made anew for that, and they come to nobody."""
+    the link is replaced for that, and they come to nobody."""
     store = MemoryStore()
     async with BayeuxServer(replay=ReplayLog(gaps=(1,))) as server:
         extensions = [ack(), replay(store, initial=ReplayOption.ALL_EVENTS)]

@@ -269,7 +269,7 @@ async def test_a_websocket_that_is_no_longer_let_through_gives_way_to_long_polli
 
 @BOTH
 async def test_reconnecting_now(kind: ConnectionType) -> None:
-    """The backoff is left, whatever it waits for; and a link that seems to be up is made anew."""
+    """The backoff is left, whatever it waits for; and a link that seems to be up is replaced."""
     async with BayeuxServer(timeout=5) as server:
         client = client_of(server, kind, backoff=lambda: iter([40.0]), connection_timeout=90.0)
         async with client:

@@ -458,7 +458,7 @@ async def test_operators_that_complete_are_made_anew(
                 for n in range(4):
                     await client.publish("/a", n)
     assert "completed" in caplog.text
-    assert "made anew" in caplog.text
+    assert "a new pipeline is made" in caplog.text
 
 
 def failing_when_made(_: Observable[Payload]) -> Observable[Payload]:
@@ -525,7 +525,7 @@ async def test_operators_that_cannot_be_made_anew(
         await held(server)
         with pytest.raises(ExtensionError):
             await client.publish("/bad", 1)
-        assert "cannot be made anew" in caplog.text
+        assert "cannot be made again" in caplog.text
         assert (await client.publish("/good", 1))["successful"] is True
         assert made == 3
 

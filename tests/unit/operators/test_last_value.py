@@ -78,7 +78,7 @@ def test_nothing_is_remembered_past_the_end() -> None:
     source.on_next(1)
     source.on_completed()
     assert told == [1, "|"]
-    assert observe(latest)[0] == ["|"]  # a `Subject` that is over, subscribed to anew
+    assert observe(latest)[0] == ["|"]  # a `Subject` that is over, subscribed to again
 
 
 def test_disposal_within_what_is_repeated() -> None:

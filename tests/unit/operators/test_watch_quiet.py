@@ -92,7 +92,7 @@ def test_a_source_that_is_never_silent_is_left_alone(pauses: list[int]) -> None:
 def test_log_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
     run([])
     assert [record.getMessage() for record in caplog.records] == [
-        "silent for 10 s: subscribing anew"
+        "silent for 10 s: subscribing again"
     ]
 
 
@@ -137,7 +137,7 @@ def test_each_silence_is_met_once(pauses: list[int]) -> None:
     watched = source.pipe(watch_quiet(10))
     received: list[int] = []
     watched.subscribe(received.append, scheduler=scheduler)
-    # Halves, so that no item comes in the moment in which the source is subscribed to anew.
+    # Halves, so that no item comes in the moment in which the source is subscribed to again.
     for item, pause in enumerate(pauses):
         scheduler.advance_to(scheduler.clock + pause + 0.5)
         source.on_next(item)

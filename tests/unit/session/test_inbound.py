@@ -134,7 +134,7 @@ async def test_where_an_extension_fails_requests_fail_and_events_are_delivered()
     assert set(requests) == {"7", "8"}
     assert isinstance(error.__cause__, LookupError)
     assert listener.heard == [([EVENT], ())]
-    listener.receive(EVENT)  # the pipeline was made anew, with the same operator
+    listener.receive(EVENT)  # the pipeline was replaced, with the same operator
     assert listener.heard == [([EVENT], ())] * 2
     listener.inbound.dispose()
 
