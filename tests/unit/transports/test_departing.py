@@ -86,13 +86,13 @@ async def connected(kind: str, directory: Path) -> AsyncGenerator[tuple[Peer, as
         )
         port = listener.getsockname()[1]
         _, writer = await asyncio.open_connection("127.0.0.1", port, **to_client)
-    try:
-        async with server:
+    async with server:
+        try:
             assert isinstance(writer.transport, asyncio.Transport)
             yield peer, writer.transport
-    finally:
-        writer.transport.abort()
-        await peer.end()
+        finally:
+            writer.transport.abort()
+            await peer.end()
 
 
 async def until_progress(departures: Departures, before: Departure) -> Departure:
