@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
 from reactivex.scheduler import CurrentThreadScheduler
@@ -153,10 +153,13 @@ def deliver(observer: abc.ObserverBase[_T], value: _T, held: Hold | None) -> Non
             return
         with held:
             observer.on_next(value)
-    except Exception as error:
+    except BaseException as error:
+        # A `CancelledError` is not ours: nobody can cancel what does not wait.
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
         if is_over(observer):
             raise  # what was behind it has ended it already, and had no use for the error
-        observer.on_error(error)
+        observer.on_error(cast("Exception", error))
     else:
         held()
 

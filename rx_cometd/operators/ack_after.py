@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rx_cometd._flow.arguments import check_coroutine_function
 from rx_cometd._flow.delivery import apart
-from rx_cometd._flow.multicast import notify_end, report_unhandled
+from rx_cometd._flow.multicast import fail_observer, report_unhandled
 from rx_cometd._flow.observable import derive
 from rx_cometd.operators.map_async import map_async
 
@@ -114,8 +114,8 @@ def ack_after(
                 with apart():
                     try:
                         observer.on_next(item)
-                    except Exception as error:
-                        notify_end(observer, error, report_unhandled)
+                    except BaseException as error:
+                        fail_observer(observer, error, report_unhandled)
 
             return done.subscribe(
                 on_next, observer.on_error, observer.on_completed, scheduler=scheduler

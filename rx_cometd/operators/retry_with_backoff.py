@@ -16,7 +16,7 @@ from rx_cometd._flow.arguments import (
 )
 from rx_cometd._flow.delivery import apart
 from rx_cometd._flow.edge import current_loop, disposable_on, loop_scheduler
-from rx_cometd._flow.multicast import notify_end, report_unhandled
+from rx_cometd._flow.multicast import fail_observer, report_unhandled
 from rx_cometd._flow.observable import derive
 from rx_cometd._protocol.backoff import Backoff
 
@@ -185,9 +185,9 @@ class _Attempts(Generic[_T]):
             self._backoff.reset()
         try:
             self._observer.on_next(item)
-        except Exception as error:
+        except BaseException as error:
             # Not the source failed, but its observer, which trying again would not mend.
-            notify_end(self._observer, error, report_unhandled)
+            fail_observer(self._observer, error, report_unhandled)
 
     def _on_error(self, error: Exception) -> None:
         try:

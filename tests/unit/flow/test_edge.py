@@ -18,7 +18,16 @@ from reactivex.scheduler import ThreadPoolScheduler
 from reactivex.subject import Subject
 
 from rx_cometd._flow.edge import LoopScheduler
-from rx_cometd.operators import bounded_buffer, map_async, to_async_iterable
+from rx_cometd.operators import (
+    ack_after,
+    bounded_buffer,
+    buffer_bounded,
+    map_async,
+    rate_limit,
+    retry_with_backoff,
+    switch_map_async,
+    to_async_iterable,
+)
 from tests.integration.client_driver import Recorder
 from tests.unit.operators.flows import LocalFlow, with_flow
 
@@ -200,3 +209,48 @@ async def test_what_is_handed_over_may_be_taken_back() -> None:
     scheduler.schedule_relative(0.15, partial(call, late.set))
     await late.wait()
     assert done == ["kept"]
+
+
+# Delivering
+
+
+async def same(item: int) -> int:
+    await asyncio.sleep(0)
+    return item
+
+
+EDGES: dict[str, Callable[[], Callable[[Observable[int]], Observable[Any]]]] = {
+    "ack_after": lambda: ack_after(same),
+    "bounded_buffer": bounded_buffer,
+    "buffer_bounded": lambda: buffer_bounded(1),
+    "map_async": lambda: map_async(same),
+    "rate_limit": lambda: rate_limit(10, 60.0),
+    "retry_with_backoff": retry_with_backoff,
+    "switch_map_async": lambda: switch_map_async(same),
+}
+
+
+@pytest.mark.parametrize("name", EDGES)
+async def test_an_observer_that_meets_a_cancellation_is_told_and_left(name: str) -> None:
+    """As with ``task.result()`` of a task that was cancelled: nobody cancels the operator."""
+    source, calls = Subject[int](), list[Any]()
+    errors: list[BaseException] = []
+    told = asyncio.Event()
+
+    def on_next(item: Any) -> None:
+        calls.append(item)
+        raise asyncio.CancelledError
+
+    def on_error(error: BaseException) -> None:
+        errors.append(error)
+        told.set()
+
+    source.pipe(EDGES[name]()).subscribe(on_next, on_error)
+    source.on_next(1)
+    async with asyncio.timeout(30):
+        await told.wait()
+    source.on_next(2)
+    await asyncio.sleep(0)
+    assert [type(error) for error in errors] == [asyncio.CancelledError]
+    assert len(calls) == 1
+    assert not source.observers
