@@ -85,6 +85,17 @@ def test_links_within_the_site_lead_somewhere(site: Path) -> None:
 
 
 @pytest.mark.timeout(180)
+def test_pages_and_their_search_work_offline(site: Path) -> None:
+    fetched = r'<(?:script|link|img)\b[^>]*(?:src|href)="((?:https?:)?//[^"]*)"'
+    for page in site.rglob("*.html"):
+        assert re.findall(fetched, page.read_text("utf-8")) == [], page
+    # A script, for pages opened from a disk may load no data.
+    index = (site / "searchindex.js").read_text("utf-8")
+    assert index.startswith("Search.setIndex(")
+    assert '"salesforc"' in index  # the stem of the word
+
+
+@pytest.mark.timeout(180)
 def test_diagrams_are_drawn(site: Path) -> None:
     operators = (site / "reference" / "operators.html").read_text("utf-8")
     assert operators.count('<svg class="marble"') >= 12
