@@ -43,7 +43,7 @@ _T = TypeVar("_T")
 
 
 class LoopScheduler(PeriodicScheduler):
-    """Does what ReactiveX does on its default schedulers, but for the threads.
+    """Does what ReactiveX does on its default schedulers, without their threads.
 
     Work without a delay is done at once, on the trampoline of the current thread, as operators
     do it when they are given no scheduler. ``retry`` and ``repeat`` depend on that: a turn of

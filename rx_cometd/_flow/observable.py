@@ -223,7 +223,7 @@ def derive(source: Observable[Any], subscribe: abc.Subscription[_T]) -> Observab
 
 
 def _check_callback(name: str, callback: object) -> None:
-    """Refuse what could only be called in vain, or not at all, once a message has come."""
+    """Refuse at once what could not be called, or would be without effect, when a message comes."""
     if callback is None:
         return
     if inspect.iscoroutinefunction(callback):

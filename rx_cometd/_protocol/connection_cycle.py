@@ -52,7 +52,7 @@ class ConnectionCycle:
         resumable: Whether a connect succeeded in the session, so that the next one resumes it.
         advice: What the server advised.
         negotiation: Which transport is used.
-        pace: The same.
+        pace: What gives the delays.
         due: The step that is due, ``None`` while one is under way.
         over: Whether the session is over.
         error: Why, ``None`` where it was closed in order.

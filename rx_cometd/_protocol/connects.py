@@ -191,7 +191,7 @@ class Connects:
             self._cycle.end(error)
 
     def session_unknown(self, error: ServerError, now: float) -> None:
-        """Take it that the server does not know the session, whatever it was asked."""
+        """Take note that the server does not know the session, whatever it was asked."""
         if self._cycle.is_in_session and not self._cycle.awaits_credentials:
             self._end_or_renew(error, now, default=True)
 

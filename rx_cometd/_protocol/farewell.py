@@ -34,7 +34,7 @@ class Farewell:
         requests: The requests that wait.
 
     Attributes:
-        pending: Whether one came that was not acted upon yet.
+        pending: Whether one came that was not acted on yet.
     """
 
     def __init__(self, cycle: ConnectionCycle, connects: Connects, requests: Requests) -> None:
@@ -67,7 +67,7 @@ class Farewell:
         return self._advised
 
     def act(self, now: float) -> None:
-        """Act upon a disconnect that came, after the rest of its payload."""
+        """Act on a disconnect that came, after the rest of its payload."""
         self.pending = False
         self._ended = frozenset(request.id for request in self._requests.of(Kind.CONNECT))
         complete = self._advised or not self._ended

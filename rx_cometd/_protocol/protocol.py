@@ -136,7 +136,7 @@ class Protocol(Facts):
 
     @property
     def has_outcomes(self) -> bool:
-        """Whether `outcomes` would now give any, but for the end of the session."""
+        """Whether `outcomes` would now give any, except for the end of the session."""
         return bool(self._outcomes)
 
     @property
@@ -271,7 +271,7 @@ class Protocol(Facts):
         self._replies.fail(request_ids, error, now)
 
     def unreadable(self, error: Exception, now: float) -> None:
-        """Take it that what came over a WebSocket cannot be read."""
+        """Take note that what came over a WebSocket cannot be read."""
         self._replies.unreadable(error, now)
 
     def lose(self, error: Exception, now: float) -> None:
@@ -290,7 +290,7 @@ class Protocol(Facts):
             request_ids: The requests among them.
 
         Returns:
-            The messages but for the requests that were cancelled, or failed, since they were
+            The messages without the requests that were cancelled, or failed, since they were
             made up.
         """
         if self._cycle.client_id is None:

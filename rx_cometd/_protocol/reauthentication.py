@@ -113,7 +113,7 @@ class Reauthentication:
         self._go_on()
 
     def failed(self) -> list[Request]:
-        """Take it that there are no new ones. Gives the requests that waited for them."""
+        """Take note that there are no new ones. Gives the requests that waited for them."""
         self._new_session_needed = False
         return [r for r in self._credentials.unavailable() if r.id in self._requests]
 

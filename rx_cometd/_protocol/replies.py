@@ -152,7 +152,7 @@ class Replies:
         self._fail_all(self._requests.waiting(request_ids), error, now)
 
     def unreadable(self, error: Exception, now: float) -> None:
-        """Take it that what came over a WebSocket cannot be read.
+        """Take note that what came over a WebSocket cannot be read.
 
         While there is no session, it can only have been the reply to the handshake.
         """
@@ -161,7 +161,7 @@ class Replies:
     def lose(self, error: Exception, now: float) -> None:
         """Take the loss of the socket that carried everything sent so far.
 
-        A call is let be once it was acknowledged: its answer is for the session, which may be
+        A call that was acknowledged still waits: its answer is for the session, which may be
         resumed, and fails with that.
         """
         for request in self._requests.sent():
@@ -171,7 +171,7 @@ class Replies:
     def finish(self, request_ids: Iterable[str], now: float) -> None:
         """Take the end of an HTTP response: what it did not answer never will be.
 
-        A call is let be once it was acknowledged: its answer comes as an event message.
+        A call that was acknowledged still waits: its answer comes as an event message.
         """
         waiting = self._requests.waiting(request_ids)
         unanswered = [request for request in waiting if not request.acknowledged]
@@ -233,7 +233,7 @@ class Replies:
     def _unrequested(self, reply: Message) -> None:
         """Take what answers no request: a disconnect by the server, or a stale or foreign reply."""
         if reply.get("channel") == m.DISCONNECT:
-            # Acted upon after the rest of the payload: Salesforce says why in what follows.
+            # Acted on after the rest of the payload: Salesforce says why in what follows.
             self._farewell.begin(reply)
         elif not self._farewell.complete(reply):
             _log.debug(

@@ -170,7 +170,7 @@ class Requests:
         """Find the request that a reply answers, ``None`` for a stale or foreign one.
 
         What leaves out the ``id`` or the ``channel`` must at least say how it went, or it is
-        no reply at all; but for replies on meta channels, which are nothing else.
+        no reply at all. Messages on meta channels are nothing but replies.
         """
         reply_id = reply.get("id")
         channel: object = reply.get("channel")

@@ -76,7 +76,7 @@ class _Known(Enum):
     SUBSCRIBED = "subscribed"
     UNSUBSCRIBING = "unsubscribing"
     UNCERTAIN = "uncertain"
-    """A request was lost: the server may have acted upon it, or not."""
+    """A request was lost: the server may have acted on it, or not."""
 
 
 @dataclass(slots=True, eq=False)
@@ -300,7 +300,7 @@ class Reconciliation:
             self._ask_later(channel)
 
     def lost(self, request: Request, asked: float = 0.0) -> tuple[int, float]:
-        """Take it that no reply will come: the request is made again, a bit later.
+        """Take note that no reply will come: the request is made again, a bit later.
 
         Gives which attempt in a row that is, and in how many seconds it is made.
 

@@ -90,7 +90,7 @@ class Exchanges:
             self.failed(exchange, error)
 
     def leaving(self, messages: list[Message], exchange: Exchange) -> list[Message]:
-        """Take note of messages that go out now; give them but for what was cancelled."""
+        """Take note of messages that go out now; give those that were not cancelled."""
         return self._protocol.leaving(messages, exchange)
 
     def departing(self, exchange: Exchange, timeout: float, departure: Departure | None) -> None:
@@ -267,7 +267,7 @@ class Exchanges:
         self._note_idle()
 
     def unreadable(self, error: ProtocolError) -> None:
-        """Take it that what came over the WebSocket cannot be read."""
+        """Take note that what came over the WebSocket cannot be read."""
         self._protocol.unreadable(error, self._loop.time())
         self._act()
 

@@ -141,9 +141,8 @@ class Lanes:
 
     async def _woken(self) -> None:
         """Wait for something to do."""
-        if (
-            self._wanted and not self._batches
-        ):  # since before the last payload was sent: let this turn end
+        if self._wanted and not self._batches:
+            # Wanted since before the last payload was sent: let this turn end.
             await asyncio.sleep(0)
             return
         if self._emptied is not None:

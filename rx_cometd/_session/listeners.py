@@ -66,7 +66,7 @@ class WireListener(Protocol):
         ...
 
     def unreadable(self, error: ProtocolError) -> None:
-        """Take it that what came over a WebSocket cannot be read."""
+        """Take note that what came over a WebSocket cannot be read."""
         ...
 
     def leaving(self, messages: list[Message], exchange: Exchange) -> list[Message]:
@@ -77,7 +77,7 @@ class WireListener(Protocol):
             exchange: The requests among them.
 
         Returns:
-            The messages but for the requests that were cancelled meanwhile.
+            The messages without the requests that were cancelled meanwhile.
         """
         ...
 

@@ -364,8 +364,8 @@ class _States(LoopObservable[StateChange]):
 class _Observation(abc.DisposableBase):
     """What removes an observer; may be disposed of from any thread, any number of times.
 
-    There is one for each subscription of each observer, hence no closure and no lock: that a
-    thread disposes of it while another does is for the loop to sort out.
+    There is one for each subscription of each observer, so it has no closure and no lock: when two
+    threads dispose of it at the same time, the loop sorts that out.
     """
 
     __slots__ = ("_key", "_loop", "_observer", "_session", "_shared", "_thread")

@@ -1,7 +1,7 @@
 """The cycle in time: when the protocol takes its next step, and what may hold it up.
 
 Two things may: the user's handshake fields, which can take a coroutine to make, and a full
-buffer with the policy ``SUSPEND``, for whose sake a connect is held back.
+buffer with the policy ``SUSPEND``, for which a connect is held back.
 """
 
 from __future__ import annotations
