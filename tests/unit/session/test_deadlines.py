@@ -36,6 +36,7 @@ class Watch:
         return [deadline.request_ids for deadline in self.passed]
 
 
+@pytest.mark.virtual_time  # so that no stall between two of them changes their order
 async def test_they_pass_in_the_order_of_their_times() -> None:
     watch = Watch()
     watch.deadlines.add(("late",), 0.03)
