@@ -12,7 +12,7 @@ from rx_cometd.relay.kafka_client import errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["as_ours", "client_of", "client_options"]
+__all__ = ["as_ours", "client_of", "client_options", "unreachable"]
 
 _connection: Final[Any] = import_module("aiokafka.conn")
 _helpers: Final[Any] = import_module("aiokafka.helpers")
@@ -89,7 +89,7 @@ async def as_ours(error: Exception, options: Mapping[str, Any]) -> BrokerError:
     if isinstance(error, BrokerError):
         return error
     if isinstance(error, errors.KafkaConnectionError) and "bootstrap" in str(error):
-        error = await _refusal(options) or error
+        error = await unreachable(options) or error
     if isinstance(error, _CREDENTIALS):
         return BrokerError("Kafka refused the credentials")
     if isinstance(error, _FORBIDDEN):
@@ -97,13 +97,16 @@ async def as_ours(error: Exception, options: Mapping[str, Any]) -> BrokerError:
     return BrokerUnavailableError(f"Kafka: {told(error)}")
 
 
-async def _refusal(options: Mapping[str, Any]) -> Exception | None:
-    """Connect once more to the first of the servers, to see what that raises."""
+async def unreachable(options: Mapping[str, Any]) -> Exception | None:
+    """Connect to the servers, to see what that raises; ``None`` if one of them is there."""
     of_a_connection = {name: options[name] for name in _OF_A_CONNECTION if name in options}
-    host, port, _ = _connection.collect_hosts(options["bootstrap_servers"])[0]
-    try:
-        connection = await _connection.create_conn(host, port, **of_a_connection)
-    except (errors.KafkaError, OSError, TimeoutError) as error:
-        return error
-    connection.close()
-    return None
+    last: Exception | None = None
+    for host, port, _ in _connection.collect_hosts(options["bootstrap_servers"]):
+        try:
+            connection = await _connection.create_conn(host, port, **of_a_connection)
+        except (errors.KafkaError, OSError, TimeoutError) as error:
+            last = error
+        else:
+            await connection.close()
+            return None
+    return last

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from rx_cometd.relay.errors import (
@@ -13,14 +13,16 @@ from rx_cometd.relay.errors import (
     LeaseLostError,
     RecordRefusedError,
 )
+from rx_cometd.relay.first import until_first
 from rx_cometd.relay.kafka_client import aiokafka, errors, partitioner
-from rx_cometd.relay.kafka_connection import as_ours, client_of, client_options
+from rx_cometd.relay.kafka_connection import as_ours, client_of, client_options, unreachable
 from rx_cometd.relay.kafka_lease import KafkaLease
 from rx_cometd.relay.kafka_log import creation_error, ensure_compacted, last_value
+from rx_cometd.relay.kafka_producer import batches_of, look_at, throw_away
 from rx_cometd.relay.names import legal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from rx_cometd.extensions import ReplayId
     from rx_cometd.relay.record import Batch, Record
@@ -29,6 +31,8 @@ __all__ = ["KafkaSink"]
 
 #: Seconds that a transaction may take. aiokafka would try for ever.
 _TIMEOUT = 10.0
+#: After how many it is looked, again and again, whether there is a broker at all.
+_LOOK = 1.0
 _LONGEST_TOPIC = 249
 
 
@@ -127,7 +131,7 @@ class KafkaSink:
             markers = {**self._markers, **batch.markers}
             told = json.dumps({"token": batch.token, "markers": markers}).encode()
             async with asyncio.timeout(_TIMEOUT):
-                await self._transact(batch, told)
+                await until_first(self._transact(batch, told), self._watch())
             self._token, self._markers = batch.token, markers
 
     async def _transact(self, batch: Batch, markers: bytes) -> None:
@@ -138,13 +142,21 @@ class KafkaSink:
         await producer.begin_transaction()
         sent: list[asyncio.Future[Any]] = []
         for (topic, partition), records in by_partition.items():
-            for built in _built(producer, records):
+            for built in batches_of(producer, records):
                 sent.append(await producer.send_batch(built, topic, partition=partition))
-                sent[-1].add_done_callback(_look_at)
+                sent[-1].add_done_callback(look_at)
         sent.append(await producer.send(self._markers_topic, markers, key=b"markers"))
-        sent[-1].add_done_callback(_look_at)
+        sent[-1].add_done_callback(look_at)
         await asyncio.gather(*sent)
         await producer.commit_transaction()
+
+    async def _watch(self) -> None:
+        """Raise what tells that the cluster is gone: aiokafka would seek it for ever."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            error = await unreachable(self._options)
+            if error is not None:
+                raise error
 
     async def _by_partition(
         self, records: Sequence[Record]
@@ -212,18 +224,9 @@ class KafkaSink:
             raise
 
     async def _discard(self) -> None:
-        """Close the producer without waiting for what it could not send.
-
-        Its own `stop` waits for that, without end while the broker is away. What it has sent is
-        aborted when the next one begins.
-        """
         producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        with suppress(Exception):  # it is thrown away; what fails now has been told already
-            await producer._sender.close()  # noqa: SLF001 - there is no public way, see above
-            producer._message_accumulator.fail_all(ConnectionError("closed"))  # noqa: SLF001
-            await producer.stop()
+        if producer is not None:
+            await throw_away(producer)
 
     def lease(self, seconds: float) -> KafkaLease:
         """Make the lease: to be given the only partition of the markers."""
@@ -232,30 +235,6 @@ class KafkaSink:
     async def aclose(self) -> None:
         """Close the producer."""
         await self._discard()
-
-
-def _built(producer: Any, records: Sequence[Record]) -> Iterator[Any]:
-    """Give records as batches of aiokafka: far less work than a future for each of them."""
-    built = producer.create_batch()
-    for record in records:
-        entry = {
-            "timestamp": None,
-            "key": record.channel.encode(),
-            "value": record.value,
-            "headers": [(name, value.encode()) for name, value in record.headers.items()],
-        }
-        if built.append(**entry) is None:  # it is full; the first one is always taken
-            yield built
-            built = producer.create_batch()
-            built.append(**entry)
-    built.close()
-    yield built
-
-
-def _look_at(sent: asyncio.Future[Any]) -> None:
-    """Look at what became of a batch, though the transaction may have failed at another."""
-    if not sent.cancelled():
-        sent.exception()
 
 
 def _legal(name: str) -> str:
