@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +144,20 @@ async def test_a_peer_that_reads_nothing(kind: str, tmp_path: Path) -> None:
                 if not now.progressed_from(before):
                     break
         assert not now.is_gone
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nobody tells what was acknowledged")
+async def test_what_compression_spares_has_not_departed(tmp_path: Path) -> None:
+    """A peer that reads nothing: what is written behind a payload, and is less than it was before
+    it was compressed, does not make the payload depart."""
+    async with connected("tcp", tmp_path) as (_, transport):
+        departures = Departures(transport)
+        departure = departures.begin(LARGE)
+        assert departure is not None
+        transport.write(b"x" * (LARGE // 2))
+        departures.begin(10 * LARGE)
+        transport.write(b"x" * 1000)
+        assert not departures.look(departure).is_gone
 
 
 async def test_many_small_payloads_are_a_large_one(tmp_path: Path) -> None:
