@@ -7,6 +7,8 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
+from rx_cometd._flow.extras import how_to_install
+
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
@@ -58,9 +60,8 @@ class PostgresStore:
         try:
             from psycopg import sql  # noqa: PLC0415 - an extra
         except ImportError as error:
-            raise ImportError(
-                "PostgresStore needs the package psycopg: pip install 'rx-cometd[postgres]'"
-            ) from error
+            text = f"PostgresStore needs the package psycopg: {how_to_install('postgres')}"
+            raise ImportError(text) from error
         name = sql.Identifier(table)
         self._schema = sql.SQL(_SCHEMA).format(table=name)
         self._load = sql.SQL(_LOAD).format(table=name)

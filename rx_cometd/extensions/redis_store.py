@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, cast
 
+from rx_cometd._flow.extras import how_to_install
+
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
@@ -97,8 +99,7 @@ def _connect(url: str) -> Any:
     try:
         from redis.asyncio import Redis  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise ImportError(
-            "RedisStore needs the package redis: pip install 'rx-cometd[redis]'"
-        ) from error
+        text = f"RedisStore needs the package redis: {how_to_install('redis')}"
+        raise ImportError(text) from error
     client: Any = Redis
     return client.from_url(url)

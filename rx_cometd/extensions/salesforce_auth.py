@@ -15,6 +15,7 @@ import aiohttp
 from yarl import URL
 
 from rx_cometd._flow.arguments import check_seconds
+from rx_cometd._flow.extras import how_to_install
 from rx_cometd.exceptions import AuthenticationError, TransportError
 from rx_cometd.extension import AuthExtension, Operators
 from rx_cometd.extensions.bearer_auth import BearerAuth, BearerToken
@@ -102,9 +103,8 @@ def _assertions(private_key: str | bytes, claims: dict[str, str]) -> Callable[[]
     try:
         import jwt  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "the JWT bearer flow needs the package PyJWT: pip install 'rx-cometd[salesforce]'"
-        ) from error
+        text = f"the JWT bearer flow needs the package PyJWT: {how_to_install('salesforce')}"
+        raise ModuleNotFoundError(text) from error
 
     def credentials() -> dict[str, str]:
         signed = jwt.encode(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rx_cometd._flow.arguments import check_choice
+from rx_cometd._flow.extras import how_to_install
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,7 +52,7 @@ def telemetry(
     try:
         from rx_cometd.extensions.open_telemetry import Telemetry  # noqa: PLC0415 - an extra
     except ImportError as error:
-        text = "telemetry needs OpenTelemetry: pip install 'rx-cometd[otel]'"
+        text = f"telemetry needs OpenTelemetry: {how_to_install('otel')}"
         raise ImportError(text) from error
     check_choice("durations", durations)
     return Telemetry(templates, tracer_provider, meter_provider, durations=durations)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rx_cometd._flow.extras import how_to_install
 from rx_cometd.extension import Extension
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def trace_context() -> Extension:
     try:
         from rx_cometd._flow.open_telemetry import inject  # noqa: PLC0415 - an extra
     except ImportError as error:
-        text = "trace_context needs OpenTelemetry: pip install 'rx-cometd[otel]'"
+        text = f"trace_context needs OpenTelemetry: {how_to_install('otel')}"
         raise ImportError(text) from error
     return _TraceContext(inject)
 

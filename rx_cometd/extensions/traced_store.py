@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rx_cometd._flow.arguments import check_methods
+from rx_cometd._flow.extras import how_to_install
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,7 +56,7 @@ def traced_store(
             Tracing,
         )
     except ImportError as error:
-        text = "traced_store needs OpenTelemetry: pip install 'rx-cometd[otel]'"
+        text = f"traced_store needs OpenTelemetry: {how_to_install('otel')}"
         raise ImportError(text) from error
     check_methods("store", store, "load", "save")
     tracing = Tracing(Destinations(templates), tracer_provider)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from reactivex import Observable
 
 from rx_cometd._flow.arguments import check_plain_function
+from rx_cometd._flow.extras import how_to_install
 from rx_cometd._flow.observable import derive
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def traced(
     try:
         from rx_cometd._flow.open_telemetry import Destinations  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise ImportError("traced needs OpenTelemetry: pip install 'rx-cometd[otel]'") from error
+        text = f"traced needs OpenTelemetry: {how_to_install('otel')}"
+        raise ImportError(text) from error
     if destination is not None:
         check_plain_function("destination", destination)
     channel_of = _channel if destination is None else destination

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from rx_cometd._flow.extras import how_to_install
+
 __all__ = ["load"]
 
 _EXTRAS = {"nats": "nats", "redis": "redis", "aiokafka": "kafka"}
@@ -22,7 +24,5 @@ def load(module: str, name: str) -> Any:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        raise ImportError(
-            f"{name} needs the package {error.name}, which is not installed: "
-            f"pip install 'rx-cometd[{extra}]'"
-        ) from error
+        missing = f"{name} needs the package {error.name}, which is not installed"
+        raise ImportError(f"{missing}: {how_to_install(extra)}") from error

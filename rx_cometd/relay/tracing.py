@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rx_cometd._flow.extras import how_to_install
 from rx_cometd.relay.record import TRACE, Batch
 
 if TYPE_CHECKING:
@@ -44,9 +45,8 @@ def traced_sink(sink: Sink, *, tracer_provider: TracerProvider | None = None) ->
     try:
         from rx_cometd._flow.open_telemetry import Destinations, Tracing  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise ImportError(
-            "traced_sink needs OpenTelemetry: pip install 'rx-cometd[otel]'"
-        ) from error
+        text = f"traced_sink needs OpenTelemetry: {how_to_install('otel')}"
+        raise ImportError(text) from error
     return _TracedSink(sink, Tracing(Destinations(()), tracer_provider))
 
 

@@ -1,0 +1,10 @@
+"""How the packages of an extra are installed, for the texts of errors."""
+
+from __future__ import annotations
+
+__all__ = ["how_to_install"]
+
+
+def how_to_install(extra: str) -> str:
+    """Say it for the package, and for a clone of the repository, where nothing is published yet."""
+    return f"pip install 'rx-cometd[{extra}]' (in a clone: pip install '.[{extra}]')"
