@@ -32,6 +32,12 @@ __all__ = ["DEFAULT_MAX_PENDING_COUNT", "MessageBuffer"]
 DEFAULT_MAX_PENDING_COUNT: Final = 100
 """The bound where no client says another."""
 
+#: Members of an enum take long to look up (Python 3.11), and these are for each message past it.
+_SUSPEND: Final = Overflow.SUSPEND
+_DROP_OLDEST: Final = Overflow.DROP_OLDEST
+_DROP_NEWEST: Final = Overflow.DROP_NEWEST
+_CONFLATE: Final = Overflow.CONFLATE
+
 _T = TypeVar("_T")
 
 
@@ -223,17 +229,17 @@ class MessageBuffer(Generic[_T]):
         self._detach()
 
     def _offer_to_full(self, entry: Any) -> None:
-        match self._overflow:
-            case Overflow.DROP_OLDEST:
-                dropped = [self._queue.popleft()]
-                self._queue.append(entry)
-            case Overflow.DROP_NEWEST:
-                dropped = [entry]
-            case Overflow.CONFLATE:
-                dropped = self._conflate(entry)
-            case _:
-                self._accept_beyond(entry)
-                return
+        policy = self._overflow
+        if policy is _DROP_OLDEST:
+            dropped = [self._queue.popleft()]
+            self._queue.append(entry)
+        elif policy is _DROP_NEWEST:
+            dropped = [entry]
+        elif policy is _CONFLATE:
+            dropped = self._conflate(entry)
+        else:
+            self._accept_beyond(entry)
+            return
         # State first: the user's `on_overflow` may dispose, or look at `pending_count`.
         for lost in dropped:
             self._drop(lost)
@@ -286,7 +292,7 @@ class MessageBuffer(Generic[_T]):
     def _refusal(self) -> ClientError | None:
         """Say why a message past the bound cannot be kept."""
         if self._flow is not None:
-            if self._overflow is Overflow.SUSPEND:
+            if self._overflow is _SUSPEND:
                 return self._flow.refusal()
             if self._overflow is None and self._flow.lossless:
                 return None

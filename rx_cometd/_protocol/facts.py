@@ -58,7 +58,7 @@ class Facts:
     @property
     def connection_type(self) -> ConnectionType | None:
         """The transport in use, ``None`` before the first is tried."""
-        return self._cycle.connection_type
+        return self._cycle.negotiation.current
 
     @property
     def acknowledges(self) -> bool:
@@ -87,11 +87,6 @@ class Facts:
             request.kind not in (Kind.HANDSHAKE, Kind.CONNECT) and not request.acknowledged
             for request in self._requests.sent()
         )
-
-    @property
-    def waiting_count(self) -> int:
-        """How many publishes and calls were not answered yet, sent or not."""
-        return self._requests.user_count
 
     def awaits_any(self, request_ids: Iterable[str]) -> bool:
         """Tell whether any of some requests still waits to be sent, or answered."""

@@ -6,7 +6,7 @@ within one turn of the event loop cancels out, and all the rest travels together
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rx_cometd._protocol.outcomes import Lane, Outgoing
 from rx_cometd._protocol.requests import Kind, Request
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Outbox"]
 
 
+_ORDINARY: Final = Lane.ORDINARY
+_HANDSHAKE: Final = Kind.HANDSHAKE
 _RECONCILING = (Kind.SUBSCRIBE, Kind.UNSUBSCRIBE)
 
 
@@ -75,7 +77,7 @@ class Outbox:
         entries, self.ordinary = self.ordinary, []
         ask = self._reconciliation.ask
         requests = [ask(entry) if isinstance(entry, str) else entry for entry in entries]
-        self.put(Lane.ORDINARY, requests)
+        self.put(_ORDINARY, requests)
 
     def put_resubscribe(self) -> None:
         """Make up the payload that asks a new session for all channels that are desired.
@@ -102,7 +104,7 @@ class Outbox:
                 continue
             request.credentials = generation
             request.sent = True
-            if request.kind is not Kind.HANDSHAKE:
+            if request.kind is not _HANDSHAKE:
                 request.message["clientId"] = client_id
             # Extensions may change what goes out; what is sent again begins as it was.
             messages.append(request.message.copy())

@@ -53,6 +53,9 @@ _log = logging.getLogger("rx_cometd.protocol")
 
 _LINK_UP = (ClientState.CONNECTING, ClientState.CONNECTED)
 _LINK_UP_OR_LEAVING = (*_LINK_UP, ClientState.DISCONNECTING)
+_PUBLISH = Kind.PUBLISH
+_CALL = Kind.CALL
+_IN_ORDER = (Lane.ORDINARY, Lane.RESUBSCRIBE)
 
 
 def _anything(_: str) -> bool:
@@ -153,7 +156,7 @@ class Protocol(Facts):
         """
         if ordinary and self.has_ordinary:
             self._outbox.put_ordinary()
-        self.heeds_events = self._cycle.heeds_events() or self.awaits_answers
+        self.heeds_events = bool(self._requests.calls) or self._cycle.heeds_events()
         return self._outbox.take()
 
     # -- the cycle -----------------------------------------------------------------------------
@@ -220,8 +223,10 @@ class Protocol(Facts):
         self, channel: str, data: object, fields: Mapping[str, Any], *, call: bool = False
     ) -> str:
         """Have a message published, or a service called. Gives the identifier of the request."""
-        message: Any = {**fields, "channel": channel, "data": data}
-        request = self._requests.add(Kind.CALL if call else Kind.PUBLISH, message)
+        message: Any = {"channel": channel, "data": data}
+        if fields:
+            message = {**fields, **message}
+        request = self._requests.add(_CALL if call else _PUBLISH, message)
         self._outbox.add(request)
         return request.id
 
@@ -302,7 +307,7 @@ class Protocol(Facts):
 
     def is_stale(self, outgoing: Outgoing) -> bool:
         """Tell whether an ordinary payload came too late: the link, or its session, is lost."""
-        if outgoing.lane not in (Lane.ORDINARY, Lane.RESUBSCRIBE):
+        if outgoing.lane not in _IN_ORDER:
             return False
         # Payloads that are put together have the oldest messages first.
         stale = outgoing.messages[0].get("clientId") != self._cycle.client_id

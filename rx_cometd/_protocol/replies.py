@@ -7,7 +7,7 @@ exactly one of: an outcome, a place among what is sent again, or a turn of the c
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from rx_cometd import messages as m
 from rx_cometd._protocol.advice import Reconnect, reconnect_of
@@ -138,9 +138,9 @@ class Replies:
         Returns:
             Whether it was one, and was taken; if not, `receive` is to take it.
         """
+        replies: list[Any] = decoded
         if not isinstance(decoded, list) or not decoded:
             return False
-        replies = cast("list[Message]", decoded)
         if not self._requests.settle_published(replies):
             return False
         self._unknown = 0

@@ -11,12 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from itertools import count
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from rx_cometd._protocol.channel_names import is_meta
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from rx_cometd.messages import Message
 
@@ -35,7 +35,9 @@ class Kind(Enum):
     CALL = "call"
 
 
-_USER = (Kind.PUBLISH, Kind.CALL)
+#: Members of an enum take long to look up (Python 3.11), and these are for each publish.
+_PUBLISH: Final = Kind.PUBLISH
+_CALL: Final = Kind.CALL
 
 
 @dataclass(slots=True, eq=False)
@@ -71,8 +73,6 @@ class Requests:
         self._waiting: dict[str, Request] = {}
         #: Calls among them: looked up for event messages, and nearly always empty.
         self.calls: dict[str, Request] = {}
-        #: How many publishes and calls wait.
-        self.user_count = 0
 
     def __contains__(self, request_id: object) -> bool:
         return request_id in self._waiting
@@ -89,8 +89,7 @@ class Requests:
         message["id"] = request_id = str(next(self._numbers))
         request = Request(kind, message, request_id, message.get("channel", ""))
         self._waiting[request.id] = request
-        self.user_count += kind in _USER
-        if kind is Kind.CALL:
+        if kind is _CALL:
             self.calls[request.id] = request
         return request
 
@@ -100,8 +99,7 @@ class Requests:
 
     def settle(self, request: Request) -> None:
         """Forget a request: it was answered, or never will be."""
-        if self._waiting.pop(request.id, None) is not None:
-            self.user_count -= request.kind in _USER
+        self._waiting.pop(request.id, None)
         self.calls.pop(request.id, None)
 
     def settle_published(self, replies: list[Any]) -> bool:
@@ -114,28 +112,25 @@ class Requests:
             Whether it does. If not, nothing is forgotten.
         """
         waiting = self._waiting
+        try:
+            for reply in replies:
+                request = waiting[reply["id"]]
+                if request.kind is not _PUBLISH or not request.sent:
+                    return False
+                if reply["channel"] != request.channel or "data" in reply:
+                    return False
+                if reply["successful"] is not True:
+                    return False
+        except (KeyError, TypeError):  # it lacks a field, or is something else altogether
+            return False
         for reply in replies:
-            if type(reply) is not dict:
-                return False
-            given = cast("Mapping[str, Any]", reply)
-            if given.get("successful") is not True or "data" in given:
-                return False
-            request_id: object = given.get("id")
-            request = waiting.get(request_id) if isinstance(request_id, str) else None
-            if request is None or request.kind is not Kind.PUBLISH or not request.sent:
-                return False
-            if request.channel != given.get("channel"):
-                return False
-        for reply in replies:
-            if waiting.pop(reply["id"], None) is not None:
-                self.user_count -= 1
+            waiting.pop(reply["id"], None)
         return True
 
     def take_all(self) -> list[Request]:
         """Forget every request, and give them."""
         requests = list(self._waiting.values())
         self._waiting.clear()
-        self.user_count = 0
         self.calls.clear()
         return requests
 

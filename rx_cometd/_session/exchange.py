@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, cast
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from rx_cometd._protocol.raw_data import complete
 from rx_cometd._protocol.requests import Kind
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from rx_cometd.statistics import Counters
 
 __all__ = ["Exchanges"]
+
+_ID: Final = itemgetter("id")
 
 
 class Exchanges:
@@ -79,7 +82,7 @@ class Exchanges:
         connection_type = self._protocol.connection_type
         if connection_type is None:
             return
-        exchange = tuple([message.get("id", "") for message in outgoing.messages])
+        exchange: Exchange = tuple(map(_ID, outgoing.messages))
         if self._protocol.is_stale(outgoing):
             self._protocol.postpone(exchange, self._loop.time())
             self._act()

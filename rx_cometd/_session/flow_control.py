@@ -20,6 +20,7 @@ __all__ = ["FlowControl"]
 
 #: What `FlowControl.emptied` waits for.
 _EMPTIED = "emptied"
+_LONG_POLLING = ConnectionType.LONG_POLLING
 
 
 class Negotiated(Protocol):
@@ -135,7 +136,7 @@ class FlowControl:
         session = self._session
         if session is None:
             return False
-        return session.acknowledges or session.connection_type is ConnectionType.LONG_POLLING
+        return session.acknowledges or session.connection_type is _LONG_POLLING
 
     def refusal(self) -> ClientError | None:
         """Say why ``SUSPEND`` cannot work on the present connection."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rx_cometd._protocol.outcomes import Lane, Outgoing
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = ["Lanes"]
+
+_ORDINARY: Final = Lane.ORDINARY
 
 
 class Lanes:
@@ -39,6 +41,7 @@ class Lanes:
     def __init__(
         self, send: Callable[[Outgoing], Awaitable[None]], gather: Callable[[], None]
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._send = send
         self._gather = gather
         self._queue: deque[Outgoing] = deque()
@@ -59,7 +62,7 @@ class Lanes:
 
     def put(self, outgoing: Outgoing) -> None:
         """Send a payload, in its turn."""
-        if outgoing.lane is Lane.ORDINARY:
+        if outgoing.lane is _ORDINARY:
             self._put_in_order(outgoing)
         elif outgoing.lane is Lane.HANDSHAKE:
             self._attempt = self.spawn(self._one(outgoing), "handshake")
@@ -89,8 +92,7 @@ class Lanes:
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run a coroutine in a task that `close` cancels."""
-        loop = asyncio.get_running_loop()
-        task = loop.create_task(coroutine, name=f"rx_cometd.session.{name}")
+        task = self._loop.create_task(coroutine, name=f"rx_cometd.session.{name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -119,12 +121,11 @@ class Lanes:
         self._wake()
 
     def _wake(self) -> None:
+        asleep, self._asleep = self._asleep, None
         if self._worker is None:
             self._worker = self.spawn(self._work(), "ordinary")
-        elif self._asleep is not None:
-            if not self._asleep.done():  # closing cancels it
-                self._asleep.set_result(None)
-            self._asleep = None
+        elif asleep is not None and not asleep.done():  # closing cancels it
+            asleep.set_result(None)
 
     async def _work(self) -> None:
         # An eager task (Python 3.12) runs before this turn is over.
@@ -137,26 +138,22 @@ class Lanes:
                 self._gather()
             while self._queue:
                 await self._send(self._queue.popleft())
-            await self._woken()
-
-    async def _woken(self) -> None:
-        """Wait for something to do."""
-        if self._wanted and not self._batches:
-            # Wanted since before the last payload was sent: let this turn end.
-            await asyncio.sleep(0)
-            return
-        if self._emptied is not None:
-            self._emptied.set_result(None)
-            self._emptied = None
-        self._asleep = asyncio.get_running_loop().create_future()
-        await self._asleep
+            if self._wanted and not self._batches:
+                # Wanted since before the last payload was sent: let this turn end.
+                await asyncio.sleep(0)
+                continue
+            if self._emptied is not None:
+                self._emptied.set_result(None)
+                self._emptied = None
+            self._asleep = self._loop.create_future()
+            await self._asleep
 
     def _until_emptied(self) -> asyncio.Future[None] | None:
         """Give what tells when all that is ordinary was sent, ``None`` where it is."""
         if self._worker is None or self._asleep is not None:
             return None
         if self._emptied is None:
-            self._emptied = asyncio.get_running_loop().create_future()
+            self._emptied = self._loop.create_future()
         return self._emptied
 
     # -- the others ----------------------------------------------------------------------------

@@ -36,7 +36,9 @@ class Requesting(Facts):
 
     def __init__(self, shared: SharedSession, settings: Settings) -> None:
         super().__init__(shared, settings)
-        self._accompanied = Accompanied(settings.extensions)
+        accompanied = Accompanied(settings.extensions)
+        #: The extensions that accompany requests, ``None`` where none does.
+        self._accompanied = accompanied or None
         for extension in settings.extensions:
             extension.join(self)
 
@@ -62,8 +64,9 @@ class Requesting(Facts):
         """
         validate_target(channel)
         requests = self._shared.open_session().requests
-        if not self._accompanied:
-            return await requests.publish(channel, data, fields_of(fields))
+        if self._accompanied is None:
+            given = {} if fields is None else fields_of(fields)
+            return await requests.publish(channel, data, given)
         request = Request("publish", channel, dict(fields_of(fields)), self)
         with self._accompanied.within(request):
             return await requests.publish(channel, data, request.fields)

@@ -281,8 +281,8 @@ class Session:
 
     def _act_on(self, outcome: Outcome) -> None:
         match outcome:
-            case Answered(replies):
-                self.requests.answered(replies)
+            case Answered():
+                self.requests.answered(outcome.replies)
             case Due(step, delay):
                 self._steps.schedule(step, delay)
             case Changed(change):

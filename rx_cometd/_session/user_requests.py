@@ -88,7 +88,7 @@ class UserRequests:
         if self._batching:
             self.check_outside_batch()
         limit = self._max_outbox
-        if 0 < limit <= self._protocol.waiting_count:
+        if 0 < limit <= len(self._replies):
             raise BufferOverflowError(limit, outbox=True)
         request_id = self._protocol.publish(channel, data, fields, call=call)
         reply: asyncio.Future[Message] = self._loop.create_future()
@@ -98,9 +98,10 @@ class UserRequests:
         self._lanes.gather_soon()
         try:
             return await reply
-        finally:
+        except BaseException:
             if self._replies.pop(request_id, None) is not None:  # the caller gave up
                 self._protocol.cancel(request_id)
+            raise
 
     def subscribe(self, channel: str, fields: Fields = None) -> None:
         """Have a channel subscribed to; an unsubscribe not sent yet is settled by it."""

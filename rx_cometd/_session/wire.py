@@ -148,7 +148,7 @@ class Wire:
         self._counters.messages_out += len(messages)
         self._counters.bytes_out += size
         self._largest_sent = max(self._largest_sent, size)
-        if connection_type is ConnectionType.WEBSOCKET:
+        if connection_type is _WEBSOCKET:
             departures = self._link.departures
             departure = None if departures is None else departures.begin(size)
             self._listener.departing(exchange, timeout, departure)
@@ -252,6 +252,7 @@ class Wire:
 _SMALLEST_LIMIT: Final = 8 * 1024
 #: "Message Too Big" (RFC 6455, section 7.4.1).
 _TOO_BIG: Final = 1009
+_WEBSOCKET: Final = ConnectionType.WEBSOCKET
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 

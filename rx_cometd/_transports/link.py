@@ -32,6 +32,7 @@ _log = logging.getLogger("rx_cometd.link")
 #: Seconds that an idle connection is kept for the next request. Servers close theirs after 5 s
 #: (Node, Apache) or more, and a request that crosses with that may be lost. aiohttp's is 15 s.
 KEEP_ALIVE: Final = 3.0
+_LONG_POLLING: Final = ConnectionType.LONG_POLLING
 
 
 class Link:
@@ -63,7 +64,7 @@ class Link:
 
     def wants_headers(self, connection_type: ConnectionType) -> bool:
         """Tell whether the next payload over a connection type carries headers."""
-        return connection_type is ConnectionType.LONG_POLLING or self._websocket is None
+        return connection_type is _LONG_POLLING or self._websocket is None
 
     async def send(
         self,
@@ -81,7 +82,7 @@ class Link:
         Raises:
             TransportError: It could not be sent, or was not answered in time.
         """
-        if connection_type is ConnectionType.LONG_POLLING:
+        if connection_type is _LONG_POLLING:
             if self._long_polling is None:
                 self._long_polling = LongPollingTransport(self._http_session(), self._options)
             return await self._long_polling.exchange(data, headers, timeout)

@@ -117,7 +117,7 @@ def test_a_payload_of_replies_to_publishes_is_one_outcome(kind: ConnectionType) 
     ]
     driver.do(lambda: driver.protocol.published(replies))
     assert driver.happened == [Answered(replies)]
-    assert driver.protocol.waiting_count == 0
+    assert driver.protocol.requests() == []
     driver.receive(*replies)
     assert driver.happened == []
 
@@ -128,7 +128,7 @@ def test_other_payloads_are_left_to_be_received(decoded: Any) -> None:
     driver.publish()
     assert not driver.protocol.published(decoded)
     assert not driver.protocol.has_outcomes
-    assert driver.protocol.waiting_count == 1
+    assert len(driver.protocol.requests()) == 1
 
 
 def test_replies_among_others_are_left_to_be_received() -> None:

@@ -17,7 +17,7 @@ from rx_cometd import (
 from rx_cometd._protocol.outcomes import Settled
 from rx_cometd._session.lanes import Lanes
 from rx_cometd._session.user_requests import UserRequests
-from tests.unit.protocol.driver import Driver
+from tests.unit.protocol.driver import Driver, reply_to
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -122,6 +122,8 @@ async def test_so_many_may_wait_and_no_more() -> None:
     with pytest.raises(BufferOverflowError, match="2"):
         await desk.requests.publish("/a", 3, {})
     desk.driver.answer(desk.sent[0][0])
+    reply: Any = reply_to(desk.sent[0][0])
+    desk.requests.answered([reply])
     last = desk.publish(4)
     await settle()
     assert not last.done()
