@@ -99,7 +99,14 @@ def _parser() -> argparse.ArgumentParser:
     summary = (__doc__ or "").splitlines()[0]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=summary)
     names = [group.name for group in GROUPS]
-    parser.add_argument("groups", nargs="*", choices=[*names, []], help="what to measure")
+    parser.add_argument(
+        "groups",
+        nargs="*",
+        # What argparse checks where none is given.
+        choices=[*names, []],
+        metavar="GROUP",
+        help=f"what to measure, everything if left out: {', '.join(names)}",
+    )
     parser.add_argument("--quick", action="store_true", help="receiving alone, one short round")
     parser.add_argument("--rounds", type=int, help="how many times each case is run, at most")
     parser.add_argument("--minutes", type=float, default=17.0, help="what all may take (17)")

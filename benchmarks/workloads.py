@@ -110,7 +110,7 @@ def _latency(rate: int) -> Group:
     return Group(
         f"latency-{rate}",
         f"Latency at {rate:,} messages a second",
-        (*_own("orjson"), _AIOCOMETD_BESIDE_ORJSON, _SCRIPT, _FAYE),
+        (*_own("orjson"), _AIOCOMETD_BESIDE_ORJSON, *_FOREIGN),
         {"kind": "latency", "messages": rate * 3, "rate": rate},
         figure="p99",
     )
@@ -237,13 +237,13 @@ GROUPS: Final = (
     _publish(
         "publish-awaited",
         "Publish, one at a time",
-        (*_own("orjson", "json", "msgspec"), _SLOW[0], _SCRIPT, _FAYE),
+        (*_own("orjson", "json", "msgspec"), _SLOW[0], *_FOREIGN),
         messages=5_000,
     ),
     _publish(
         "publish-in-flight",
         "Publish, 1,000 in flight",
-        (*_own("orjson", "json"), *_SLOW, _AIOCOMETD_ORJSON, _FAYE),
+        (*_own("orjson", "json"), *_SLOW, _AIOCOMETD_ORJSON, _FAYE, _JAVA),
         messages=50_000,
         in_flight=1_000,
     ),
@@ -308,6 +308,10 @@ GROUPS: Final = (
             *_operators("decode", "decode", "map_convert"),
             *_operators("map_async", "map_async", "concat_map_future"),
             *_operators("map_async x16", "map_async_16", "merge_map_future"),
+            *_operators("publish", "publish_to", "merge_map_publish"),
+            *_operators("source", "from_async_iterable", "from_iterable"),
+            *_operators("on the loop", "on_loop", "observe_on"),
+            *_operators("traced", "traced", "do_action"),
             *_operators("conflate", "conflate", "observe_on"),
             *_operators("ack", "ack_after", "concat_map_future"),
             *_operators("switch", "switch_map_async", "switch_map_future"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -19,7 +20,9 @@ from benchmarks.peers.task import Stopwatch, Task, perform
 from rx_cometd import operators as cometd_ops
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from reactivex import Observable
 
     Operator = Callable[[Any], Any]
 
@@ -69,6 +72,27 @@ async def to_async_iterable(task: Task) -> dict[str, float]:
         pass
     await producing
     return stopwatch.stop(task.messages)
+
+
+def _given(make: Callable[[int], Observable[Any]]) -> Callable[[Task], Awaitable[dict[str, float]]]:
+    """Measure a source that gives so many messages, all of them there already."""
+
+    async def run(task: Task) -> dict[str, float]:
+        done = asyncio.Event()
+        stopwatch = Stopwatch()
+        make(task.messages).subscribe(on_error=_fail, on_completed=done.set)
+        await done.wait()
+        return stopwatch.stop(task.messages)
+
+    return run
+
+
+def _iterated(messages: int) -> Observable[Any]:
+    async def iterate() -> AsyncGenerator[Any]:
+        for _ in range(messages):
+            yield MESSAGE
+
+    return cometd_ops.from_async_iterable(iterate)
 
 
 def through(
@@ -136,6 +160,18 @@ def _future(message: Any) -> Any:
     return reactivex.from_future(asyncio.ensure_future(work(message)))
 
 
+class Taking:
+    """A client whose server takes at once what is published: what remains is the operator's."""
+
+    async def publish(self, channel: str, data: Any, *, fields: Any = None) -> Any:  # noqa: ARG002
+        """Publish a message."""
+        return MESSAGE
+
+
+def _published(message: Any) -> Any:
+    return reactivex.from_future(asyncio.ensure_future(Taking().publish("/a", message)))
+
+
 def _observe_on() -> Operator:
     return ops.observe_on(AsyncIOScheduler(asyncio.get_running_loop()))
 
@@ -177,6 +213,12 @@ KINDS: Final = {
     "concat_map_future": through(lambda: ops.concat_map(_future)),
     "map_async_16": through(lambda: cometd_ops.map_async(work, max_concurrency=16)),
     "merge_map_future": through(lambda: ops.flat_map(_future)),
+    "publish_to": through(lambda: cometd_ops.publish_to(Taking(), "/a")),
+    "merge_map_publish": through(lambda: ops.flat_map(_published)),
+    "from_async_iterable": _given(_iterated),
+    "from_iterable": _given(lambda messages: reactivex.from_iterable(repeat(MESSAGE, messages))),
+    "on_loop": through(cometd_ops.on_loop),
+    "traced": through(cometd_ops.traced),
     "conflate": through(lambda: cometd_ops.conflate(lambda _: object())),
     "ack_after": through(lambda: cometd_ops.ack_after(work)),
     "switch_map_async": emitting(lambda: cometd_ops.switch_map_async(work)),

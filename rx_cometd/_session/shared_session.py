@@ -16,7 +16,7 @@ from reactivex import abc
 from reactivex.disposable import Disposable
 
 from rx_cometd._flow.dispatch import LastingObserver, is_on_wire
-from rx_cometd._flow.edge import current_loop, running_loop
+from rx_cometd._flow.edge import running_loop
 from rx_cometd._flow.multicast import fail_observer, notify_end, report_unhandled
 from rx_cometd._flow.observable import LoopObservable
 from rx_cometd._session.flow_control import FlowControl
@@ -161,8 +161,7 @@ class SharedSession:
         Raises:
             ClientInvalidOperation: There is none, or it lives on another event loop.
         """
-        if self.loop is not current_loop():
-            self.check_loop()
+        self.check_loop()
         if self.current is None:
             raise ClientInvalidOperation(_NOT_OPEN)
         return self.current

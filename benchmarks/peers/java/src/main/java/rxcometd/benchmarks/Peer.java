@@ -3,10 +3,13 @@ package rxcometd.benchmarks;
 import com.sun.management.OperatingSystemMXBean;
 import jakarta.websocket.ContainerProvider;
 import java.lang.management.ManagementFactory;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import org.cometd.bayeux.client.ClientSessionChannel;
 import org.cometd.client.BayeuxClient;
 import org.cometd.client.http.jetty.JettyHttpClientTransport;
 import org.cometd.client.transport.ClientTransport;
@@ -14,8 +17,10 @@ import org.cometd.client.websocket.jakarta.WebSocketTransport;
 import org.eclipse.jetty.client.HttpClient;
 import org.eclipse.jetty.util.ajax.JSON;
 
-/** The CometD Java client as a peer; see benchmarks/peers/task.py. It receives, and no more. */
+/** The CometD Java client as a peer; see benchmarks/peers/task.py. */
 public final class Peer {
+    private static final Map<String, Object> DATA =
+            Map.of("symbol", "ACME", "price", 100.5, "volume", 7, "side", "buy");
     private static final OperatingSystemMXBean SYSTEM =
             (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
 
@@ -31,11 +36,21 @@ public final class Peer {
     public static void main(String[] arguments) throws Exception {
         @SuppressWarnings("unchecked")
         Map<String, Object> task = (Map<String, Object>) new JSON().fromJSON(arguments[0]);
-        if (!"receive".equals(task.get("kind"))) {
-            throw new IllegalArgumentException("the Java peer only receives");
-        }
-        System.out.println(new Peer(task).receive());
+        System.out.println(new Peer(task).perform((String) task.get("kind")));
         System.exit(0);
+    }
+
+    private String perform(String kind) throws Exception {
+        client.handshake();
+        if (!client.waitFor(10_000, BayeuxClient.State.CONNECTED)) {
+            throw new IllegalStateException("not connected");
+        }
+        return switch (kind) {
+            case "receive" -> receive();
+            case "publish" -> measured(this::publish);
+            case "latency" -> latency();
+            default -> throw new IllegalArgumentException("the Java peer cannot do " + kind);
+        };
     }
 
     private ClientTransport transport() throws Exception {
@@ -48,32 +63,85 @@ public final class Peer {
     }
 
     private String receive() throws Exception {
-        client.handshake();
-        if (!client.waitFor(10_000, BayeuxClient.State.CONNECTED)) {
-            throw new IllegalStateException("not connected");
-        }
-        CountDownLatch subscribed = new CountDownLatch(1);
-        client.getChannel("/bench/0/x")
-                .subscribe((channel, message) -> left.get().countDown(),
-                        reply -> subscribed.countDown());
-        subscribed.await(10, TimeUnit.SECONDS);
-        push(number("warm_up"));
+        subscribe((channel, message) -> left.get().countDown());
+        return measured(this::push);
+    }
+
+    /** What takes so many messages, until all of it is done. */
+    private interface Work {
+        void take(long messages) throws Exception;
+    }
+
+    /** Warms up, then tells what the work took. */
+    private String measured(Work work) throws Exception {
+        work.take(number("warm_up"));
         long cpu = SYSTEM.getProcessCpuTime();
         long wall = System.nanoTime();
-        push(number("messages"));
+        work.take(number("messages"));
         return String.format("{\"messages\": %d, \"cpu\": %s, \"wall\": %s}",
                 number("messages"),
                 (SYSTEM.getProcessCpuTime() - cpu) / 1e9,
                 (System.nanoTime() - wall) / 1e9);
     }
 
-    private void push(long messages) throws InterruptedException {
+    private void subscribe(ClientSessionChannel.MessageListener listener) throws Exception {
+        CountDownLatch subscribed = new CountDownLatch(1);
+        client.getChannel("/bench/0/x").subscribe(listener, reply -> subscribed.countDown());
+        await(subscribed);
+    }
+
+    private void push(long messages) throws Exception {
         left.set(new CountDownLatch((int) messages));
         client.getChannel("/push").publish(Map.of(
                 "messages", messages,
                 "per_frame", number("per_frame"),
+                "rate", number("rate"),
                 "coalesced", task.get("coalesced")));
-        left.get().await(60, TimeUnit.SECONDS);
+        await(left.get());
+    }
+
+    /** Publishes whose replies are waited for, so many at a time. */
+    private void publish(long messages) throws Exception {
+        long each = messages / number("in_flight");
+        left.set(new CountDownLatch((int) (each * number("in_flight"))));
+        for (long chain = 0; chain < number("in_flight"); chain++) {
+            publishOneByOne(each);
+        }
+        await(left.get());
+    }
+
+    private void publishOneByOne(long messages) {
+        if (messages > 0) {
+            client.getChannel("/bench/0/x").publish(DATA, reply -> {
+                left.get().countDown();
+                publishOneByOne(messages - 1);
+            });
+        }
+    }
+
+    /** Microseconds from the generator's send to the listener, by the clock that all share. */
+    private String latency() throws Exception {
+        long[] delays = new long[(int) number("messages")];
+        AtomicInteger count = new AtomicInteger();
+        subscribe((channel, message) -> {
+            long sent = ((Number) message.getDataAsMap().get("sent")).longValue();
+            delays[count.getAndIncrement()] = System.nanoTime() - sent;
+            left.get().countDown();
+        });
+        push(delays.length);
+        Arrays.sort(delays);
+        return String.format("{\"p50\": %s, \"p99\": %s, \"p99.9\": %s}",
+                percentile(delays, 0.5), percentile(delays, 0.99), percentile(delays, 0.999));
+    }
+
+    private static double percentile(long[] sorted, double part) {
+        return sorted[(int) Math.rint((sorted.length - 1) * part)] / 1000.0;
+    }
+
+    private static void await(CountDownLatch latch) throws InterruptedException {
+        if (!latch.await(60, TimeUnit.SECONDS)) {
+            throw new IllegalStateException(latch.getCount() + " are missing");
+        }
     }
 
     private long number(String name) {
