@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from reactivex import abc
 
 from rx_cometd._flow.delivery import Delivery
-from rx_cometd._flow.ending import act_on_behalf_of
+from rx_cometd._flow.ending import act_on_behalf_of, on_behalf_of
 from rx_cometd._flow.multicast import Multicast, fail_observer
 from rx_cometd._protocol.channel_names import globs, is_meta, is_service
 from rx_cometd.messages import Event, Message
@@ -154,7 +154,7 @@ class Dispatch:
         if self._delivering:
             self._waiting.append((messages, processed))
             return
-        if self._client is not None:
+        if self._client is not None and on_behalf_of() is not self._client:
             act_on_behalf_of(self._client)
         self._delivering = True
         try:
@@ -189,17 +189,17 @@ class Dispatch:
     def _deliver(self, messages: Sequence[Event], processed: _Callbacks) -> None:
         if processed:
             for message in messages:
-                channel = message["channel"]
-                observed = self._resolved.get(channel) or self._resolve(channel)
                 # What nobody takes was not processed: it is to come again, if it can.
+                observed = self.observes(message["channel"])
                 callbacks = processed.get(id(message), ()) if observed else ()
                 with Delivery(partial(_call_all, callbacks)):
                     self._deliver((message,), None)
             return
+        known = self._resolved
         for message in messages:
             # Looked up again each time: an observer may subscribe or dispose.
             try:
-                observer = self._resolved[message["channel"]]
+                observer = known[message["channel"]]
             except KeyError:
                 observer = self._resolve(message["channel"])
             try:

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from reactivex import abc
 
@@ -26,19 +26,17 @@ __all__ = ["act_on_behalf_of", "ending_for", "on_behalf_of", "tell_end"]
 _client: ContextVar[Flow | None] = ContextVar("rx_cometd_client", default=None)
 
 
-def on_behalf_of() -> Flow | None:
-    """Give the client whose message, or whose end, led to what is done now; ``None``: none's."""
-    return _client.get()
+#: Gives the client whose message, or whose end, led to what is done now; ``None``: none's.
+on_behalf_of: Final[Callable[[], Flow | None]] = _client.get
 
 
 def act_on_behalf_of(client: Flow) -> None:
     """Do on behalf of a client what follows in this task, and what comes of it.
 
     Nothing is put back: it is a session's own task that brings messages in, each time for the same
-    client, and one look at the variable is all that this costs for each payload.
+    client, so that one look (`on_behalf_of`) is all that this costs for each payload.
     """
-    if _client.get() is not client:
-        _client.set(client)
+    _client.set(client)
 
 
 @contextmanager

@@ -220,7 +220,11 @@ class Exchanges:
         """
         if not self._dispatch.knows(decoded) or self._stopped or self._protocol.heeds_events:
             return False
-        self._counters.events_came(decoded)
+        counters = self._counters
+        if counters.channels is None:
+            counters.last_event = counters.last_heard
+        else:
+            counters.events_came(decoded)
         self._dispatch.deliver(decoded)
         return True
 
