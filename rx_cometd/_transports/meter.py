@@ -19,15 +19,24 @@ class Meter(asyncio.Protocol):
     Attributes:
         count: How many bytes came.
         at: When the last ones came, in seconds of `time.monotonic`.
+        payloads: How many payloads were complete, for whoever takes them to count.
+        complete: How many of the bytes are of complete messages; likewise.
     """
 
-    __slots__ = ("_hand_on", "_protocol", "at", "count")
+    __slots__ = ("_hand_on", "_protocol", "at", "complete", "count", "payloads")
+
+    count: int
+    at: float
+    payloads: int
+    complete: int
 
     def __init__(self, protocol: asyncio.Protocol) -> None:
         self._protocol = protocol
         self._hand_on = protocol.data_received
         self.count = 0
         self.at = monotonic()
+        self.payloads = 0
+        self.complete = 0
 
     @classmethod
     def between(cls, transport: asyncio.Transport) -> Self:

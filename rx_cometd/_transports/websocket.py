@@ -17,6 +17,7 @@ from rx_cometd._transports.errors import (
     shown,
     transport_errors,
 )
+from rx_cometd._transports.frames import Frames
 from rx_cometd._transports.meter import Meter
 from rx_cometd._transports.redirects import MOST_REDIRECTS, Redirected, upgrading
 from rx_cometd._transports.timeout import timeout_after
@@ -66,12 +67,11 @@ class WebSocketTransport:
         self._socket: _Socket | None = None
         self._connection: asyncio.Transport | None = None
         self._meter: Meter | None = None
+        #: The meter, where it tells frames apart.
+        self._frames: Frames | None = None
         #: What leaves, ``None`` where that is not known.
         self.departures: Departures | None = None
-        self._payloads = 0
         self._muted = False
-        #: How many of the bytes that came are of complete messages.
-        self._complete = 0
 
     async def open(self, headers: Mapping[str, str], timeout: float) -> None:
         """Open the socket.
@@ -126,16 +126,24 @@ class WebSocketTransport:
             )
         self._connection = None if upgrade.connection is None else upgrade.connection.transport
         if self._connection is not None:
-            self._meter = Meter.between(self._connection)
+            self._meter = self._metered(socket, self._connection)
             self.departures = Departures(self._connection)
         return socket
+
+    def _metered(self, socket: _Socket, connection: asyncio.Transport) -> Meter:
+        # aiohttp has to see what resets its heartbeat, and to inflate what is compressed.
+        if self._options.heartbeat is not None or socket.compress:
+            return Meter.between(connection)
+        self._frames = Frames.between(connection, self._options.max_message_size)
+        return self._frames
 
     @property
     def arriving(self) -> Arriving | None:
         """What is coming, ``None`` where that is not known."""
-        if self._meter is None:
+        meter = self._meter
+        if meter is None:
             return None
-        return Arriving(self._payloads, self._meter.count - self._complete, self._meter.at)
+        return Arriving(meter.payloads, meter.count - meter.complete, meter.at)
 
     async def send(self, data: str | bytes) -> None:
         """Send a payload in one text frame.
@@ -155,6 +163,8 @@ class WebSocketTransport:
     def mute(self) -> None:
         """Hand on nothing any more of what still comes."""
         self._muted = True
+        if self._frames is not None:
+            self._frames.mute()
 
     async def read(self, receive: Callable[[bytes], None]) -> TransportConnectionClosed:
         """Hand on every payload that comes, until the socket closes.
@@ -174,6 +184,8 @@ class WebSocketTransport:
         socket = self._socket
         if socket is None:
             raise TransportConnectionClosed(f"the WebSocket to {shown(self._url)} is not open")
+        if self._frames is not None and not self._muted:
+            self._frames.receive_with(receive)
         while True:
             try:
                 message = await socket.receive()
@@ -182,21 +194,29 @@ class WebSocketTransport:
                     await socket.pong(message.data)
             except NETWORK_ERRORS as error:
                 raise as_transport_error(error, self._url) from error
-            if kind is _TEXT or kind in _PAYLOAD:
-                self._payloads += 1
-                if self._meter is not None:
-                    self._complete = self._meter.count
+            if kind in _PAYLOAD:
+                self._note_payload(len(message.data))
                 if not self._muted:
                     receive(message.data)
-            elif kind in _CONTROL:
+            elif kind not in _CONTROL:
+                return self._ended(socket, message)
+            elif self._meter is not None:
                 # Unmasked and short: two bytes of header.
-                self._complete += 2 + len(message.data)
-            elif kind is aiohttp.WSMsgType.ERROR:
-                raise as_transport_error(message.data, self._url) from message.data
-            else:
-                return self._closed(socket, message)
+                complete = self._meter.complete + 2 + len(message.data)
+                self._meter.complete = min(complete, self._meter.count)
 
-    def _closed(self, socket: _Socket, message: _Message) -> TransportConnectionClosed:
+    def _note_payload(self, size: int) -> None:
+        if self._meter is not None:
+            self._meter.payloads += 1
+            self._meter.complete = self._meter.count
+        if self._frames is not None:
+            self._frames.given(size)
+
+    def _ended(self, socket: _Socket, message: _Message) -> TransportConnectionClosed:
+        if self._frames is not None and self._frames.failure is not None:
+            raise self._frames.failure
+        if message.type is aiohttp.WSMsgType.ERROR:
+            raise as_transport_error(message.data, self._url) from message.data
         code = socket.close_code
         reason = " ".join(str(part) for part in (code, message.extra) if part)
         return TransportConnectionClosed(

@@ -114,9 +114,9 @@ async def test_what_a_dropped_socket_brings_is_not_heard() -> None:
     async with BayeuxServer() as server, linked(server) as (link, ears):
         await link.send(WEBSOCKET, HANDSHAKE, {}, 2.0)
         await ears.payloads.get()
+        link.drop()
+        link.drop()
         await server.faults.garbage("[]")
-        link.drop()
-        link.drop()
         await link.send(WEBSOCKET, HANDSHAKE, {}, 2.0)
         (reply,) = await ears.payloads.get()
         assert reply["channel"] == "/meta/handshake"

@@ -251,15 +251,61 @@ async def test_before_it_is_open() -> None:
 
 
 @pytest.mark.parametrize("fault", [ValueError, OSError, LookupError])
-async def test_a_fault_of_the_receiver_is_no_fault_of_the_network(fault: type[Exception]) -> None:
-    def receive(_: bytes) -> None:
-        raise fault("mine")
+@pytest.mark.parametrize("before", [0, 1])
+async def test_a_fault_of_the_receiver_is_no_fault_of_the_network(
+    fault: type[Exception], before: int
+) -> None:
+    found: list[bytes] = []
 
     async with opened(Peer()) as (transport, socket):
-        await socket.send_str("[]")
+        sending = asyncio.create_task(socket.send_str("0"))
+
+        def receive(payload: bytes) -> None:
+            nonlocal sending
+            found.append(payload)
+            if len(found) > before:
+                raise fault("mine")
+            sending = asyncio.create_task(socket.send_str(str(len(found))))
+
         with pytest.raises(fault, match="mine") as caught:
             await transport.read(receive)
+        await sending
         assert not isinstance(caught.value, TransportError)
+        assert found == [b"0", b"1"][: before + 1]
+
+
+async def test_payloads_come_in_order_however_they_are_sent() -> None:
+    """Most go past aiohttp's queue (`Frames`); those that do not are not overtaken."""
+    sent = [b"x" * size for size in (2, 200, 70_000, 0, 1, 65_535, 65_536, 125, 126)]
+    peer = Peer(autoping=False)
+    async with opened(peer, max_message_size=10**6) as (transport, socket):
+        found: list[bytes] = []
+        enough = asyncio.Event()
+
+        def receive(payload: bytes) -> None:
+            found.append(payload)
+            if len(found) == 1 + 20 * len(sent):
+                enough.set()
+
+        reading = asyncio.create_task(transport.read(receive))
+        await socket.send_str("the first")
+        for turn in range(20):
+            for payload in sent:
+                if (len(payload) + turn) % 7 == 3:
+                    await socket.send_bytes(payload)
+                else:
+                    await socket.send_str(payload.decode())
+            await socket.ping(str(turn).encode())
+        async with asyncio.timeout(30):
+            await enough.wait()
+            while len(peer.frames) < 20:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.001)
+        assert found == [b"the first", *sent * 20]
+        assert peer.frames == [(WSMsgType.PONG, str(turn).encode()) for turn in range(20)]
+        assert transport.arriving is not None
+        assert transport.arriving[:2] == (len(found), 0)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
 
 
 async def test_pings_are_answered() -> None:
