@@ -195,11 +195,10 @@ class Dispatch:
                 with Delivery(partial(_call_all, callbacks)):
                     self._deliver((message,), None)
             return
-        known = self._resolved
         for message in messages:
             # Looked up again each time: an observer may subscribe or dispose.
             try:
-                observer = known[message["channel"]]
+                observer = self._resolved[message["channel"]]
             except KeyError:
                 observer = self._resolve(message["channel"])
             try:

@@ -10,6 +10,7 @@ from reactivex import operators as ops
 from reactivex.disposable import Disposable
 
 from rx_cometd._flow.payload import Payload
+from rx_cometd._flow.subscriber import Subscriber
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,6 +128,18 @@ class _Source(Observable[Payload]):
     def __init__(self) -> None:
         super().__init__()
         self.observers: tuple[abc.ObserverBase[Payload], ...] = ()
+
+    def subscribe(
+        self,
+        on_next: abc.ObserverBase[Payload] | abc.OnNext[Payload] | None = None,
+        on_error: abc.OnError | None = None,
+        on_completed: abc.OnCompleted | None = None,
+        *,
+        scheduler: abc.SchedulerBase | None = None,  # noqa: ARG002 - nothing to schedule
+    ) -> abc.DisposableBase:
+        subscriber = Subscriber(on_next, on_error, on_completed)
+        subscriber.begin(self._subscribe_core)
+        return subscriber
 
     def _subscribe_core(
         self,

@@ -8,12 +8,12 @@ comes after all.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rx_cometd._flow.payload import Payload, claim
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from rx_cometd._session.in_flight import InFlight
 
@@ -25,43 +25,30 @@ _REMEMBERED: Final = 16
 _Owner = TypeVar("_Owner")
 
 
-class Flights(Generic[_Owner]):
+class Flights(dict["InFlight[_Owner]", None]):
     """The payloads in flight, in the order in which they entered: that of their deadlines."""
 
     def __init__(self) -> None:
-        self._entries: dict[InFlight[_Owner], None] = {}
+        super().__init__()
         self._abandoned: deque[InFlight[_Owner]] = deque(maxlen=_REMEMBERED)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __iter__(self) -> Iterator[InFlight[_Owner]]:
-        return iter(self._entries)
-
-    def __contains__(self, entry: object) -> bool:
-        return entry in self._entries
 
     @property
     def newest(self) -> InFlight[_Owner]:
         """The one that entered last."""
-        return next(reversed(self._entries))
+        return next(reversed(self))
 
     def add(self, entry: InFlight[_Owner]) -> None:
         """Take note of a payload that enters."""
-        self._entries[entry] = None
+        self[entry] = None
 
     def remove(self, entry: InFlight[_Owner]) -> None:
         """Forget a payload: it is out."""
-        del self._entries[entry]
+        del self[entry]
 
     def abandon(self, entry: InFlight[_Owner]) -> None:
         """Wait for a payload no longer, but know it if it comes."""
-        del self._entries[entry]
+        del self[entry]
         self._abandoned.append(entry)
-
-    def clear(self) -> None:
-        """Forget what is in flight."""
-        self._entries.clear()
 
     def find(self, payload: Payload, stage: int) -> InFlight[_Owner] | None:
         """Find what a payload was made of, ``None`` if it is an extension's own.
@@ -71,10 +58,10 @@ class Flights(Generic[_Owner]):
             stage: How many operators it has passed.
         """
         known: Any = payload.in_flight
-        entry: InFlight[_Owner] | None = known if known in self._entries else None
+        entry: InFlight[_Owner] | None = known if known in self else None
         if entry is None:
             entry = self._adopt(payload, stage)
-        elif len(self._entries) > 1 and len(payload.messages) > entry.size:
+        elif len(self) > 1 and len(payload.messages) > entry.size:
             self._merge(entry, [other for other in self._sharing(payload) if other is not entry])
         if entry is not None:
             entry.follow(payload, stage)
@@ -92,7 +79,7 @@ class Flights(Generic[_Owner]):
         if not sharing and self.is_late(payload):
             return None
         if not sharing:
-            sharing = [other for other in self._entries if other.resembles(payload, stage)][:1]
+            sharing = [other for other in self if other.resembles(payload, stage)][:1]
         if not sharing:
             return None
         entry, *others = sharing
@@ -104,7 +91,7 @@ class Flights(Generic[_Owner]):
     def _sharing(self, payload: Payload) -> list[InFlight[_Owner]]:
         found: list[InFlight[_Owner]] = []
         left = len(payload.messages)
-        for entry in self._entries:
+        for entry in self:
             shared = entry.shares_with(payload)
             if shared:
                 found.append(entry)
@@ -115,5 +102,5 @@ class Flights(Generic[_Owner]):
 
     def _merge(self, entry: InFlight[_Owner], others: Sequence[InFlight[_Owner]]) -> None:
         for other in others:
-            del self._entries[other]
+            del self[other]
             entry.merge(other)

@@ -51,7 +51,7 @@ class Inbound:
     ) -> None:
         """Have the extensions see messages; the listener is told what comes of it."""
         fields = None if headers is None else CIMultiDict(headers)
-        replies = tuple([str(m["id"]) for m in messages if "data" not in m and "id" in m])
+        replies = _replies(messages)
         owner = exchange if exchange or replies else None
         self._pipeline.push(messages, fields, owner, replies)
 
@@ -102,3 +102,10 @@ class Inbound:
         if payload is not None and events:
             payload.messages = events
             self._listener.received(events, (), payload)
+
+
+def _replies(messages: list[Message]) -> tuple[str, ...]:
+    for message in messages:
+        if "data" not in message:
+            return tuple([str(m["id"]) for m in messages if "data" not in m and "id" in m])
+    return ()  # most often

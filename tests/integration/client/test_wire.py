@@ -410,7 +410,7 @@ async def test_handshake_fields_that_hang_are_asked_again(kind: ConnectionType) 
         BayeuxServer() as server,
         client_of(server, kind, handshake_fields=fields, max_network_delay=0.05) as client,
     ):
-        assert len(asked) == 3
+        assert len(asked) >= 3  # more, where the machine stands still for longer than the delay
         assert client.client_id in server.sessions
 
 
