@@ -172,11 +172,16 @@ class Life:
             await asyncio.sleep(0)
         await asyncio.gather(*sent)
 
+    async def settled(self) -> None:
+        """Wait for the replies to all requests so far: this one's is behind them.
+
+        The server has no subscription any more before the client knows.
+        """
+        await self.client.publish("/behind", 0)
+
     async def lose_session(self) -> None:
         client_id = self.client.client_id
-        # Its reply is behind those to the requests before it, which would else be lost, and sent
-        # again: the server has no subscription any more before the client knows.
-        await self.client.publish("/behind", 0)
+        await self.settled()  # else what has no reply yet would be lost, and sent again
         for key in self.wanted():
             self.requests[key] += 1
         self.server.faults.forget()
@@ -188,6 +193,9 @@ class Life:
         free = [key for key in CHANNELS if not self.observing[key]]
         if free:
             key = self.random.choice(free)
+            # Else the server might have it from before, for all the client knows, and would be
+            # asked once more to unsubscribe.
+            await self.settled()
             self.server.faults.refuse_subscribe(key, "403::no")
             self.next_name += 1
             self.requests[key] += 1
