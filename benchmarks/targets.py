@@ -112,7 +112,7 @@ _JSON: Final = "rx_cometd json"
 _LATENCY: Final = "latency-1000"
 
 _RECEIVING: Final = (
-    "once a payload the call from the reading loop into the session, the clock and the counters; "
+    "once a payload the calls from the reading into the session, the clock and the counters; "
     "once a message a look at it and the call of its observer (see below)"
 )
 _PIPELINE: Final = (
