@@ -195,18 +195,20 @@ def test_from_the_end_of_the_stream_on_all_is_for_the_protocol(end: bytes) -> No
     assert connection.behind.data == before + b"".join(rest)
 
 
-@pytest.mark.parametrize("known", [3, 40])
-def test_a_stream_that_began_before_is_left_alone(known: int) -> None:
+@pytest.mark.parametrize("known", [3, 32, 40])
+@pytest.mark.parametrize("begin", [b"x", b"x" + frame(TEXT, b"x" * 27)[:2]], ids=["x", "frame"])
+def test_a_stream_that_began_before_is_left_alone(known: int, begin: bytes) -> None:
     """What came with the response to the upgrade went to the protocol by itself."""
     connection = Connection()
-    stream = frame(TEXT, b"x" * 30) + frame(TEXT, b"y" * 40)
+    first = begin.ljust(30, b"x")
+    stream = frame(TEXT, first) + frame(TEXT, b"y" * 40)
     connection.behind.data_received(stream[:known])
     connection.come(stream[known:])
     connection.give()
     connection.come(frame(TEXT, b"1") + frame(TEXT, b"2"))
     connection.give()
     assert connection.straight == []
-    assert connection.received == [b"x" * 30, b"y" * 40, b"1", b"2"]
+    assert connection.received == [first, b"y" * 40, b"1", b"2"]
     assert connection.behind.unread == b""
 
 
