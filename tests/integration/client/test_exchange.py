@@ -56,9 +56,11 @@ async def test_acks_that_the_client_did_not_ask_for_are_not_in_force(volunteered
         async with client_of(server, WEBSOCKET, max_pending_count=10) as client:
             messages = aiter(client.channel("/a").pipe(to_async_iterable()))
             first = asyncio.ensure_future(anext(messages))
+            seen = Recorder(client.channel("/a"))
             await subscribed(server, "/a")
             for n in range(200):
                 await server.publish("/a", n)
+            await seen.count(200)  # nobody takes any meanwhile
             await first
             with pytest.raises(BufferOverflowError):
                 await _drain(messages)

@@ -304,11 +304,13 @@ CASES = pytest.mark.parametrize(
 )
 
 
-def impatient(hostile: HostileServer, kind: ConnectionType) -> Client:
+def impatient(
+    hostile: HostileServer, kind: ConnectionType, connection_timeout: float = 3.0
+) -> Client:
     return client_of(
         hostile.url,
         kind,
-        connection_timeout=3.0,
+        connection_timeout=connection_timeout,
         max_network_delay=0.2,
         max_message_size=LARGEST,
         extensions=[ack()],
@@ -335,7 +337,7 @@ async def test_who_streams_goes_on(kind: ConnectionType, deed: Deed) -> None:
     async with (
         BayeuxServer(timeout=5) as server,
         HostileServer(server.url) as hostile,
-        impatient(hostile, kind) as client,
+        impatient(hostile, kind, connection_timeout=60.0) as client,
     ):
         seen, changes = Recorder(client.channel("/a")), Recorder(client.state_changes)
         await subscribed(server, "/a")
