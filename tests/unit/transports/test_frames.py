@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextvars import ContextVar
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -32,10 +32,11 @@ def frame(kind: int, payload: bytes, *, final: bool = True, mask: bytes = b"") -
     return bytes([(0x80 if final else 0) | kind]) + head + mask + payload
 
 
-class Aborted:
+class Aborted(asyncio.Transport):
     """A connection: all that is done to it here is to give it up."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.aborted = False
 
     def abort(self) -> None:
@@ -88,7 +89,7 @@ class Connection:
 
     def __init__(self, most: int = 0) -> None:
         self.behind = Behind()
-        self.transport: Any = Aborted()
+        self.transport = Aborted()
         self.frames = Frames(self.behind, self.transport, most)
         self.received: list[bytes] = []
         #: Those that came past the protocol behind.
