@@ -42,7 +42,7 @@ def consumed(broker: Broker, channel: str, *, max_in_flight: int = 100) -> Obser
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - the broker has no event to wait for
             await asyncio.sleep(0.02)
 
@@ -58,6 +58,12 @@ async def relay_some(broker: Broker, channel: str, count: int) -> None:
         await until(lambda: relay.counts.written == count)
         relay.stop()
         await running
+
+
+async def consumers_closed() -> None:
+    tasks = [task for task in asyncio.all_tasks() if task.get_name() == "rx_cometd.relay.consume"]
+    if tasks:
+        await asyncio.wait(tasks, timeout=60)
 
 
 @pytest.fixture
@@ -90,6 +96,7 @@ async def test_what_was_processed_does_not_come_again(broker: Broker, channel: s
     with consumed(broker, channel).pipe(map_async(work)).subscribe():
         await enough.wait()
         await asyncio.sleep(1.5)  # more than a second, after which the broker has been told
+    await consumers_closed()
     assert first == [0, 1, 2]
     if broker.url.startswith("nats"):
         return  # which gives them again after half a minute only
@@ -124,7 +131,7 @@ async def test_back_to_a_channel(broker: Broker, channel: str) -> None:
         await client.subscribe("/back")
         pipe = consumed(broker, channel).pipe(data(), publish_to(client, "/back"), ops.take(3))
         with pipe.subscribe():
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 numbers = [(await client.receive())["data"]["n"] for _ in range(3)]
     assert numbers == [0, 1, 2]
 

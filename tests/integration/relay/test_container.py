@@ -11,11 +11,13 @@ import sys
 import tomllib
 from contextlib import AsyncExitStack
 from importlib import import_module
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from yarl import URL
 
+from rx_cometd.relay import Relay
 from rx_cometd.testing import BayeuxServer
 from tests.integration.cli.commands import ENVIRONMENT, ROOT
 from tests.integration.relay.brokers import Nats
@@ -62,6 +64,11 @@ def test_what_the_image_installs_is_there_to_be_installed() -> None:
     assert ENTRY[0] in project["scripts"]
 
 
+def test_what_is_pending_may_be_written_before_it_is_killed() -> None:
+    drain: float = signature(Relay).parameters["drain"].default
+    assert float(RELAY["stop_grace_period"].removesuffix("s")) > drain
+
+
 async def test_one_is_at_work_the_other_stands_by_and_sigterm_ends_both(
     broker: Nats, tmp_path: Path
 ) -> None:
@@ -76,12 +83,12 @@ async def test_one_is_at_work_the_other_stands_by_and_sigterm_ends_both(
             await asyncio.gather(*(healthy(port) for port in ports))
         await server.until(lambda: server.subscribers(channel), 30)
         await server.publish(channel, {"n": 1})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await arrived(broker):  # noqa: ASYNC110 - the broker is asked
                 await asyncio.sleep(0.1)
         for relay in relays:
             relay.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(float(RELAY["stop_grace_period"].removesuffix("s"))):
+        async with asyncio.timeout(60):
             assert [await relay.wait() for relay in relays] == [0, 0]
 
 

@@ -32,7 +32,7 @@ async def test_alive_ready_and_how_much() -> None:
                 return response.status, await response.text()
 
         async def ready(*, wanted: int) -> str:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while (answer := await ask("/readyz"))[0] != wanted:  # noqa: ASYNC110 - it is asked
                     await asyncio.sleep(0.02)
             return answer[1]
@@ -41,7 +41,7 @@ async def test_alive_ready_and_how_much() -> None:
             running = asyncio.create_task(relay.run())
             await ready(wanted=200)
             await server.publish("/a", {"n": 1})
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while relay.counts.written < 1:  # noqa: ASYNC110 - counts change without an event
                     await asyncio.sleep(0.01)
             assert await ask("/healthz") == (200, "ok\n")
@@ -67,7 +67,7 @@ async def test_alive_ready_and_how_much() -> None:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.01)
 
