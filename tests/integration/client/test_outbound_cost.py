@@ -34,7 +34,7 @@ async def publish(client: Client, count: int, at_once: int) -> None:
 
 @pytest.mark.parametrize(
     ("at_once", "most"),
-    [pytest.param(1, 108, id="one by one"), pytest.param(200, 54, id="200 at a time")],
+    [pytest.param(1, 112, id="one by one"), pytest.param(200, 55, id="200 at a time")],
 )
 async def test_calls_per_publish(at_once: int, most: float) -> None:
     async with BayeuxServer() as server, client_of(server, WEBSOCKET) as client:
