@@ -6,5 +6,5 @@ __all__ = ["how_to_install"]
 
 
 def how_to_install(extra: str) -> str:
-    """Say it for the package, and for a clone of the repository, where nothing is published yet."""
+    """Give the command, for the package index and for a clone of the repository."""
     return f"pip install 'rx-cometd[{extra}]' (in a clone: pip install '.[{extra}]')"
