@@ -55,10 +55,10 @@ class Calls:
 @pytest.mark.parametrize(
     ("per_frame", "extensions", "most"),
     [
-        pytest.param(1, 0, 20, id="one message a frame"),
-        pytest.param(100, 0, 0.25, id="100 messages a frame"),
-        pytest.param(1, 1, 42, id="one message a frame, one extension"),
-        pytest.param(100, 1, 0.5, id="100 messages a frame, one extension"),
+        pytest.param(1, 0, 18, id="one message a frame"),
+        pytest.param(100, 0, 0.2, id="100 messages a frame"),
+        pytest.param(1, 1, 34, id="one message a frame, one extension"),
+        pytest.param(100, 1, 0.36, id="100 messages a frame, one extension"),
     ],
 )
 async def test_calls_per_message(per_frame: int, extensions: int, most: float) -> None:
