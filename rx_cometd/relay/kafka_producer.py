@@ -53,6 +53,9 @@ async def throw_away(producer: Any) -> None:
         sender: asyncio.Task[None] | None = producer._sender.sender_task  # noqa: SLF001 - see above
         if sender is not None:
             await _end(sender)
+        ended: asyncio.Future[None] | None = producer._txn_manager._transaction_waiter  # noqa: SLF001
+        if ended is not None:  # it has begun a transaction
+            look_at(ended)
         accumulator = producer._message_accumulator  # noqa: SLF001 - see above
         batches = [batch for those in accumulator._batches.values() for batch in those]  # noqa: SLF001
         batches += accumulator._pending_batches  # noqa: SLF001 - see above
