@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-import socket
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +21,7 @@ from rx_cometd import operators as cometd_ops
 from rx_cometd.extensions import MemoryStore, replay, telemetry, trace_context, traced_store
 from rx_cometd.testing import BayeuxServer, ReplayLog
 from tests.integration.client_driver import Recorder, client_of, subscribed
+from tests.integration.stores.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -68,13 +68,6 @@ def metrics_in(text: str) -> set[str]:
 def metrics_told() -> set[str]:
     table = DOCS.read_text(encoding="utf-8").partition("| metric |")[2].partition("\n\n")[0]
     return set(re.findall(r"^\| `([a-z_.]+)` \|", table, re.MULTILINE))
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

@@ -7,7 +7,6 @@ import json
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ import aiohttp
 import pytest
 
 from tests.children import child
+from tests.integration.stores.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -76,13 +76,6 @@ async def test_the_dashboard_asks_for_what_there_is_and_for_all_of_it() -> None:
     table = DOCS.read_text(encoding="utf-8").partition("| metric |")[2].partition("\n\n")[0]
     told = set(re.findall(r"^\| `([a-z_.]+)` \|", table, re.MULTILINE))
     assert {name.replace(".", "_") for name in told} == {SUFFIXES.sub("", name) for name in found}
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from typing import Any
 
@@ -34,15 +33,9 @@ from tests.integration.client_driver import (
     requests,
     subscribed,
 )
+from tests.integration.stores.servers import free_port
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _refuse(*_: object) -> str:

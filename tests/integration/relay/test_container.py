@@ -19,6 +19,7 @@ from yarl import URL
 
 from rx_cometd.relay import Relay
 from rx_cometd.testing import BayeuxServer
+from tests.children import child
 from tests.integration.cli.commands import ENVIRONMENT, ROOT
 from tests.integration.relay.brokers import Nats
 from tests.integration.stores.servers import free_port
@@ -99,20 +100,13 @@ async def started(
     changed = {"/etc/relays.toml": str(config), "0.0.0.0": "127.0.0.1", "8080": str(port)}
     assert changed.keys() <= set(ARGUMENTS)
     arguments = [changed.get(argument, argument) for argument in ARGUMENTS]
-    process = await asyncio.create_subprocess_exec(
+    relay = child(
         *(sys.executable, "-m", "rx_cometd", *ENTRY[1:], *arguments),
         cwd=ROOT,
         env={**ENVIRONMENT, "ORG": origin, "TOKEN": "good"},
         stderr=subprocess.DEVNULL,
     )
-
-    async def end() -> None:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-    stack.push_async_callback(end)
-    return process
+    return await stack.enter_async_context(relay)
 
 
 async def healthy(port: int) -> None:
@@ -122,11 +116,9 @@ async def healthy(port: int) -> None:
     check = [argument.replace(":8080/", f":{port}/") for argument in arguments]
     assert check != arguments
     while True:
-        asking = await asyncio.create_subprocess_exec(
-            *(sys.executable, *check), stderr=subprocess.DEVNULL
-        )
-        if await asking.wait() == 0:
-            return
+        async with child(sys.executable, *check, stderr=subprocess.DEVNULL) as asking:
+            if await asking.wait() == 0:
+                return
         await asyncio.sleep(0.1)
 
 
