@@ -221,7 +221,7 @@ class Exchanges:
         if not self._dispatch.knows(decoded) or self._stopped or self._protocol.heeds_events:
             return False
         counters = self._counters
-        if counters.channels is None:
+        if counters.channels is None:  # as `events_came` does, without a call for each payload
             counters.last_event = counters.last_heard
         else:
             counters.events_came(decoded)
