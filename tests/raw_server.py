@@ -1,4 +1,4 @@
-"""A server of raw bytes: what it says on each connection is up to the test."""
+"""Servers of raw bytes: what they say on each connection is up to the test."""
 
 from __future__ import annotations
 
@@ -6,25 +6,81 @@ import asyncio
 import base64
 import hashlib
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Self
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from types import TracebackType
 
-__all__ = ["RawServer", "accept_of"]
+__all__ = ["RawServer", "accept_of", "listening", "port_of"]
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+@asynccontextmanager
+async def listening(
+    talk: Callable[[StreamReader, StreamWriter], Awaitable[None]],
+    *,
+    unix: bool = False,
+    **options: Any,
+) -> AsyncGenerator[asyncio.Server]:
+    """Serve on 127.0.0.1, on a free port unless a socket is given.
+
+    When the block ends no connection is left: before Python 3.12 a server of asyncio does not wait
+    for them, and one that stays a little longer is found by the tests that look for tasks.
+
+    Args:
+        talk: Says what is to be said on a connection. That the client goes is no error.
+        unix: Whether the socket given is one of the file system.
+        options: Those of `asyncio.start_server`.
+    """
+    tasks: set[asyncio.Task[object]] = set()
+    ended = False
+
+    async def serve(reader: StreamReader, writer: StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        try:
+            if not ended:
+                await talk(reader, writer)
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client has gone, or has had enough, or the test is over
+        finally:
+            if ended:
+                writer.transport.abort()  # nobody reads what would keep it open
+            writer.close()
+
+    if not unix and "sock" not in options:
+        options |= {"host": "127.0.0.1", "port": 0}
+    start = asyncio.start_unix_server if unix else asyncio.start_server
+    server = await start(serve, **options)
+    try:
+        yield server
+    finally:
+        ended = True
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.wait_closed()
+
+
+def port_of(server: asyncio.Server) -> int:
+    """Give the port of a server."""
+    port: int = server.sockets[0].getsockname()[1]
+    return port
 
 
 class RawServer(ABC):
     """Listens on a free port, and takes its connections with it when it ends."""
 
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
-
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._stack = AsyncExitStack()
+        self._server = await self._stack.enter_async_context(listening(self._talk))
         return self
 
     async def __aexit__(
@@ -33,28 +89,11 @@ class RawServer(ABC):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
+        await self._stack.aclose()
 
     @property
     def port(self) -> int:
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
-
-    async def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        try:
-            await self._talk(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client has gone, or has had enough, or the test is over
-        finally:
-            writer.close()
+        return port_of(self._server)
 
     @abstractmethod
     async def _talk(self, reader: StreamReader, writer: StreamWriter) -> None:

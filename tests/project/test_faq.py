@@ -14,6 +14,7 @@ from rx_cometd import Client, CometDError, ConnectionType
 from rx_cometd.testing import BayeuxServer
 from tests.integration.stores.servers import free_port
 from tests.project.docs import ROOT
+from tests.raw_server import listening, port_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -64,9 +65,8 @@ async def answering(answer: bytes) -> AsyncGenerator[str]:
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/cometd"
+    async with listening(handle) as server:
+        yield f"http://127.0.0.1:{port_of(server)}/cometd"
 
 
 def http(status: str, body: str = "", *headers: str) -> bytes:

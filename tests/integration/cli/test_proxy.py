@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.cli.test_listen import https_server
+from tests.raw_server import listening, port_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -31,7 +32,6 @@ class HttpProxy:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a connection."""
@@ -68,11 +68,8 @@ async def copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 async def http_proxy() -> AsyncGenerator[tuple[HttpProxy, str]]:
     """Run a proxy that asks for credentials; gives it, and its address without them."""
     proxy = HttpProxy()
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
-    try:
-        yield proxy, f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
+    async with listening(proxy.serve) as server:
+        yield proxy, f"127.0.0.1:{port_of(server)}"
 
 
 @pytest.mark.parametrize(

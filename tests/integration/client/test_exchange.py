@@ -32,6 +32,7 @@ from tests.integration.client_driver import (
     requests,
     subscribed,
 )
+from tests.raw_server import listening, port_of
 from tests.unit.transports.echo import serving
 
 if TYPE_CHECKING:
@@ -158,8 +159,6 @@ async def narrow(server: BayeuxServer, rate: float, *, most: int = 10**9) -> Asy
     It reads ahead as little as a router does, so that senders notice.
     """
 
-    ways: set[asyncio.Task[None]] = set()
-
     async def carry(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rate: float
     ) -> None:
@@ -179,20 +178,19 @@ async def narrow(server: BayeuxServer, rate: float, *, most: int = 10**9) -> Asy
             asyncio.create_task(carry(reader, onwards, rate)),
             asyncio.create_task(carry(back, writer, float("inf"))),
         }
-        ways.update(here)
-        await asyncio.wait(here, return_when=asyncio.FIRST_COMPLETED)
-        for way in here:
-            way.cancel()
-        for end in (writer, onwards):
-            end.transport.abort()
+        try:
+            await asyncio.wait(here, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in here:
+                way.cancel()
+            for end in (writer, onwards):
+                end.transport.abort()
 
     listener = socket.create_server(("127.0.0.1", 0))
     # What the kernel takes in of itself is not read yet.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
-    async with await asyncio.start_server(connect, sock=listener, limit=64 * 1024):
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/cometd"
-        for way in ways:
-            way.cancel()
+    async with listening(connect, sock=listener, limit=64 * 1024) as narrow:
+        yield f"http://127.0.0.1:{port_of(narrow)}/cometd"
 
 
 LARGE = 8_000_000

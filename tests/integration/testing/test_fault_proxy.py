@@ -25,6 +25,7 @@ from tests.integration.client_driver import (
     client_of,
     subscribed,
 )
+from tests.raw_server import listening, port_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -76,9 +77,10 @@ class Wire:
 @asynccontextmanager
 async def wired(**options: Any) -> AsyncGenerator[Wire]:
     peer = Peer()
-    listener = await asyncio.start_server(peer.handle, "127.0.0.1", 0)
-    port = listener.sockets[0].getsockname()[1]
-    async with listener, FaultProxy(f"tcp://127.0.0.1:{port}", **options) as proxy:
+    async with (
+        listening(peer.handle) as listener,
+        FaultProxy(f"tcp://127.0.0.1:{port_of(listener)}", **options) as proxy,
+    ):
         wire = Wire(proxy, peer)
         await wire.connect()
         try:

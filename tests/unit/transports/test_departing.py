@@ -13,6 +13,7 @@ import pytest
 import trustme
 
 from rx_cometd._transports.departing import Departure, Departures, unsent
+from tests.raw_server import listening, port_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -28,8 +29,6 @@ class Peer:
 
     def __init__(self) -> None:
         self._allowed = asyncio.Semaphore(0)
-        self._done = asyncio.Event()
-        self._began = self._ended = False
 
     def read(self, count: int) -> None:
         """Let it read so many more pieces of 64 KiB, at most."""
@@ -37,24 +36,10 @@ class Peer:
             self._allowed.release()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._began = True
-        try:
-            piece = b"something"
-            while piece:
-                await self._allowed.acquire()
-                piece = b"" if self._ended else await reader.read(64 * 1024)
-        except ConnectionError:
-            pass
-        finally:
-            writer.transport.abort()
-            self._done.set()
-
-    async def end(self) -> None:
-        """Read no more."""
-        self._ended = True
-        if self._began:
-            self._allowed.release()
-            await self._done.wait()
+        piece = b"something"
+        while piece:
+            await self._allowed.acquire()
+            piece = await reader.read(64 * 1024)
 
 
 def _narrow_listener(address: Any, family: socket.AddressFamily) -> socket.socket:
@@ -75,25 +60,21 @@ async def connected(kind: str, directory: Path) -> AsyncGenerator[tuple[Peer, as
         authority.issue_cert("127.0.0.1").configure_cert(to_server["ssl"])
         to_client["ssl"] = ssl.create_default_context()
         authority.configure_trust(to_client["ssl"])
+    path = str(directory / "socket")
     if kind == "unix":
-        path = str(directory / "socket")
-        listener = _narrow_listener(path, socket.AF_UNIX)
-        server = await asyncio.start_unix_server(peer.handle, sock=listener, limit=64 * 1024)
-        _, writer = await asyncio.open_unix_connection(path)
+        to_server |= {"unix": True, "sock": _narrow_listener(path, socket.AF_UNIX)}
     else:
-        listener = _narrow_listener(("127.0.0.1", 0), socket.AF_INET)
-        server = await asyncio.start_server(
-            peer.handle, sock=listener, limit=64 * 1024, **to_server
-        )
-        port = listener.getsockname()[1]
-        _, writer = await asyncio.open_connection("127.0.0.1", port, **to_client)
-    async with server:
+        to_server["sock"] = _narrow_listener(("127.0.0.1", 0), socket.AF_INET)
+    async with listening(peer.handle, limit=64 * 1024, **to_server) as server:
+        if kind == "unix":
+            _, writer = await asyncio.open_unix_connection(path)
+        else:
+            _, writer = await asyncio.open_connection("127.0.0.1", port_of(server), **to_client)
         try:
             assert isinstance(writer.transport, asyncio.Transport)
             yield peer, writer.transport
         finally:
             writer.transport.abort()
-            await peer.end()
 
 
 async def until_progress(departures: Departures, before: Departure) -> Departure:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -20,10 +19,12 @@ from rx_cometd import (
 from rx_cometd._transports import LongPollingTransport, WebSocketTransport
 from rx_cometd._transports.errors import as_transport_error, status_error, transport_errors
 from tests.integration.client_driver import BOTH, LONG_POLLING
+from tests.raw_server import listening, port_of
 
 from .echo import http_session, options
 
 if TYPE_CHECKING:
+    from asyncio import StreamReader, StreamWriter
     from collections.abc import AsyncGenerator, Awaitable
 
     from rx_cometd import ConnectionType
@@ -110,14 +111,13 @@ def test_statuses(status: int, text: str, final: bool) -> None:
 async def answering(answer: bytes) -> AsyncGenerator[str]:
     """Serve what is no HTTP; gives the address."""
 
-    async def handle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle(_: StreamReader, writer: StreamWriter) -> None:
         writer.write(answer)
         writer.close()
         await writer.wait_closed()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    async with server:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with listening(handle) as server:
+        yield f"127.0.0.1:{port_of(server)}"
 
 
 async def failure(kind: ConnectionType, url: str) -> TransportError:

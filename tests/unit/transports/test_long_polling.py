@@ -23,6 +23,7 @@ from rx_cometd import (
 )
 from rx_cometd._transports import LongPollingTransport, Received
 from rx_cometd._transports.base import LEAST_PROGRESS
+from tests.raw_server import listening, port_of
 
 from .echo import http_session, options, serving
 
@@ -161,22 +162,16 @@ async def answering(reply: bytes, *, garbage_after: float | None = None) -> Asyn
     """Answer each request, in one piece, or with garbage some seconds later."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                await reader.readexactly(int(head.lower().split(b"length: ")[1].split(b"\r")[0]))
-                writer.write(reply)
-                if garbage_after is not None:
-                    await asyncio.sleep(garbage_after)
-                    writer.write(b"garbage\r\n\r\n")
-        writer.close()
-        over.set()
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(head.lower().split(b"length: ")[1].split(b"\r")[0]))
+            writer.write(reply)
+            if garbage_after is not None:
+                await asyncio.sleep(garbage_after)
+                writer.write(b"garbage\r\n\r\n")
 
-    over = asyncio.Event()
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/cometd"
-        await asyncio.wait_for(over.wait(), 30)
+    async with listening(serve) as server:
+        yield f"http://127.0.0.1:{port_of(server)}/cometd"
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n\r\n"
@@ -255,9 +250,8 @@ class Idle:
 
     @asynccontextmanager
     async def serving(self) -> AsyncGenerator[str]:
-        server = await asyncio.start_server(self._handle, "127.0.0.1", 0)
-        async with server:
-            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/cometd"
+        async with listening(self._handle) as server:
+            yield f"http://127.0.0.1:{port_of(server)}/cometd"
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -398,16 +392,13 @@ async def reading_slowly(rate: float, *, most: int = 10**9) -> AsyncGenerator[st
             await asyncio.sleep(len(piece) / rate)
         if left == 0:
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]")
-        with contextlib.suppress(ConnectionError):
-            await reader.read()
-        writer.close()
+        await reader.read()
 
     listener = socket.create_server(("127.0.0.1", 0))
     # What the kernel takes in of itself is not read yet.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
-    server = await asyncio.start_server(serve, sock=listener, limit=64 * 1024)
-    async with server:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/cometd"
+    async with listening(serve, sock=listener, limit=64 * 1024) as server:
+        yield f"http://127.0.0.1:{port_of(server)}/cometd"
 
 
 async def test_a_large_payload_takes_its_time() -> None:
