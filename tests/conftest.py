@@ -7,11 +7,14 @@ import gc
 import os
 import sys
 import threading
+from pathlib import Path
+from types import CoroutineType
 from typing import TYPE_CHECKING
 
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
+import rx_cometd
 from tests.unit.operators.times import VirtualLoop
 
 if TYPE_CHECKING:
@@ -60,6 +63,19 @@ def _left(before: set[asyncio.Task[object]]) -> set[asyncio.Task[object]]:
     return asyncio.all_tasks() - before - {asyncio.current_task()}
 
 
+def _ours(tasks: set[asyncio.Task[object]]) -> set[asyncio.Task[object]]:
+    """Give the tasks that the library began, but for those of its servers."""
+    package = Path(rx_cometd.__file__).parent
+    found: set[asyncio.Task[object]] = set()
+    for task in tasks:
+        coroutine = task.get_coro()
+        assert isinstance(coroutine, CoroutineType)
+        file = Path(coroutine.cr_code.co_filename)
+        if file.is_relative_to(package) and not file.is_relative_to(package / "testing"):
+            found.add(task)
+    return found
+
+
 def _threads() -> set[threading.Thread]:
     """Give the threads, but for those of asyncio itself, which looks up names in them."""
     return {
@@ -73,7 +89,9 @@ def _threads() -> set[threading.Thread]:
 async def nothing_left() -> AsyncGenerator[None]:
     """Fail a test that leaves a task, a thread, or an error that nobody took.
 
-    Sockets and coroutines tell of themselves once collected: warnings are errors here.
+    What the library began is gone at once. The other side of a connection, a server of the test or
+    a thread of it, learns of the end from the kernel, and has a few seconds for that. Sockets and
+    coroutines tell of themselves once collected: warnings are errors here.
     """
     unhandled: list[dict[str, object]] = []
     loop = asyncio.get_running_loop()
@@ -82,6 +100,11 @@ async def nothing_left() -> AsyncGenerator[None]:
     yield
     for _ in range(10):  # turns of the loop, for what is done to be gone
         await asyncio.sleep(0)
+    assert not _ours(_left(before))
+    for _ in range(5000):
+        if not _left(before) and _threads() == threads:
+            break
+        await asyncio.sleep(0.001)
     assert not _left(before)
     assert _threads() == threads
     gc.collect()
