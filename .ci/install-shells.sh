@@ -13,6 +13,8 @@ command -v apt-get >/dev/null || { echo "no apt-get to install:$wanted" >&2; exi
 sudo=""
 [ "$(id -u)" = 0 ] || sudo="sudo"
 export DEBIAN_FRONTEND=noninteractive
-$sudo apt-get update -q \
-    && $sudo apt-get install -q -y --no-install-recommends $wanted \
+patient="-o Acquire::Retries=3 -o DPkg::Lock::Timeout=120"
+# shellcheck disable=SC2086 # the words are the options and the packages
+$sudo apt-get $patient update -q \
+    && $sudo apt-get $patient install -q -y --no-install-recommends $wanted \
     || echo "not installed:$wanted" >&2

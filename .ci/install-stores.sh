@@ -14,6 +14,9 @@ command -v apt-get >/dev/null || { echo "no apt-get to install:$wanted" >&2; exi
 sudo=""
 [ "$(id -u)" = 0 ] || sudo="sudo"
 export DEBIAN_FRONTEND=noninteractive
-$sudo apt-get update -q
-# shellcheck disable=SC2086 # the words are the packages
-$sudo apt-get install -q -y --no-install-recommends $wanted
+# A mirror that is away for a moment is asked again, and another apt-get is waited for.
+patient="-o Acquire::Retries=3 -o DPkg::Lock::Timeout=120"
+# shellcheck disable=SC2086 # the words are the options and the packages
+$sudo apt-get $patient update -q
+# shellcheck disable=SC2086
+$sudo apt-get $patient install -q -y --no-install-recommends $wanted
