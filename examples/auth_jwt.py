@@ -13,7 +13,7 @@ from rx_cometd import Client, ConnectionType
 from rx_cometd.extensions import bearer_auth
 from rx_cometd.testing import BayeuxServer, BearerAuthentication
 
-LIFETIME = 0.5  # seconds; an hour, most often
+SHORT, LONG = 0.5, 3600.0  # seconds that a token lives; an hour, most often
 
 _SECRET = secrets.token_bytes()
 
@@ -26,12 +26,12 @@ def signature(text: str) -> str:
     return encode(hmac.digest(_SECRET, text.encode(), hashlib.sha256))
 
 
-def issue_jwt(user: str) -> str:
+def issue_jwt(user: str, lifetime: float) -> str:
     """Make a JSON Web Token (RFC 7519), as an identity provider does."""
     header = encode(b'{"alg":"HS256","typ":"JWT"}')
     claims: dict[str, Any] = {
         "sub": user,
-        "exp": time.time() + LIFETIME,
+        "exp": time.time() + lifetime,
         "jti": secrets.token_hex(4),
     }
     text = f"{header}.{encode(json.dumps(claims).encode())}"
@@ -48,37 +48,44 @@ def is_valid(token: str) -> bool:
     return time.time() < expiry
 
 
-async def main() -> None:
-    issued: list[str] = []
+class Provider:
+    """Issues tokens of some lifetime, and keeps count."""
 
-    async def fetch_token() -> tuple[str, float]:
+    def __init__(self, lifetime: float) -> None:
+        self._lifetime = lifetime
+        self.issued: list[str] = []
+
+    async def fetch_token(self) -> tuple[str, float]:
         """Ask for a token: an HTTP request to your identity provider, say."""
         await asyncio.sleep(0.01)
-        issued.append(issue_jwt("alice"))
-        return issued[-1], LIFETIME
+        self.issued.append(issue_jwt("alice", self._lifetime))
+        return self.issued[-1], self._lifetime
 
+    def client(self, url: str) -> Client:
+        """Make a client that has its tokens from here."""
+        # Every request of long-polling carries the header; a WebSocket has it in its upgrade.
+        return Client(url, ConnectionType.LONG_POLLING, auth=bearer_auth(self.fetch_token))
+
+
+async def main() -> None:
     policy = BearerAuthentication(validator=is_valid)
-    # Every request of long-polling carries the header; a WebSocket has it in its upgrade.
-    kind = ConnectionType.LONG_POLLING
-    async with (
-        BayeuxServer(authentication=policy) as server,
-        Client(server.url, kind, auth=bearer_auth(fetch_token)) as client,
-    ):
-        begin = time.monotonic()
-        while time.monotonic() - begin < 3 * LIFETIME:
-            await client.publish("/orders", {"buy": 1})
-            await asyncio.sleep(0.05)
-        print("the tokens of", 3 * LIFETIME, "seconds:", len(issued))
+    async with BayeuxServer(authentication=policy) as server:
+        provider = Provider(SHORT)
+        async with provider.client(server.url) as client:
+            begin = time.monotonic()
+            while time.monotonic() - begin < 3 * SHORT:
+                await client.publish("/orders", {"buy": 1})
+                await asyncio.sleep(0.05)
+        print("the tokens of", 3 * SHORT, "seconds:", len(provider.issued))
 
         # Revoked: a hundred publishes fail at once, one new token is fetched, all go again.
-        before = len(issued)
-        policy.tokens.expire(issued[-1])
-        replies = await asyncio.gather(*(client.publish("/orders", n) for n in range(100)))
-        print(
-            sum(reply.get("successful", False) for reply in replies),
-            "publishes with a revoked token,",
-        )
-        print("new tokens:", len(issued) - before)
+        provider = Provider(LONG)
+        async with provider.client(server.url) as client:
+            policy.tokens.expire(provider.issued[-1])
+            replies = await asyncio.gather(*(client.publish("/orders", n) for n in range(100)))
+        accepted = sum(reply.get("successful", False) for reply in replies)
+        print(accepted, "publishes with a revoked token,")
+        print("new tokens:", len(provider.issued) - 1)
 
 
 if __name__ == "__main__":

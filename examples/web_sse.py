@@ -64,8 +64,8 @@ async def running(app: FastAPI) -> AsyncGenerator[str]:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
         listening.bind(("127.0.0.1", 0))
         listening.listen()
-        # Streams have no end, so shutting down must not wait for them.
-        config = uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=1)
+        # Streams have no end, so shutting down must not wait for them for ever.
+        config = uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=20)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         try:

@@ -72,7 +72,11 @@ class Server:
             stdout=subprocess.DEVNULL,
         )
 
-    def start(self, *, timeout: float = 20) -> None:
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, *, timeout: float = 60) -> None:
         # A test run that is killed takes its servers with it.
         guard = shutil.which("setpriv")
         prefix = [guard, "--pdeathsig", "INT"] if guard else []
@@ -97,10 +101,10 @@ class Server:
                 return
 
     def stop(self) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
-            self._process.wait(20)
-            self._process = None
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
 
 
 @contextmanager

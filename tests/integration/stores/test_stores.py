@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import psycopg
 import pytest
 import redis.asyncio
+from psycopg.sql import SQL, Identifier
 
 from rx_cometd.extensions import (
     MemoryStore,
@@ -37,6 +38,12 @@ if TYPE_CHECKING:
 CHANNEL = "/event/Order__e"
 
 
+@pytest.fixture
+def name() -> str:
+    """What no test before has written to, not even this one in an attempt that failed."""
+    return f"t{uuid.uuid4().hex}"
+
+
 async def load(store: Store, channel: str = CHANNEL) -> ReplayId | None:
     found = store.load(channel)
     return await found if inspect.isawaitable(found) else found
@@ -56,7 +63,7 @@ class Stores:
     def __init__(self, kind: str, place: str) -> None:
         self.kind = kind
         self._place = place
-        self._data = uuid.uuid4().hex  # which no test before has written to
+        self._data = uuid.uuid4().hex
         self._memory = MemoryStore()
         self._opened: list[Store] = []
 
@@ -239,19 +246,21 @@ async def test_a_locked_file_does_not_block_the_event_loop(tmp_path: Path) -> No
         assert store.load_at_once(CHANNEL) == 100
 
 
-async def test_redis_takes_a_client_and_leaves_it_open(redis_server: tuple[Server, str]) -> None:
+async def test_redis_takes_a_client_and_leaves_it_open(
+    redis_server: tuple[Server, str], name: str
+) -> None:
     client: Any = redis.asyncio.Redis
     client = client.from_url(redis_server[1], decode_responses=True)
-    async with RedisStore(client, key="theirs") as store:
+    async with RedisStore(client, key=name) as store:
         await store.save(CHANNEL, 82)
         assert await store.load(CHANNEL) == 82
-    assert json.loads(await client.hget("theirs", CHANNEL)) == 82
+    assert json.loads(await client.hget(name, CHANNEL)) == 82
     await client.aclose()
 
 
-async def test_redis_goes_on_after_a_restart(redis_server: tuple[Server, str]) -> None:
+async def test_redis_goes_on_after_a_restart(redis_server: tuple[Server, str], name: str) -> None:
     server, url = redis_server
-    async with RedisStore(url, key="restart") as store:
+    async with RedisStore(url, key=name) as store:
         await store.save(CHANNEL, 82)
         server.stop()
         with pytest.raises(redis.RedisError):
@@ -262,9 +271,11 @@ async def test_redis_goes_on_after_a_restart(redis_server: tuple[Server, str]) -
         assert await store.load(CHANNEL) == 83
 
 
-async def test_postgres_goes_on_after_a_restart(postgres_server: tuple[Server, str]) -> None:
+async def test_postgres_goes_on_after_a_restart(
+    postgres_server: tuple[Server, str], name: str
+) -> None:
     server, dsn = postgres_server
-    async with PostgresStore(dsn, table="restart") as store:
+    async with PostgresStore(dsn, table=name) as store:
         await store.save(CHANNEL, 82)
         server.stop()
         server.start()
@@ -279,12 +290,12 @@ async def test_postgres_goes_on_after_a_restart(postgres_server: tuple[Server, s
 
 
 async def test_postgres_errors_other_than_a_lost_connection_are_told(
-    postgres_server: tuple[Server, str],
+    postgres_server: tuple[Server, str], name: str
 ) -> None:
-    async with PostgresStore(postgres_server[1], table="cancelled") as store:
+    async with PostgresStore(postgres_server[1], table=name) as store:
         await store.save(CHANNEL, 1)
         async with await psycopg.AsyncConnection.connect(postgres_server[1]) as blocker:
-            await blocker.execute("LOCK TABLE cancelled")
+            await blocker.execute(SQL("LOCK TABLE {}").format(Identifier(name)))
             saving = asyncio.create_task(store.save(CHANNEL, 2))
             async with await psycopg.AsyncConnection.connect(
                 postgres_server[1], autocommit=True
@@ -306,20 +317,24 @@ async def cancel_waiting(connection: psycopg.AsyncConnection) -> None:
 
 
 async def test_postgres_does_with_a_table_that_it_may_not_make(
-    postgres_server: tuple[Server, str],
+    postgres_server: tuple[Server, str], name: str
 ) -> None:
-    dsn = postgres_server[1]
-    async with PostgresStore(dsn, table="granted") as store:
+    dsn, poor = postgres_server[1], f"{name}_poor"
+    async with PostgresStore(dsn, table=name) as store:
         await store.save(CHANNEL, 82)
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
-        await connection.execute("CREATE ROLE poor LOGIN")
-        await connection.execute("REVOKE CREATE ON SCHEMA public FROM public, poor")
-        await connection.execute("GRANT SELECT, INSERT, UPDATE ON granted TO poor")
-    poor = dsn.replace("user=rx", "user=poor")
-    async with PostgresStore(poor, table="granted") as store:
+        for statement in (
+            "CREATE ROLE {poor} LOGIN",
+            "REVOKE CREATE ON SCHEMA public FROM public, {poor}",
+            "GRANT SELECT, INSERT, UPDATE ON {table} TO {poor}",
+        ):
+            names = {"poor": Identifier(poor), "table": Identifier(name)}
+            await connection.execute(SQL(statement).format(**names))
+    dsn = dsn.replace("user=rx", f"user={poor}")
+    async with PostgresStore(dsn, table=name) as store:
         await store.save(CHANNEL, 83)
         assert await store.load(CHANNEL) == 83
-    async with PostgresStore(poor, table="missing") as store:
+    async with PostgresStore(dsn, table=f"{name}_missing") as store:
         with pytest.raises(psycopg.errors.UndefinedTable):
             await store.load(CHANNEL)
 
