@@ -10,6 +10,7 @@ import pytest
 from reactivex import abc
 
 from rx_cometd import Client, ConnectionType
+from rx_cometd.testing import InFlight, ServerExtension
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -64,6 +65,35 @@ def facts(client: Client) -> tuple[bool, ClientState, ConnectionType | None]:
 def data_of(message: Any) -> Any:
     """Give the data of a message."""
     return message["data"]
+
+
+class Gate(ServerExtension):
+    """Keeps the messages of a channel at the server, received and not processed, until it opens.
+
+    Args:
+        channel: The channel.
+        count: How many it keeps; those that follow pass.
+    """
+
+    def __init__(self, channel: str, count: int | None = None) -> None:
+        self._channel = channel
+        self._count = count
+        self._opened = asyncio.Event()
+
+    def open(self) -> None:
+        """Let everything pass."""
+        self._opened.set()
+
+    def close(self) -> None:
+        """Keep what comes."""
+        self._opened.clear()
+
+    async def incoming(self, in_flight: InFlight) -> Json | None:
+        if in_flight.message["channel"] == self._channel and self._count != 0:
+            if self._count is not None:
+                self._count -= 1
+            await self._opened.wait()
+        return None
 
 
 class Recorder(abc.ObserverBase[Any]):

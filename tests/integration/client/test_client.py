@@ -241,9 +241,10 @@ async def test_a_refused_upgrade_falls_back(status: int) -> None:
     async with BayeuxServer() as server:
         server.faults.refuse_websocket(status)
         started = time.monotonic()
-        async with client_of(server, backoff=lambda: iter([5.0])) as client:
+        never: Any = lambda: iter([300.0])  # noqa: E731
+        async with client_of(server, backoff=never, connection_timeout=None) as client:
             assert client.connection_type is LONG_POLLING
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 60
 
 
 async def test_a_200_in_place_of_an_upgrade_falls_back() -> None:

@@ -23,6 +23,7 @@ from tests.integration.client_driver import (
     BOTH,
     LONG_POLLING,
     NO_MORE,
+    Gate,
     Recorder,
     client_of,
     data_of,
@@ -338,10 +339,13 @@ async def test_a_late_answer_is_an_ordinary_message(kind: ConnectionType) -> Non
 
 @BOTH
 async def test_data_with_a_foreign_id_settles_nothing(kind: ConnectionType) -> None:
-    async with BayeuxServer() as server, client_of(server, kind) as client:
+    async with (
+        BayeuxServer() as server,
+        client_of(server, kind, max_network_delay=30.0) as client,
+    ):
         seen = Recorder(client.channel("/a"))
         await subscribed(server, "/a")
-        server.faults.delay_replies(0.1, "/p", count=1)
+        server.faults.delay_replies(1.0, "/p", count=1)  # later than the event
         publishing = asyncio.create_task(client.publish("/p", 1))
         await server.until(lambda: requests(server, "/p"))
         (message,) = requests(server, "/p")
@@ -521,24 +525,33 @@ async def test_a_pipe_that_publishes_what_it_gets(kind: ConnectionType) -> None:
 
 
 async def test_the_connect_is_never_behind_a_publish() -> None:
-    async with BayeuxServer(timeout=0.1) as server, client_of(server, LONG_POLLING) as client:
-        server.faults.delay_replies(0.3, "/slow")
+    gate = Gate("/slow")
+    async with (
+        BayeuxServer(timeout=0.1, extensions=[gate]) as server,
+        client_of(server, LONG_POLLING, max_network_delay=30.0) as client,
+    ):
         slow = asyncio.create_task(client.publish("/slow", 1))
+        await server.until(lambda: requests(server, "/slow"))
         server.received.clear()
         await server.until(lambda: len(requests(server, "/meta/connect")) >= 2)
         assert not slow.done()
+        gate.open()
         await slow
 
 
 async def test_what_is_published_meanwhile_is_gathered() -> None:
-    async with BayeuxServer() as server, client_of(server, LONG_POLLING) as client:
-        server.faults.delay_replies(0.05, "/slow")
+    gate = Gate("/slow")
+    async with (
+        BayeuxServer(extensions=[gate]) as server,
+        client_of(server, LONG_POLLING, max_network_delay=30.0) as client,
+    ):
         slow = asyncio.create_task(client.publish("/slow", 1))
         await server.until(lambda: requests(server, "/slow"))
         tasks: list[asyncio.Task[Message]] = []
         for i in range(10):
             tasks.append(asyncio.create_task(client.publish("/a", i)))
             await asyncio.sleep(0)
+        gate.open()
         await asyncio.gather(slow, *tasks)
         assert sent(server) == list(range(10))
         assert len(payloads_with(server, "/a")) == 1

@@ -23,6 +23,7 @@ from tests.integration.client_driver import (
     LONG_POLLING,
     NO_MORE,
     WEBSOCKET,
+    Gate,
     Recorder,
     client_of,
     data_of,
@@ -319,11 +320,14 @@ async def test_cancelling_receive_loses_nothing(kind: ConnectionType) -> None:
 
 @BOTH
 async def test_cancelling_subscribe_leaves_no_subscription(kind: ConnectionType) -> None:
-    async with BayeuxServer() as server, client_of(server, kind) as client:
-        server.faults.delay_replies(0.05, "/meta/subscribe", count=1)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.02):
-                await client.subscribe("/a")
+    gate = Gate("/meta/subscribe", count=1)
+    async with BayeuxServer(extensions=[gate]) as server, client_of(server, kind) as client:
+        subscribing = asyncio.create_task(client.subscribe("/a"))
+        await server.until(lambda: names(server) == ["/a"])
+        subscribing.cancel()
+        await asyncio.wait([subscribing])
+        assert subscribing.cancelled()
+        gate.open()
         await server.until(lambda: names(server, "/meta/unsubscribe") == ["/a"])
         await client.publish("/a", 1)
         assert client.pending_count == 0
@@ -335,12 +339,14 @@ async def test_cancelling_subscribe_leaves_no_subscription(kind: ConnectionType)
 
 @BOTH
 async def test_cancelling_one_of_two_who_subscribe_leaves_the_other(kind: ConnectionType) -> None:
-    async with BayeuxServer() as server, client_of(server, kind) as client:
-        server.faults.delay_replies(0.05, "/meta/subscribe", count=1)
+    gate = Gate("/meta/subscribe", count=1)
+    async with BayeuxServer(extensions=[gate]) as server, client_of(server, kind) as client:
         first = asyncio.create_task(client.subscribe("/a"))
         second = asyncio.create_task(client.subscribe("/a"))
         await server.until(lambda: names(server) == ["/a"])
         first.cancel()
+        await asyncio.wait([first])
+        gate.open()
         await second
         assert first.cancelled()
         await server.publish("/a", 1)
@@ -349,15 +355,20 @@ async def test_cancelling_one_of_two_who_subscribe_leaves_the_other(kind: Connec
 
 @BOTH
 async def test_cancelling_who_subscribes_again_keeps_the_subscription(kind: ConnectionType) -> None:
-    async with BayeuxServer() as server, client_of(server, kind) as client:
+    gate = Gate("/meta/subscribe")
+    gate.open()
+    async with BayeuxServer(extensions=[gate]) as server, client_of(server, kind) as client:
         await client.subscribe("/a")
         await held(server)
-        server.faults.delay_replies(0.05, "/meta/subscribe", count=1)
+        gate.close()
         server.faults.forget()
         await server.until(lambda: len(names(server)) == 2)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01):
-                await client.subscribe("/a")
+        subscribing = asyncio.create_task(client.subscribe("/a"))
+        await asyncio.sleep(0)  # it waits for the same reply
+        subscribing.cancel()
+        await asyncio.wait([subscribing])
+        assert subscribing.cancelled()
+        gate.open()
         await client.publish("/a", 1)
         assert await pulled(client, 1) == [1]
 
@@ -369,7 +380,7 @@ async def test_unsubscribing_in_the_turn_of_a_subscribe(kind: ConnectionType) ->
             asyncio.gather(
                 client.subscribe("/a"), client.unsubscribe("/a"), return_exceptions=True
             ),
-            5,
+            30,
         )
         assert isinstance(outcomes[0], ClientInvalidOperation)
         assert outcomes[1] is None
@@ -380,12 +391,15 @@ async def test_unsubscribing_in_the_turn_of_a_subscribe(kind: ConnectionType) ->
 
 @BOTH
 async def test_unsubscribing_while_subscribing(kind: ConnectionType) -> None:
-    async with BayeuxServer() as server, client_of(server, kind) as client:
-        server.faults.delay_replies(0.05, "/meta/subscribe", count=1)
+    gate = Gate("/meta/subscribe", count=1)
+    async with BayeuxServer(extensions=[gate]) as server, client_of(server, kind) as client:
         subscribing = asyncio.create_task(client.subscribe("/a"))
         await server.until(lambda: names(server) == ["/a"])
+        unsubscribing = asyncio.create_task(client.unsubscribe("/a"))
+        await asyncio.sleep(0)  # it has been asked for
+        gate.open()
         async with asyncio.timeout(30):
-            await client.unsubscribe("/a")
+            await unsubscribing
             await asyncio.gather(subscribing, return_exceptions=True)
         assert client.subscriptions == frozenset()
         assert not server.subscribers("/a")
@@ -393,12 +407,15 @@ async def test_unsubscribing_while_subscribing(kind: ConnectionType) -> None:
 
 @BOTH
 async def test_cancelling_unsubscribe_unsubscribes(kind: ConnectionType) -> None:
-    async with BayeuxServer() as server, client_of(server, kind) as client:
+    gate = Gate("/meta/unsubscribe", count=1)
+    async with BayeuxServer(extensions=[gate]) as server, client_of(server, kind) as client:
         await client.subscribe("/a")
-        server.faults.delay_replies(0.05, "/meta/unsubscribe", count=1)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.02):
-                await client.unsubscribe("/a")
+        unsubscribing = asyncio.create_task(client.unsubscribe("/a"))
+        await server.until(lambda: names(server, "/meta/unsubscribe") == ["/a"])
+        unsubscribing.cancel()
+        await asyncio.wait([unsubscribing])
+        assert unsubscribing.cancelled()
+        gate.open()
         await subscribed(server, "/a", 0)
         await client.publish("/a", 1)
         assert client.pending_count == 0
@@ -543,15 +560,16 @@ async def test_pending_counts_every_buffer_of_the_client() -> None:
 async def test_a_subscribe_that_was_taken_back_does_not_cancel_the_next_one(
     kind: ConnectionType,
 ) -> None:
-    async with BayeuxServer() as server, client_of(server, kind) as client:
-        server.faults.delay_replies(0.1, "/meta/subscribe")
+    gate = Gate("/meta/subscribe")
+    async with BayeuxServer(extensions=[gate]) as server, client_of(server, kind) as client:
         old = asyncio.create_task(client.subscribe("/a"))
-        await asyncio.sleep(0.02)  # it is on its way
+        await server.until(lambda: names(server) == ["/a"])
         unsubscribing = asyncio.create_task(client.unsubscribe("/a"))
         await asyncio.sleep(0)
         new = asyncio.create_task(client.subscribe("/a"))
         await asyncio.sleep(0)
         old.cancel()
+        gate.open()
         await new
         assert client.subscriptions == {"/a"}
         await asyncio.gather(old, unsubscribing, return_exceptions=True)
@@ -563,18 +581,20 @@ async def test_a_subscribe_that_was_taken_back_does_not_keep_the_next_one(
 ) -> None:
     """Of two callers the first took its subscribe back, the second is cancelled as both are
     confirmed: nobody wants the channel. Found by a thousand tasks; a channel stayed for ever."""
-    async with BayeuxServer() as server, client_of(server, kind) as client:
-        server.faults.delay_replies(0.1, "/meta/subscribe")
+    gate = Gate("/meta/subscribe")
+    async with BayeuxServer(extensions=[gate]) as server, client_of(server, kind) as client:
 
         async def subscribe_and_cancel() -> None:
             await client.subscribe("/a")
             new.cancel()  # it was confirmed as well, and has not gone on yet
 
         old = asyncio.create_task(subscribe_and_cancel())
-        await asyncio.sleep(0.02)  # it is on its way
+        await server.until(lambda: names(server) == ["/a"])
         unsubscribing = asyncio.create_task(client.unsubscribe("/a"))
         await asyncio.sleep(0)
         new = asyncio.create_task(client.subscribe("/a"))
+        await asyncio.sleep(0)
+        gate.open()
         await old
         await asyncio.gather(new, unsubscribing, return_exceptions=True)
         assert new.cancelled()

@@ -530,7 +530,9 @@ def test_disposing_after_the_loop_is_gone() -> None:
 
     asyncio.run(run())
     kept[0].subscription.dispose()
-    threading.Thread(target=kept[0].subscription.dispose).start()
+    thread = threading.Thread(target=kept[0].subscription.dispose)
+    thread.start()
+    thread.join()
     assert kept[0].completed
 
 

@@ -78,7 +78,7 @@ async def test_a_drained_buffer_does_not_overtake_the_handshake_of_a_new_session
             )
             while client.pending_count:
                 await anext(messages)
-            await changes.until(lambda: client.state is ClientState.CONNECTED, 3.0)
+            await changes.until(lambda: client.state is ClientState.CONNECTED)
             assert (await publish)["successful"] is True
             await messages.aclose()
 
