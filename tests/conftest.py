@@ -102,11 +102,11 @@ async def nothing_left() -> AsyncGenerator[None]:
         await asyncio.sleep(0)
     assert not _ours(_left(before))
     for _ in range(5000):
-        if not _left(before) and _threads() == threads:
+        if not _left(before) and _threads() <= threads:
             break
         await asyncio.sleep(0.001)
     assert not _left(before)
-    assert _threads() == threads
+    assert _threads() <= threads  # one of before may have ended meanwhile
     gc.collect()
     await asyncio.sleep(0)
     assert not unhandled

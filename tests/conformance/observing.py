@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from reactivex import Observable
 
     from rx_cometd import Client
+    from tests.conformance.conftest import MakeClient
+    from tests.conformance.serving import Server
 
-__all__ = ["Seen", "States", "confirmed", "data_of", "eventually", "numbers_of"]
+__all__ = ["Seen", "States", "confirmed", "data_of", "eventually", "numbers_of", "warmed"]
 
 _T = TypeVar("_T")
 
@@ -44,7 +46,7 @@ class Seen(Generic[_T]):
     def ended(self) -> bool:
         return self.completed or self.error is not None
 
-    async def until(self, condition: Callable[[], Any], timeout: float = 30.0) -> None:
+    async def until(self, condition: Callable[[], Any], timeout: float = 60.0) -> None:
         """Wait for something that only changes with what comes here."""
         try:
             async with asyncio.timeout(timeout):
@@ -54,11 +56,11 @@ class Seen(Generic[_T]):
         except TimeoutError:
             raise AssertionError(f"in vain; seen: {self}") from None
 
-    async def count(self, count: int, timeout: float = 30.0) -> list[_T]:
+    async def count(self, count: int, timeout: float = 60.0) -> list[_T]:
         await self.until(lambda: len(self.items) >= count, timeout)
         return self.items
 
-    async def end(self, timeout: float = 30.0) -> Exception | None:
+    async def end(self, timeout: float = 60.0) -> Exception | None:
         await self.until(lambda: self.ended, timeout)
         return self.error
 
@@ -94,7 +96,7 @@ class States(Seen[StateChange]):
     def names(self) -> list[str]:
         return [change.state.name for change in self.items]
 
-    async def reach(self, state: ClientState, timeout: float = 30.0) -> StateChange:
+    async def reach(self, state: ClientState, timeout: float = 60.0) -> StateChange:
         """Wait for the client to come to a state, after the one that was waited for last."""
         await self.until(lambda: self._find(state) is not None, timeout)
         found = self._find(state)
@@ -107,7 +109,7 @@ class States(Seen[StateChange]):
         return next((place for place in places if self.items[place].state is state), None)
 
 
-async def eventually(condition: Callable[[], Any], timeout: float = 30.0) -> None:
+async def eventually(condition: Callable[[], Any], timeout: float = 60.0) -> None:
     """Wait for something that tells nobody when it changes: asked again and again.
 
     Args:
@@ -129,6 +131,16 @@ async def eventually(condition: Callable[[], Any], timeout: float = 30.0) -> Non
 async def confirmed(client: Client, *channels: str) -> None:
     """Wait for the server to confirm subscriptions."""
     await eventually(lambda: client.subscriptions.issuperset(channels))
+
+
+async def warmed(server: Server, make_client: MakeClient) -> None:
+    """Have a server serve somebody without haste.
+
+    What a Java server does for the first time takes it hundreds of milliseconds, on a machine that
+    is busy more, and clients in a hurry would not wait for it.
+    """
+    async with make_client(server, max_network_delay=60.0, connection_timeout=60.0) as client:
+        await client.publish("/test/warm", 1)
 
 
 def data_of(messages: Iterable[Any]) -> list[Any]:

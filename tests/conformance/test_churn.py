@@ -176,7 +176,7 @@ async def keep_up(server: Server, client: Client, channel: str) -> None:
         await confirmed(client, channel)
         for first in range(0, count, 20):
             await server.control("publish", channel=channel, count=20, first=first)
-        await asyncio.wait_for(consuming, 20)
+        await asyncio.wait_for(consuming, 60)
         assert arrived == list(range(count))
         await client.publish(channel, "control goes on")
         assert client.state is ClientState.CONNECTED

@@ -37,7 +37,7 @@ async def test_held_and_renewed(server: Server, make_client: MakeClient) -> None
     await client.open()
     await server.control("reset_counters")
     await replies.count(2)
-    assert 0.9 * TIMEOUT < replies.times[1] - replies.times[0] < TIMEOUT + 3
+    assert 0.9 * TIMEOUT < replies.times[1] - replies.times[0] < TIMEOUT + 20
     await eventually(lambda: connects(server, 1))
     assert (await server.counters())["connects"] <= 2
     assert states.names.count("CONNECTED") == 1
@@ -157,7 +157,7 @@ async def test_temporary_failure(server: Server, make_client: MakeClient, channe
         change = await states.reach(ClientState.CONNECTED)
         assert change.resumed
         assert change.client_id == session
-        assert time.monotonic() - began < TIMEOUT + 8
+        assert time.monotonic() - began < TIMEOUT + 20
         await client.publish(channel, "still subscribed")
         assert data_of(await seen.count(2))[-1] == "still subscribed"
         counters = await server.counters()

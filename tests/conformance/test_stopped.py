@@ -20,12 +20,12 @@ import pytest
 
 from rx_cometd import Client, ConnectionType
 from rx_cometd.extensions import ack
-from tests.conformance.observing import eventually, numbers_of
+from tests.conformance.observing import eventually, numbers_of, warmed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from tests.conformance.conftest import StartServer
+    from tests.conformance.conftest import MakeClient, StartServer
     from tests.conformance.differences import Target
     from tests.conformance.serving import Server
 
@@ -107,7 +107,7 @@ async def child_of(server: Server, target: Target, channel: str) -> AsyncGenerat
     child = Child(process)
     reading = asyncio.create_task(child.read())
     try:
-        await eventually(lambda: server.subscribers(channel), 20)
+        await eventually(lambda: server.subscribers(channel), 60)
         yield child
         assert process.stdin is not None
         process.stdin.close()
@@ -118,21 +118,27 @@ async def child_of(server: Server, target: Target, channel: str) -> AsyncGenerat
             process.kill()
             await process.wait()
         reading.cancel()
+        await asyncio.wait([reading])
 
 
 @pytest.mark.timeout(200)
 @pytest.mark.needs("ack")
 async def test_while_the_server_keeps_the_session(
-    target: Target, server: Server, start_server: StartServer, channel: str
+    target: Target,
+    server: Server,
+    start_server: StartServer,
+    make_client: MakeClient,
+    channel: str,
 ) -> None:
     """Scenario 40 with the client itself stopped: the session is resumed, nothing is lost of what
     came meanwhile, nothing comes twice, and no observer is told an error."""
     if FULL_SIZE:  # the other one keeps sessions for less than that
         server = await start_server(max_interval=2 * STOPPED)
+    await warmed(server, make_client)
     async with child_of(server, target, channel) as child:
         began = await stopped(server, child, channel)
         await server.control("publish", channel=channel, count=1, first=30)
-        await eventually(lambda: 30 in child.numbers, 20)
+        await eventually(lambda: 30 in child.numbers, 60)
     print(f"\n{target}: stopped for {STOPPED:g} s, the first message {child.since(0, began):.3f} s")
     assert child.numbers == list(range(31))
     assert len(child.sessions) == 1
@@ -143,16 +149,17 @@ async def test_while_the_server_keeps_the_session(
 @pytest.mark.timeout(200)
 @pytest.mark.needs("ack")
 async def test_when_the_server_has_forgotten(
-    target: Target, start_server: StartServer, channel: str
+    target: Target, start_server: StartServer, make_client: MakeClient, channel: str
 ) -> None:
     """Scenario 39 with the client itself stopped: there is a new session, with its subscriptions,
     and no observer is told an error."""
     server = await start_server(max_interval=STOPPED / 4)
+    await warmed(server, make_client)
     async with child_of(server, target, channel) as child:
         began = await stopped(server, child, channel)
-        await eventually(lambda: server.subscribers(channel), 20)
+        await eventually(lambda: server.subscribers(channel), 60)
         await server.control("publish", channel=channel, count=1, first=30)
-        await eventually(lambda: 30 in child.numbers, 20)
+        await eventually(lambda: 30 in child.numbers, 60)
     print(f"\n{target}: stopped for {STOPPED:g} s, a new session {child.since(30, began):.3f} s")
     assert len(child.sessions) == 2
     assert not any("error" in line for line in child.told)

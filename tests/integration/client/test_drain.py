@@ -23,7 +23,7 @@ from rx_cometd import (
 from rx_cometd import operators as cometd_ops
 from rx_cometd.extensions import MemoryStore, ReplayOption, ack, replay
 from rx_cometd.testing import BayeuxServer, ReplayLog
-from tests.integration.client_driver import BOTH, Recorder, client_of, requests, subscribed
+from tests.integration.client_driver import BOTH, Gate, Recorder, client_of, requests, subscribed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -250,18 +250,19 @@ async def test_the_pull_view_and_iteration_are_drained(kind: ConnectionType) -> 
 
 
 async def test_nothing_new_is_taken() -> None:
-    async with BayeuxServer() as server:
-        client = client_of(server)
+    gate = Gate("/a")
+    async with BayeuxServer(extensions=[gate]) as server:
+        client = client_of(server, max_network_delay=60.0)
         await client.open()
-        server.faults.delay_replies(0.1, "/a")
         publishing = asyncio.create_task(client.publish("/a", 1))
         await asyncio.sleep(0)
         draining = asyncio.create_task(client.drain())
-        await asyncio.sleep(0.02)
+        await server.until(lambda: requests(server, "/a"))
         with pytest.raises(ClientInvalidOperation, match="drained"):
             await client.publish("/a", 2)
         with pytest.raises(ClientInvalidOperation, match="drained"):
             await client.subscribe("/b")
+        gate.open()
         await draining
         await publishing
         await client.drain()  # a closed client has nothing to drain

@@ -73,8 +73,9 @@ async def test_neither_timer_nor_task_is_made_for_a_publish(
         await publish(client, 1, 1)
         scheduled = Scheduled(monkeypatch)
         await publish(client, PUBLISHES, 1)
-        # The server is in the same loop: its one timer is not ours.
-        assert scheduled.timers <= 2
+        # The server is in the same loop: its timer is not ours, nor is that of late replies one for
+        # each, and both go off now and then on a machine that takes seconds for this.
+        assert scheduled.timers <= PUBLISHES // 10
         assert scheduled.tasks == 1  # of `gather`
 
 

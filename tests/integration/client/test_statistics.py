@@ -34,7 +34,7 @@ async def test_messages_are_counted_by_channel_only_within_the_block(kind: Conne
         assert 2000 <= told["/stock/a"].bytes < 3000
         age, rate = told["/stock/a"].age, told["/stock/a"].rate
         assert age is not None
-        assert 0 <= age < 5
+        assert 0 <= age < 60
         assert rate > 0
         assert client.channel_statistics() == {}
         statistics = client.statistics()
@@ -97,7 +97,7 @@ async def test_a_marker_that_stands_still_has_an_age(kind: ConnectionType) -> No
         await begun.wait()
         age = client.channel_statistics()["/event/E__e"].marker_age
         assert age is not None
-        assert 0 < age < 5
+        assert 0 < age < 60
         may_go.set()
         await done.count(1)
         assert client.channel_statistics()["/event/E__e"].marker_age == 0

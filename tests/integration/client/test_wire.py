@@ -124,7 +124,7 @@ async def test_garbage_for_a_handshake_is_tried_again(kind: ConnectionType, name
             await server.faults.garbage(GARBAGE[name], channel="/meta/handshake")
         else:
             server.faults.lose_replies("/meta/handshake")
-        async with client_of(server, kind, max_network_delay=0.2) as client:
+        async with client_of(server, kind, max_network_delay=0.6) as client:
             assert len(requests(server, "/meta/handshake")) == 2
             await client.publish("/a", 1)
 

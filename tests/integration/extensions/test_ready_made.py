@@ -250,8 +250,8 @@ async def test_a_clock_that_is_ahead(kind: ConnectionType) -> None:
         client_of(server, kind, extensions=[clock]),
     ):
         await server.until(lambda: len(requests(server, "/meta/connect")) > 3)
-    assert clock.offset == pytest.approx(3600, abs=1)
-    assert 0 <= clock.lag < 1
+        # After a stall it takes some more measurements.
+        await server.until(lambda: abs(clock.offset - 3600) < 1 and 0 <= clock.lag < 1, 30.0)
 
 
 # Logs

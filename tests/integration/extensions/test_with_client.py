@@ -111,9 +111,9 @@ async def test_clocks_are_compared_and_messages_stamped(connection_type: Connect
         Client(server.url, connection_type, extensions=[clock, timestamp()]),
     ):
         await server.until(lambda: len(requests(server, "/meta/connect")) > 2)
-    # One clock, as it happens: the offset is what milliseconds and this machine's load make it.
-    assert abs(clock.offset) < 0.5
-    assert 0 <= clock.lag < 0.5
+        # One clock, as it happens: the offset is what milliseconds and this machine's load make it,
+        # and after a stall that is more, until there are new measurements.
+        await server.until(lambda: abs(clock.offset) < 0.5 and 0 <= clock.lag < 0.5, 30.0)
     assert requests(server, "/meta/connect")[-1]["timestamp"].endswith(" GMT")
     assert set(requests(server, "/meta/connect")[-1]["ext"]["timesync"]) == {"tc", "l", "o"}
 

@@ -25,7 +25,7 @@ def growths(*, bound: int, rate: int, policies: str, transports: str) -> dict[st
         cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=100,
         check=True,
     )
     found = _LINE.findall(outcome.stdout)

@@ -169,23 +169,34 @@ async def test_throttle() -> None:
 
 
 async def test_pieces_are_of_the_seed() -> None:
-    async def sizes(seed: int) -> list[int]:
-        found: list[int] = []
-        async with wired(seed=seed) as wire:
-            wire.proxy.requests.split(5, pause=0.002)
-            wire.writer.write(b"\x16" * 40)
-            while sum(found) < 40:
-                found.append(len(await wire.peer.came.get()))
-        return found
+    def pieces(proxy: FaultProxy) -> list[int]:
+        return [len(piece) for piece, _ in proxy.requests.pieces(bytes(40))]
 
-    first = await sizes(1)
-    assert len(first) >= 8
-    assert await sizes(2) != first
+    sizes: list[list[int]] = []
+    for seed in (1, 1, 2):
+        async with wired(seed=seed) as wire:
+            wire.proxy.requests.split(5)
+            sizes.append(pieces(wire.proxy))
+    assert sizes[0] == sizes[1] != sizes[2]
+    assert {sum(found) for found in sizes} == {40}
+    assert max(map(max, sizes)) <= 5
+
+
+async def test_pieces_are_written_one_by_one() -> None:
+    came: list[bytes] = []
+    async with wired() as wire:
+        wire.proxy.requests.split(5, pause=0.05)
+        wire.writer.write(bytes(range(0x16, 0x16 + 20)))
+        while sum(map(len, came)) < 20:
+            came.append(await wire.peer.came.get())
+    assert b"".join(came) == bytes(range(0x16, 0x16 + 20))
+    # The kernel may put some together, where the reader is late.
+    assert len(came) > 1
 
 
 async def test_joined() -> None:
     async with wired() as wire:
-        wire.proxy.requests.join(0.1)
+        wire.proxy.requests.join(0.6)
         for _ in range(5):
             wire.writer.write(b"\x16")
             await asyncio.sleep(0.002)  # a chunk of its own

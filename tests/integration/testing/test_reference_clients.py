@@ -39,7 +39,7 @@ class ReferenceClient:
         """Read on until it has told of something so many times; give all of these."""
         assert self.process.stdout is not None
         while len(found := [t[key] for t in self.told if key in t]) < count:
-            line = await asyncio.wait_for(self.process.stdout.readline(), 20)
+            line = await asyncio.wait_for(self.process.stdout.readline(), 60)
             assert line, f"the client ended after {self.told}"
             self.told.append(json.loads(line))
         return found
@@ -63,7 +63,7 @@ def at_rest(session: ServerSession) -> bool:
 async def finish(server: BayeuxServer, client: ReferenceClient) -> None:
     await server.publish("/a/b", {"end": True})
     assert await client.tells("disconnected") == [True]
-    assert await asyncio.wait_for(client.process.wait(), 20) == 0
+    assert await asyncio.wait_for(client.process.wait(), 60) == 0
     assert not server.sessions
 
 
@@ -94,7 +94,7 @@ async def test_the_extensions_of_cometd(kind: str, form: Any) -> None:
         assert ext["timesync"]["p"] == 0
         assert await client.tells("event", 2) == [{"own": True}, {"bytes": [0, 1, 254, 255, 7]}]
         # Acknowledged events come once, the others outlive their connection.
-        await server.until(lambda: all(at_rest(s) for s in server.sessions.values()))
+        await server.until(lambda: all(at_rest(s) for s in server.sessions.values()), 60)
         server.faults.drop_link()
         for n in range(10):
             await server.publish("/a/b", {"n": n})
@@ -130,7 +130,7 @@ async def test_clients_come_back_after_a_restart(library: str, kind: str) -> Non
     ):
         await client.tells("published")
         await server.restart()
-        await server.until(lambda: server.subscribers("/a/b"), timeout=20)
+        await server.until(lambda: server.subscribers("/a/b"), timeout=60)
         await server.publish("/a/b", {"back": True})
         events = await client.tells("event", 2)
         while {"back": True} not in events:

@@ -179,7 +179,7 @@ async def test_connect_is_held_until_the_timeout() -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
         assert len(await client.connect()) == 1
-        assert 0.15 < loop.time() - started < 2.0
+        assert 0.15 < loop.time() - started < 30.0
         (reply,) = await client.connect(advice={"timeout": 0})
         assert reply["advice"]["timeout"] == 200
 
