@@ -18,6 +18,7 @@ import pytest
 import redis.asyncio
 from nats.aio.client import Client
 from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
 
 from rx_cometd.relay.kafka_client import aiokafka
 from tests.integration.stores.servers import find, free_port
@@ -129,7 +130,10 @@ class Nats(Broker):
         try:
             stream = JetStreamContext(connection)
             found: list[Stored] = []
-            info = await stream.stream_info("cometd")
+            try:
+                info = await stream.stream_info("cometd")
+            except NotFoundError:
+                return found  # the relay has yet to make it
             consumer = await stream.pull_subscribe(subject, stream="cometd")
             pending = (await consumer.consumer_info()).num_pending or 0
             while len(found) < min(pending, info.state.messages):
