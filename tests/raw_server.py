@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import socket
 from abc import ABC, abstractmethod
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
     from types import TracebackType
 
-__all__ = ["RawServer", "accept_of", "listening", "port_of"]
+__all__ = ["RawServer", "accept_of", "listening", "port_of", "port_of_nobody"]
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -61,6 +62,7 @@ async def listening(
     try:
         yield server
     finally:
+        await _accept_no_more(server)
         ended = True
         server.close()
         for task in tasks:
@@ -69,10 +71,30 @@ async def listening(
         await server.wait_closed()
 
 
+async def _accept_no_more(server: asyncio.Server) -> None:
+    """Leave the rest to the kernel; what was accepted this very moment becomes a connection.
+
+    A server of asyncio that is closed just then leaves a socket that nobody closes.
+    """
+    loop = asyncio.get_running_loop()
+    for listener in server.sockets:
+        loop.remove_reader(listener.fileno())
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
 def port_of(server: asyncio.Server) -> int:
     """Give the port of a server."""
     port: int = server.sockets[0].getsockname()[1]
     return port
+
+
+@contextmanager
+def port_of_nobody() -> Generator[int]:
+    """Give a port that refuses connections; it is held, so that no other process gets it."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 class RawServer(ABC):

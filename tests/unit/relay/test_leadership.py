@@ -11,7 +11,8 @@ from rx_cometd.relay.leadership import Leadership
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.usefixtures("nothing_left")
+# In virtual time no stall of the machine uses up a lease.
+pytestmark = [pytest.mark.virtual_time, pytest.mark.usefixtures("nothing_left")]
 
 
 class Key:

@@ -19,7 +19,7 @@ from rx_cometd import (
 from rx_cometd._transports import LongPollingTransport, WebSocketTransport
 from rx_cometd._transports.errors import as_transport_error, status_error, transport_errors
 from tests.integration.client_driver import BOTH, LONG_POLLING
-from tests.raw_server import listening, port_of
+from tests.raw_server import listening, port_of, port_of_nobody
 
 from .echo import http_session, options
 
@@ -121,13 +121,13 @@ async def answering(answer: bytes) -> AsyncGenerator[str]:
 
 
 async def failure(kind: ConnectionType, url: str) -> TransportError:
-    """Give the error of a connection that fails."""
+    """Give the error of a connection that fails; in time, though looking up a name takes some."""
     async with http_session() as http:
         attempt: Awaitable[object]
         if kind is LONG_POLLING:
-            attempt = LongPollingTransport(http, options(url)).exchange("[]", {}, 5.0)
+            attempt = LongPollingTransport(http, options(url)).exchange("[]", {}, 90.0)
         else:
-            attempt = WebSocketTransport(http, options(url)).open({}, 5.0)
+            attempt = WebSocketTransport(http, options(url)).open({}, 90.0)
         with pytest.raises(TransportError) as caught:
             await attempt
     told = f"{caught.value} {caught.value.__cause__!r}"
@@ -160,9 +160,9 @@ async def test_a_name_that_is_not_known(kind: ConnectionType) -> None:
 
 @BOTH
 async def test_nobody_listens(kind: ConnectionType) -> None:
-    async with answering(b"") as peer:
-        pass
-    error = await failure(kind, f"http://user:secret@{peer}/cometd?token=secret")
+    with port_of_nobody() as port:
+        peer = f"127.0.0.1:{port}"
+        error = await failure(kind, f"http://user:secret@{peer}/cometd?token=secret")
     assert str(error) == f"cannot connect to {peer}: Connection refused; is the server running?"
     assert not error.final
 

@@ -55,11 +55,11 @@ class Site:
 async def attempt(kind: ConnectionType, url: str, http: aiohttp.ClientSession) -> None:
     headers = {"Authorization": "Bearer secret", "X-Api-Key": "secret"}
     if kind is LONG_POLLING:
-        received = await LongPollingTransport(http, options(url)).exchange("[0]", headers, 5.0)
+        received = await LongPollingTransport(http, options(url)).exchange("[0]", headers, 30.0)
         assert received.data == b"[1]"
     else:
         transport = WebSocketTransport(http, options(url))
-        await transport.open(headers, 5.0)
+        await transport.open(headers, 30.0)
         await transport.close()
 
 
@@ -130,7 +130,7 @@ async def test_a_session_of_the_users_still_follows_its_own() -> None:
         async with serving(site.handle) as url, http_session() as http:
             for _ in range(2):
                 with pytest.raises(TransportError):
-                    await WebSocketTransport(http, options(url)).open({}, 5.0)
+                    await WebSocketTransport(http, options(url)).open({}, 30.0)
             assert len(http.trace_configs) == 1
             async with http.get(url) as response:
                 assert await response.read() == b"[1]"

@@ -67,11 +67,11 @@ def test_other_statuses_do_not_ask(status: int) -> None:
 
 
 async def long_polling(http: aiohttp.ClientSession, url: str) -> None:
-    await LongPollingTransport(http, options(url)).exchange("[]", {}, 5.0)
+    await LongPollingTransport(http, options(url)).exchange("[]", {}, 30.0)
 
 
 async def websocket(http: aiohttp.ClientSession, url: str) -> None:
-    await WebSocketTransport(http, options(url)).open({}, 5.0)
+    await WebSocketTransport(http, options(url)).open({}, 30.0)
 
 
 @pytest.mark.parametrize("ask", [long_polling, websocket])

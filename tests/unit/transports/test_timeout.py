@@ -7,8 +7,7 @@ import base64
 import hashlib
 import socket
 import threading
-import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp.http import WS_KEY
@@ -17,6 +16,9 @@ from rx_cometd._transports import LongPollingTransport, WebSocketTransport
 from rx_cometd._transports.timeout import timeout_after
 
 from .echo import http_session, options
+
+if TYPE_CHECKING:
+    from tests.unit.transports.clock import Clock
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -32,19 +34,18 @@ async def test_too_late() -> None:
             await asyncio.Event().wait()
 
 
+@pytest.mark.virtual_time
 async def test_progress_moves_it() -> None:
-    began = time.monotonic()
-
     async def work() -> None:
-        async with timeout_after(0.1) as timeout:
+        async with timeout_after(10) as timeout:
             for _ in range(5):
-                await asyncio.sleep(0.05)  # the pace of the progress
+                await asyncio.sleep(6)  # the pace of the progress
                 timeout.restart()
             await asyncio.Event().wait()
 
     with pytest.raises(TimeoutError):
         await work()
-    assert time.monotonic() - began >= 0.3
+    assert asyncio.get_running_loop().time() == pytest.approx(5 * 6 + 10)
 
 
 async def test_other_errors_and_cancellation_pass() -> None:
@@ -63,35 +64,38 @@ async def _limited() -> None:
         await asyncio.Event().wait()
 
 
-async def test_a_stall_is_excused_once() -> None:
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(("stall", "over"), [(15, 20), (30, 40)])
+async def test_a_stall_is_excused_once(clock: Clock, stall: float, over: float) -> None:
     """After the stall there is as much time again, at most the timeout, and then it is over."""
-    began = time.monotonic()
 
     async def work() -> None:
-        async with timeout_after(0.1):
+        async with timeout_after(10):
             await asyncio.sleep(0)
-            time.sleep(0.3)  # noqa: ASYNC251 - the stall
+            clock.advance(stall)
             await asyncio.Event().wait()
 
     with pytest.raises(TimeoutError):
         await work()
-    assert 0.4 <= time.monotonic() - began < 2.0
+    assert clock.time() == pytest.approx(over)
 
 
 @pytest.mark.parametrize("upgrade", [False, True])
-async def test_an_answer_that_came_during_a_stall_is_seen(upgrade: bool) -> None:
+async def test_an_answer_that_came_during_a_stall_is_seen(upgrade: bool, clock: Clock) -> None:
     """The loop stands still for much longer than the timeout; the answer was there all the time."""
-    asked, answered = threading.Event(), threading.Event()
+    asked, standing, answered = threading.Event(), threading.Event(), threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
-    listener.settimeout(5)
+    listener.settimeout(30)
 
     def serve() -> None:
         connection, _ = listener.accept()
-        connection.settimeout(5)
+        connection.settimeout(30)
         with connection:
-            request = connection.recv(65536)
+            request = b""
+            while b"\r\n\r\n" not in request:
+                request += connection.recv(65536)
             asked.set()
-            time.sleep(0.02)  # the loop is standing still by then
+            standing.wait(30)
             connection.sendall(_answer(request))
             answered.set()
             while connection.recv(65536):
@@ -105,17 +109,19 @@ async def test_an_answer_that_came_during_a_stall_is_seen(upgrade: bool) -> None
             socket_transport = WebSocketTransport(http, options(url))
             exchange: asyncio.Task[Any]
             if upgrade:
-                exchange = asyncio.ensure_future(socket_transport.open({}, 0.2))
+                exchange = asyncio.ensure_future(socket_transport.open({}, 60.0))
             else:
                 transport = LongPollingTransport(http, options(url))
-                exchange = asyncio.ensure_future(transport.exchange("[]", {}, 0.2))
-            await asyncio.to_thread(asked.wait, 5)
-            assert answered.wait(5)
-            time.sleep(0.5)  # noqa: ASYNC251 - the stall
+                exchange = asyncio.ensure_future(transport.exchange("[]", {}, 60.0))
+            assert await asyncio.to_thread(asked.wait, 30)
+            standing.set()
+            assert answered.wait(30)  # by then the loop is standing still
+            clock.advance(150)
             await exchange
             await socket_transport.close()
     finally:
-        await asyncio.to_thread(serving.join, 5)
+        standing.set()
+        await asyncio.to_thread(serving.join, 30)
         listener.close()
 
 

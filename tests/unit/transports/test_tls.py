@@ -146,12 +146,12 @@ async def exchange(kind: ConnectionType, url: str, verify: Any) -> None:
     async with http_session() as http:
         if kind is LONG_POLLING:
             received = await LongPollingTransport(http, options(url, ssl=verify)).exchange(
-                "[]", {}, 5.0
+                "[]", {}, 30.0
             )
             assert received.data == b"[1]"
         else:
             transport = WebSocketTransport(http, options(url, ssl=verify))
-            await transport.open({}, 5.0)
+            await transport.open({}, 30.0)
             await transport.close()
 
 
