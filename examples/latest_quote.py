@@ -43,7 +43,7 @@ async def main() -> None:
         # Unbounded here means: as many as there are symbols. While one is drawn, quotes replace
         # each other by symbol; each symbol keeps its turn.
         quotes = client.channel("/stock/*").pipe(
-            ops.take_until_with_time(1.5),
+            ops.take(1500),
             cometd_ops.data(),
             cometd_ops.to_async_iterable(
                 0, Overflow.CONFLATE, key=symbol_of, on_overflow=count_replaced

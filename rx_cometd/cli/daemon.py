@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ async def on_daemon_thread(work: Callable[[], _T]) -> _T:
             outcome = lambda: done.set_exception(failure)  # noqa: E731 - what is to be called
         else:
             outcome = lambda: done.set_result(value)  # noqa: E731
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(settle, outcome)
 
     threading.Thread(target=run, name="rx-cometd.blocking", daemon=True).start()

@@ -124,7 +124,7 @@ async def observed(tracers: TracerProvider, meters: MeterProvider) -> None:
 @pytest.mark.skipif(COLLECTOR is None, reason="run .ci/install-collector.sh")
 @pytest.mark.timeout(240)
 async def test_spans_and_metrics_arrive(tmp_path: Path) -> None:
-    async with collector(tmp_path) as (url, written), asyncio.timeout(60):
+    async with collector(tmp_path) as (url, written), asyncio.timeout(180):
         tracers, meters = (
             TracerProvider(),
             MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter(f"{url}/v1/metrics"))]),

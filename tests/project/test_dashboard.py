@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -60,7 +59,7 @@ async def program(*arguments: str) -> AsyncGenerator[str]:
 async def scrape(url: str, wanted: set[str]) -> set[str]:
     """Ask for the metrics until all that are wanted are there, for a while."""
     found: set[str] = set()
-    async with aiohttp.ClientSession() as http, asyncio.timeout(40):
+    async with aiohttp.ClientSession() as http, asyncio.timeout(90):
         while not wanted <= found:
             async with http.get(url) as response:
                 found = names(await response.text())
@@ -87,18 +86,14 @@ async def prometheus(scraped: str, directory: Path) -> AsyncGenerator[str]:
         f"scrape_configs: [{{job_name: it, static_configs: [{{targets: ['{scraped}']}}]}}]\n"
     )
     port = free_port()
-    process = await asyncio.create_subprocess_exec(
+    async with child(
         PROMETHEUS or "prometheus",
         f"--config.file={configuration}",
         f"--storage.tsdb.path={directory / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
         stderr=subprocess.DEVNULL,
-    )
-    try:
+    ):
         yield f"http://127.0.0.1:{port}"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        await process.wait()
 
 
 async def has_answer(http: aiohttp.ClientSession, server: str, query: str) -> bool:
@@ -106,6 +101,8 @@ async def has_answer(http: aiohttp.ClientSession, server: str, query: str) -> bo
     query = query.replace("$__rate_interval", "10s").replace("$server", ".*")
     try:
         async with http.get(f"{server}/api/v1/query", params={"query": query}) as response:
+            if response.status == 503:
+                return False  # it listens, and is still starting
             told = await response.json()
     except aiohttp.ClientConnectionError:
         return False  # it is still starting
@@ -120,7 +117,7 @@ async def test_each_query_has_an_answer_in_a_real_prometheus(tmp_path: Path) -> 
         program("--port", "0") as url,
         prometheus(url.removeprefix("http://").removesuffix("/metrics"), tmp_path) as server,
         aiohttp.ClientSession() as http,
-        asyncio.timeout(60),
+        asyncio.timeout(180),
     ):
         left = set(queries())
         while left:

@@ -85,13 +85,13 @@ async def test_a_feed_over_service_channels() -> None:
         feed = Feed(server.url, "good")
         seen = feed.route("/service/data")
         await feed.connect()
-        assert await feed.step(5)
-        assert await feed.step(5)
+        assert await feed.step(30)
+        assert await feed.step(30)
         assert not await feed.step(0.01)
         assert seen == [["Quote", 0], ["Quote", 1]]
         # A receive that was given up has taken nothing.
         server.deliver(feed.client_id or "", "/service/data", ["Quote", 2])
-        assert await feed.step(5)
+        assert await feed.step(30)
         assert feed.subscriptions == frozenset()
         await feed.close()
         with pytest.raises(ClientInvalidOperation):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 
 import pytest
 
@@ -64,6 +65,9 @@ async def test_a_waiter_that_is_cancelled_leaves_the_writing_alone(
     received = 0
     while received < len(text):
         received += len(await asyncio.to_thread(os.read, pipe.reader, 65536))
+    for thread in threading.enumerate():
+        if thread.name == "rx-cometd.blocking":
+            await asyncio.to_thread(thread.join, 30)
     os.close(pipe.reader)
     pipe.close()
 
