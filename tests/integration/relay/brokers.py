@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_START_SECONDS = 40.0
+_START_SECONDS = 90.0  # a JVM on a machine that has other things to do
 
 
 class Stored:
@@ -70,6 +70,11 @@ class Broker(ABC):
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
+        self.launch()
+        self.await_listening()
+
+    def launch(self) -> None:
+        """Start it. It ends with the thread that did, so not in one that does not last."""
         # A test run that is killed takes its broker with it.
         guard = shutil.which("setpriv")
         prefix = [guard, "--pdeathsig", "KILL"] if guard else []
@@ -77,11 +82,21 @@ class Broker(ABC):
             self._process = subprocess.Popen(
                 prefix + self.command(), cwd=self.directory, stdout=log, stderr=log
             )
+
+    def await_listening(self) -> None:
+        """Wait until it listens."""
+        assert self._process is not None
         deadline = time.monotonic() + _START_SECONDS
         while not self._listens():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail((self.directory / "log").read_text()[-3000:])
             time.sleep(0.02)
+
+    def up(self) -> Self:
+        """See that it runs, whatever the test before did with it; gives it."""
+        if self._process is None or self._process.poll() is not None:
+            self.start()
+        return self
 
     def kill(self) -> None:
         """End it as a crash would."""

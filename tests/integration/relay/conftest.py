@@ -15,12 +15,18 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(params=BROKERS, scope="module")
-def broker(
+def broker_of_the_module(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Broker]:
     """A broker of each kind, for all tests of a module."""
     with BROKERS[request.param](tmp_path_factory.mktemp(request.param)) as running:
         yield running
+
+
+@pytest.fixture
+def broker(broker_of_the_module: Broker) -> Broker:
+    """That of the module, up."""
+    return broker_of_the_module.up()
 
 
 @pytest_asyncio.fixture

@@ -9,6 +9,7 @@ import random
 import signal
 import sys
 import time
+import uuid
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -25,12 +26,25 @@ ROOT = Path(__file__).parents[3]
 CHANNELS = ("/event/Order__e", "/event/Invoice__e")
 
 
-class RelayProcess:
-    """A relay that can be killed and started again."""
+def new_name() -> str:
+    """Give a relay a name that the broker knows of no other, nor of an attempt that failed."""
+    return f"drill-{uuid.uuid4().hex}"
 
-    def __init__(self, url: str, broker: Broker, log: Path, **options: Any) -> None:
-        self._options = {"name": "drill", "channels": CHANNELS, **options}
-        self._options |= {"url": url, "to": broker.url}
+
+class RelayProcess:
+    """A relay that can be killed and started again.
+
+    Args:
+        url: The source.
+        broker: The broker.
+        log: The file that it logs to.
+        name: Its name; what it writes has it, too.
+        options: Others of ``child.main``.
+    """
+
+    def __init__(self, url: str, broker: Broker, log: Path, *, name: str, **options: Any) -> None:
+        self._options = {"name": name, "channels": CHANNELS, **options}
+        self._options |= {"url": url, "to": broker.url, "template": f"cometd.{{channel}}.{name}"}
         self._log = log
         self._log_start = 0
         self._process: asyncio.subprocess.Process | None = None
@@ -110,11 +124,11 @@ def judge(published: int, stored: Iterable[tuple[str, int]]) -> Outcome:
     return Outcome(published, len(expected) - len(seen), repeated, disordered)
 
 
-async def stored_by(broker: Broker) -> list[tuple[str, int]]:
-    """Read the channels and numbers that a broker has, in its order."""
+async def stored_by(broker: Broker, name: str) -> list[tuple[str, int]]:
+    """Read the channels and numbers that a broker has of a relay, in its order."""
     found: list[tuple[str, int]] = []
     for channel in CHANNELS:
-        records = await broker.read(f"cometd.{channel[1:].replace('/', '.')}")
+        records = await broker.read(f"cometd.{channel[1:].replace('/', '.')}.{name}")
         found += [(r.headers["cometd-channel"], json.loads(r.value)["n"]) for r in records]
     return found
 
@@ -130,13 +144,13 @@ async def publish(server: BayeuxServer, numbers: Iterable[int], rate: float) -> 
             await asyncio.sleep(max(0.0, began + done / rate - loop.time()))
 
 
-async def everything_stored(broker: Broker, count: int, *, timeout: float) -> Outcome:
+async def everything_stored(broker: Broker, name: str, count: int, *, timeout: float) -> Outcome:
     """Wait until the broker has what was published, or gets nothing more for so many seconds."""
     loop = asyncio.get_running_loop()
     missing, since = count + 1, 0.0
     while True:
         began = loop.time()
-        outcome = judge(count, await stored_by(broker))
+        outcome = judge(count, await stored_by(broker, name))
         if outcome.lost < missing:
             missing, since = outcome.lost, began
         if outcome.lost == 0 or began > since + timeout:
@@ -163,12 +177,12 @@ class Plan(NamedTuple):
 
 async def drill(broker: Broker, log: Path, plan: Plan, **options: Any) -> Outcome:
     """Publish events over some time, meanwhile kill the relay and restart the broker at random."""
-    events = plan.events
+    events, name = plan.events, new_name()
     server = BayeuxServer(
         salesforce=True, timeout=5.0, replay=ReplayLog(max_events=events), max_received=0
     )
     async with server:
-        relay = RelayProcess(server.url, broker, log, **options)
+        relay = RelayProcess(server.url, broker, log, name=name, **options)
         await relay.start()
         publishing = asyncio.create_task(publish(server, range(events), events / plan.seconds))
         try:
@@ -180,9 +194,10 @@ async def drill(broker: Broker, log: Path, plan: Plan, **options: Any) -> Outcom
                     await relay.start()
                 else:
                     await asyncio.to_thread(broker.kill)
-                    await asyncio.to_thread(broker.start)
+                    broker.launch()
+                    await asyncio.to_thread(broker.await_listening)
             await publishing
-            outcome = await everything_stored(broker, events, timeout=60)
+            outcome = await everything_stored(broker, name, events, timeout=60)
             assert await relay.stop() == 0, f"see {log}"
         finally:
             publishing.cancel()
@@ -198,23 +213,24 @@ async def outage(
     Gives the outcome, and the memory of the relay: before, the most while the broker was away,
     the most until it had caught up.
     """
-    before = int(5 * rate)
+    before, name = int(5 * rate), new_name()
     count = before + int(seconds * rate)
     async with BayeuxServer(
         salesforce=True, timeout=5.0, replay=ReplayLog(max_events=count), max_received=0
     ) as server:
-        relay = RelayProcess(server.url, broker, log)
+        relay = RelayProcess(server.url, broker, log, name=name)
         await relay.start()
         try:
             await publish(server, range(before), rate)
-            outcome = await everything_stored(broker, before, timeout=30)
+            outcome = await everything_stored(broker, name, before, timeout=30)
             assert outcome.lost == 0
             settled = relay.memory
             await asyncio.to_thread(broker.kill)
             publishing = asyncio.create_task(publish(server, range(before, count), rate))
             away = await _most(relay, publishing)
-            await asyncio.to_thread(broker.start)
-            storing = asyncio.create_task(everything_stored(broker, count, timeout=60))
+            broker.launch()
+            await asyncio.to_thread(broker.await_listening)
+            storing = asyncio.create_task(everything_stored(broker, name, count, timeout=60))
             back = await _most(relay, storing)
             assert await relay.stop() == 0, f"see {log}"
             return storing.result(), (settled, away, back)
@@ -240,13 +256,13 @@ async def standby(
     """
     takeovers: list[float] = []
     begun = ("standing by", "at work")  # at once, where the machine stalled for longer than a lease
-    count, rate = 400 * (kills + 1), 200.0
+    count, rate, name = 400 * (kills + 1), 200.0, new_name()
     async with BayeuxServer(
         salesforce=True, timeout=5.0, replay=ReplayLog(max_events=count), max_received=0
     ) as server:
         leader, other = (
-            RelayProcess(server.url, broker, directory / name, lease=lease)
-            for name in ("one", "other")
+            RelayProcess(server.url, broker, directory / log, name=name, lease=lease)
+            for log in ("one", "other")
         )
         publishing = asyncio.create_task(publish(server, range(count), rate))
         try:
@@ -263,7 +279,7 @@ async def standby(
                 await other.start()
                 await other.logged(*begun)
             await publishing
-            outcome = await everything_stored(broker, count, timeout=30)
+            outcome = await everything_stored(broker, name, count, timeout=30)
             assert await leader.stop() == 0, f"see {directory}"
             return outcome, takeovers
         finally:

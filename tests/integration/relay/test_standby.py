@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import uuid
 import warnings
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,9 @@ async def test_the_other_one_takes_over(broker: Broker, tmp_path: Path) -> None:
 
 
 async def test_there_is_one_lease_and_it_can_be_given_back(broker: Broker) -> None:
-    sinks = [sink_for(broker.url, "once") for _ in range(2)]
-    first, second = (sink.lease(LEASE) for sink in sinks)
+    name = uuid.uuid4().hex
+    # A lease that a machine that stalls does not use up meanwhile.
+    first, second = (sink_for(broker.url, name).lease(10 * LEASE) for _ in range(2))
     assert await first.acquire()
     assert not await second.acquire()
     await first.renew()
@@ -57,7 +59,8 @@ async def test_who_has_been_taken_over_from_writes_nothing_more(
 
     collect()
     caplog.clear()
-    old, new = (sink_for(broker.url, "fenced") for _ in range(2))
+    name = uuid.uuid4().hex
+    old, new = (sink_for(broker.url, name) for _ in range(2))
     try:
         await old.markers()
         await old.write(Batch([], {"/a": 1}, "one"))
