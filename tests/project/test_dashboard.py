@@ -105,7 +105,7 @@ async def has_answer(http: aiohttp.ClientSession, server: str, query: str) -> bo
                 return False  # it listens, and is still starting
             told = await response.json()
     except aiohttp.ClientConnectionError:
-        return False  # it is still starting
+        return False  # it does not listen yet
     assert told.get("status") == "success", told
     return bool(told["data"]["result"])
 
