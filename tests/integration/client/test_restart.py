@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.timeout(900)]
 
 FULL_SIZE = bool(os.environ.get("FULL_SIZE"))
 #: Clients, seconds that the server is away, and the connection_timeout; scaled where not full.
-CLIENTS, AWAY, TIMEOUT = (200, 9.0, 10.0) if FULL_SIZE else (20, 4.0, 5.0)
+CLIENTS, AWAY, TIMEOUT = (200, 9.0, 10.0) if FULL_SIZE else (20, 8.0, 10.0)
 
 
 async def test_nobody_is_given_up_who_could_be_back() -> None:

@@ -224,7 +224,7 @@ async def test_an_unreachable_server_fails_the_observers() -> None:
 @BOTH
 async def test_retry_reopens_after_a_timeout(kind: ConnectionType) -> None:
     async with BayeuxServer() as server:
-        client = client_of(server, kind, connection_timeout=0.2)
+        client = client_of(server, kind, connection_timeout=1.0)
         changes = Recorder(client.state_changes)
         seen = Recorder(client.channel("/a").pipe(ops.retry()))
         await subscribed(server, "/a")

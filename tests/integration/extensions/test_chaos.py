@@ -131,7 +131,8 @@ async def observed(server: BayeuxServer, client: Client, channel: str) -> Record
     """Subscribe to a channel; it may take some tries."""
     while True:
         seen = Recorder(client.channel(channel))
-        await server.until(lambda seen=seen: seen.ended or server.subscribers(channel))  # type: ignore[misc]
+        # The reply to the subscribe may meet a whim, too.
+        await server.until(lambda seen=seen: seen.ended or channel in client.subscriptions, 30.0)  # type: ignore[misc]
         if not seen.ended:
             return seen
 

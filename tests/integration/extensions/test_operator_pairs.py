@@ -262,6 +262,7 @@ async def test_synchronous_operators_add_no_turn(kind: ConnectionType) -> None:
             client.channel("/x").subscribe(at.on_next)
             await subscribed(server, "/x")
             await held(server)
+            await client.publish("/z", 0)  # nothing is under way any more
             publish = asyncio.ensure_future(client.publish("/y", "out"))
             await at.count_turns(lambda at=at: bool(at.sent))  # type: ignore[misc]
             turns_to_the_socket.append(at.sent)

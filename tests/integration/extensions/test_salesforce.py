@@ -31,12 +31,13 @@ def client_for(
     org: SalesforceOrg,
     *,
     store: MemoryStore | None = None,
+    http_session: aiohttp.ClientSession | None = None,
 ) -> Client:
     auth = salesforce_auth(org.login_url, "key", client_secret=SECRET)
     settings = salesforce(
         org.login_url, auth, store=store, initial=ReplayOption.ALL_EVENTS, connection_timeout=20.0
     )
-    return Client(**settings, backoff=quickly, max_network_delay=2.0)
+    return Client(**settings, backoff=quickly, max_network_delay=2.0, http_session=http_session)
 
 
 def numbers(recorder: Recorder) -> list[int]:
@@ -140,7 +141,14 @@ async def test_all_that_befalls_a_client_at_once_loses_nothing() -> None:
 
 
 async def test_fifty_requests_that_fail_at_once_log_in_once() -> None:
-    async with SalesforceOrg(timeout=1.0, login_delay=0.05) as org, client_for(org) as client:
+    # Each on a connection of its own: one that was cut may be used before the kernel tells of it.
+    connector = aiohttp.TCPConnector(force_close=True)
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with (
+        SalesforceOrg(timeout=1.0, login_delay=0.05) as org,
+        aiohttp.ClientSession(connector=connector, cookie_jar=jar) as http,
+        client_for(org, http_session=http) as client,
+    ):
         for logins in range(2, 7):
             org.revoke()
             replies = await asyncio.gather(

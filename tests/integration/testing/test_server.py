@@ -5,18 +5,24 @@ import gc
 import time
 
 import pytest
-from aiohttp import ClientConnectionError, WSMsgType
+from aiohttp import ClientConnectionError, TCPConnector, WSMsgType
 
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.testing import BayeuxServer
 
 from .peers import long_polling, peer, websocket
 
+
+def anew() -> TCPConnector:
+    """Connect for each request: a connection of before may be used until the kernel tells."""
+    return TCPConnector(force_close=True)
+
+
 BOTH = pytest.mark.parametrize("kind", ["websocket", "long-polling"])
 
 
 async def test_restart_keeps_the_port_and_forgets_sessions() -> None:
-    async with BayeuxServer() as server, long_polling(server) as client:
+    async with BayeuxServer() as server, long_polling(server, connector=anew()) as client:
         port = server.port
         await client.open("/a")
         await server.restart()
@@ -26,7 +32,7 @@ async def test_restart_keeps_the_port_and_forgets_sessions() -> None:
 
 
 async def test_restart_can_keep_sessions() -> None:
-    async with BayeuxServer() as server, long_polling(server) as client:
+    async with BayeuxServer() as server, long_polling(server, connector=anew()) as client:
         await client.open("/a")
         await server.restart(forget=False)
         assert await server.publish("/a", 1) == 1
