@@ -44,7 +44,7 @@ async def test_deadlines_and_delays_go_on(
     """An hour off in the middle: late replies are found, the link is replaced, buffers drain."""
     async with (
         BayeuxServer(timeout=0.2) as server,
-        client_of(server, kind, max_network_delay=0.2) as client,
+        client_of(server, kind, max_network_delay=0.6) as client,
     ):
         seen = Recorder(client.channel("/a").pipe(cometd_ops.buffer_bounded(10, 0.05)))
         changes = Recorder(client.state_changes)
@@ -55,7 +55,7 @@ async def test_deadlines_and_delays_go_on(
         read = time.time
         monkeypatch.setattr(time, "time", lambda: read() + jump)
         began = time.monotonic()
-        server.faults.delay_replies(1.0, "/b", count=1)
+        server.faults.delay_replies(2.0, "/b", count=1)
         with pytest.raises(TransportTimeoutError):
             await client.publish("/b", 1)
         await held(server)
