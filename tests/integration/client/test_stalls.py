@@ -74,14 +74,14 @@ async def test_messages_that_came_meanwhile_are_read(kind: ConnectionType, secon
 @BOTH
 async def test_nobody_gives_up_before_an_attempt_was_made(kind: ConnectionType) -> None:
     async with BayeuxServer() as server:
-        client = client_of(server, kind, connection_timeout=0.3, backoff=lambda: iter([0.25]))
+        client = client_of(server, kind, connection_timeout=1.5, backoff=lambda: iter([1.0]))
         await client.open()
         changes = Recorder(client.state_changes)
         await held(server)
         server.faults.respond_with(503)
         server.faults.drop_link()
         await changes.until(lambda: changes.items[-1].error)
-        stand_still(1.0)
+        stand_still(2.0)
         await changes.until(lambda: changes.items[-1].state is ClientState.CONNECTED)
         await client.close()
 

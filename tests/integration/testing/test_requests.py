@@ -313,9 +313,11 @@ async def test_timesync(kind: str) -> None:
         assert answer["tc"] == now
         assert 10_000 <= answer["ts"] - now < 12_000
         assert answer["a"] == now - answer["ts"]
-        in_step = {"tc": now, "l": 1, "o": round(time.time() * 1000) - now + 10_000}
-        (reply,) = await client.connect(ext={"timesync": in_step})
-        assert "ext" not in reply
+        async with asyncio.timeout(30):
+            while "ext" in reply:  # the machine may take its time on the way
+                now = round(time.time() * 1000)
+                in_step = {"tc": now, "l": 1, "o": 10_000}
+                (reply,) = await client.connect(ext={"timesync": in_step}, advice={"timeout": 0})
 
 
 async def test_extensions_of_ones_own_see_and_refuse() -> None:
