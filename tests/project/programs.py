@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run_python(
-    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 50
+    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 100
 ) -> subprocess.CompletedProcess[str]:
     """Run Python with this tree, and see that it ends well.
 

@@ -107,7 +107,7 @@ async def opened(url: str, *types: ConnectionType, **options: Any) -> None:
         try:
             await Client(url, types or None, connection_timeout=seconds, **options).open()
         except CometDError as error:
-            if "no answer came" not in str(error):
+            if not re.search("no answer came|did not reply in time", str(error)):
                 raise
     await Client(url, types or None, connection_timeout=60.0, **options).open()
 

@@ -53,7 +53,7 @@ async def test_ctrl_c_ends_it_in_order() -> None:
     async with spawned("demo") as process:
         await line_from(process.stdout, lambda line: "ACME" in line)
         process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
         assert process.stdout is not None
         assert process.stderr is not None
         assert SUMMARY.search((await process.stdout.read()).decode())
@@ -80,7 +80,7 @@ async def test_a_reader_that_goes_ends_it_quietly(last: str) -> None:
         await line_from(process.stdout, lambda line: last in line)
         assert process.stdout is not None
         process.stdout._transport.close()  # type: ignore[attr-defined]
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
         assert process.stderr is not None
         assert await process.stderr.read() == b""
 

@@ -271,7 +271,7 @@ async def test_the_example_of_each_help_works_when_pasted(name: str) -> None:
         arguments = shlex.split(pasted)[1:]
         if name == "serve":
             arguments += ["--port", "0"]
-        async with spawned(*arguments) as process, asyncio.timeout(30):
+        async with spawned(*arguments) as process, asyncio.timeout(90):
             if name in {"serve", "demo"}:
                 await line_from(process.stdout, lambda line: "http" in line)
                 process.send_signal(signal.SIGINT)

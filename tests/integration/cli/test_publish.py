@@ -106,9 +106,9 @@ async def test_an_interrupted_publish_was_not_done(
 ) -> None:
     bayeux_server.faults.delay_replies(30, "/news")
     async with spawned("publish", bayeux_server.url, "/news", "1") as process:
-        await bayeux_server.until(lambda: published(bayeux_server, "/news"), timeout=20)
+        await bayeux_server.until(lambda: published(bayeux_server, "/news"), timeout=60)
         process.send_signal(number)
-        assert await asyncio.wait_for(process.wait(), 30) == code
+        assert await asyncio.wait_for(process.wait(), 60) == code
         assert process.stderr is not None
         assert await process.stderr.read() == b""
 
@@ -119,9 +119,9 @@ async def test_an_interrupt_ends_it_while_nobody_types(bayeux_server: BayeuxServ
     ) as process:
         assert process.stdin is not None
         process.stdin.write(b"1\n")
-        await bayeux_server.until(lambda: published(bayeux_server, "/news"), timeout=20)
+        await bayeux_server.until(lambda: published(bayeux_server, "/news"), timeout=60)
         process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(process.wait(), 30) == 130
+        assert await asyncio.wait_for(process.wait(), 60) == 130
         assert process.stderr is not None
         assert await process.stderr.read() == b""
 

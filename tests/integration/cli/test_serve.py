@@ -34,7 +34,7 @@ async def test_it_serves_until_it_is_stopped() -> None:
             assert answer["data"] == {"a": 1}
             assert (await client.call("/service/echo", None))["data"] is None
         process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 async def test_options() -> None:
@@ -49,7 +49,7 @@ async def test_options() -> None:
         async with Client(url, auth=bearer_auth(lambda: "t0ken")) as client:
             assert client.connection_type is ConnectionType.LONG_POLLING
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 async def test_the_ways_of_salesforce() -> None:
@@ -114,7 +114,7 @@ async def test_what_is_no_http_is_told_in_a_line() -> None:
         line = await line_from(process.stderr, lambda _: True)
         assert line.startswith("rx-cometd: Error handling request")
         process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
         assert process.stderr is not None
         assert await process.stderr.read() == b""
 
@@ -141,7 +141,7 @@ async def test_a_closed_standard_output_is_none_to_write_to() -> None:
         async with Client(url, connection_timeout=60) as client:
             await client.call("/service/echo", 1)
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
         assert process.stderr is not None
         assert await process.stderr.read() == b""
     reserved.release()

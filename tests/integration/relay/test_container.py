@@ -70,6 +70,7 @@ def test_what_is_pending_may_be_written_before_it_is_killed() -> None:
     assert float(RELAY["stop_grace_period"].removesuffix("s")) > drain
 
 
+@pytest.mark.timeout(240)
 async def test_one_is_at_work_the_other_stands_by_and_sigterm_ends_both(
     broker: Nats, tmp_path: Path
 ) -> None:
@@ -80,9 +81,9 @@ async def test_one_is_at_work_the_other_stands_by_and_sigterm_ends_both(
         ports = [free_port() for _ in range(RELAY["deploy"]["replicas"])]
         origin = str(URL(server.url).origin())
         relays = [await started(s, port, tmp_path / "relays.toml", origin) for port in ports]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             await asyncio.gather(*(healthy(port) for port in ports))
-        await server.until(lambda: server.subscribers(channel), 30)
+        await server.until(lambda: server.subscribers(channel), 60)
         await server.publish(channel, {"n": 1})
         async with asyncio.timeout(60):
             while not await arrived(broker):  # noqa: ASYNC110 - the broker is asked
