@@ -9,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 from types import CoroutineType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
@@ -85,24 +85,31 @@ def _threads() -> set[threading.Thread]:
     }
 
 
+def _sockets() -> int:
+    """Tell how many sockets the loop watches: of connections, and of what listens."""
+    loop: Any = asyncio.get_running_loop()
+    return len(loop._selector.get_map())
+
+
 @pytest_asyncio.fixture
 async def nothing_left() -> AsyncGenerator[None]:
     """Fail a test that leaves a task, a thread, or an error that nobody took.
 
     What the library began is gone at once. The other side of a connection, a server of the test or
-    a thread of it, learns of the end from the kernel, and has a few seconds for that. Sockets and
-    coroutines tell of themselves once collected: warnings are errors here.
+    a thread of it, learns of the end from the kernel, and has a few seconds for that; so has a
+    connection, for with TLS each side says good-bye to the other. Sockets and coroutines tell of
+    themselves once collected: warnings are errors here.
     """
     unhandled: list[dict[str, object]] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: unhandled.append(context))
-    before, threads = asyncio.all_tasks(), _threads()
+    before, threads, sockets = asyncio.all_tasks(), _threads(), _sockets()
     yield
     for _ in range(10):  # turns of the loop, for what is done to be gone
         await asyncio.sleep(0)
     assert not _ours(_left(before))
     for _ in range(5000):
-        if not _left(before) and _threads() <= threads:
+        if not _left(before) and _threads() <= threads and _sockets() <= sockets:
             break
         await asyncio.sleep(0.001)
     assert not _left(before)

@@ -55,7 +55,7 @@ async def test_time_operators_stay_on_the_loop(blocks: list[Block]) -> None:
 async def test_an_order_survives_the_network_and_no_refusal(blocks: list[Block]) -> None:
     async with (
         BayeuxServer() as server,
-        client_of(server, connection_timeout=0.5) as client,
+        client_of(server, connection_timeout=2.0) as client,
     ):
         names: dict[str, Any] = {
             "client": client,
