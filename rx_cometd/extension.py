@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 from reactivex import Observable
 
 from rx_cometd._flow.arguments import check_plain_function
+from rx_cometd._flow.edge import failure_of_awaited
 from rx_cometd._flow.payload import Payload
 from rx_cometd.operators.map_async import map_async
 
@@ -179,16 +180,16 @@ class Extension:
         if payload.failure is None:
             try:
                 await self.incoming(payload.messages, payload.headers or None)
-            except Exception as error:
-                payload.failure = error
+            except BaseException as error:
+                payload.failure = failure_of_awaited(error, "incoming")
         return payload
 
     async def _run_outgoing(self, payload: Payload) -> Payload:
         if payload.failure is None:
             try:
                 await self.outgoing(payload.messages, payload.headers)
-            except Exception as error:
-                payload.failure = error
+            except BaseException as error:
+                payload.failure = failure_of_awaited(error, "outgoing")
         return payload
 
 

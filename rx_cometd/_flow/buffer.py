@@ -18,6 +18,7 @@ from rx_cometd._flow.delivery import Hold, hold
 from rx_cometd._flow.drop_log import DropLog
 from rx_cometd._flow.ending import on_behalf_of
 from rx_cometd._flow.flow import Overflow
+from rx_cometd._protocol.user_functions import failure_of
 from rx_cometd.exceptions import BufferOverflowError, ClientError
 from rx_cometd.statistics.snapshot import BufferStatistics
 
@@ -333,8 +334,8 @@ class MessageBuffer(Generic[_T]):
         if self._on_overflow is not None:
             try:
                 self._on_overflow(message, self.dropped_count)
-            except Exception as error:
-                self.fail(error)
+            except BaseException as error:
+                self.fail(failure_of(error, "on_overflow"))
 
     def _terminate(self, error: Exception | None) -> None:
         if self.terminated:

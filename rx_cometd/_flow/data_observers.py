@@ -9,6 +9,7 @@ from reactivex import abc
 from rx_cometd._flow.decoders import Decoder, path_of
 from rx_cometd._flow.edge import is_over
 from rx_cometd._protocol.raw_data import complete, raw_type
+from rx_cometd._protocol.user_functions import failure_of
 from rx_cometd.exceptions import DecodeError
 from rx_cometd.messages import Event
 
@@ -73,7 +74,8 @@ class Decoding(_StandIn[_T]):
         try:
             decode = self._of_json if type(data) is self._raw_type else self._of_objects
             decoded = decode(data)
-        except Exception as error:
+        except BaseException as raised:
+            error = failure_of(raised, "type")
             failure = DecodeError(value["channel"], path_of(error))
             failure.__cause__ = error
             self._observer.on_error(failure)

@@ -17,6 +17,7 @@ from reactivex import abc
 from rx_cometd._flow.delivery import Delivery
 from rx_cometd._flow.ending import act_on_behalf_of, on_behalf_of
 from rx_cometd._flow.multicast import Multicast, fail_observer
+from rx_cometd._flow.payload import give_receipts
 from rx_cometd._protocol.channel_names import globs, is_meta, is_service
 from rx_cometd.messages import Event, Message
 
@@ -192,7 +193,7 @@ class Dispatch:
                 # What nobody takes was not processed: it is to come again, if it can.
                 observed = self.observes(message["channel"])
                 callbacks = processed.get(id(message), ()) if observed else ()
-                with Delivery(partial(_call_all, callbacks)):
+                with Delivery(partial(give_receipts, callbacks)):
                     self._deliver((message,), None)
             return
         for message in messages:
@@ -240,11 +241,6 @@ class Dispatch:
         if isinstance(observer, Multicast):
             raise error  # what it does not see to itself is to end the program
         fail_observer(observer, error, self._report)
-
-
-def _call_all(callbacks: Sequence[Callable[[], None]]) -> None:
-    for callback in callbacks:
-        callback()
 
 
 if TYPE_CHECKING:

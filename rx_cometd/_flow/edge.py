@@ -11,6 +11,8 @@ from reactivex.scheduler import CurrentThreadScheduler
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 from reactivex.scheduler.periodicscheduler import PeriodicScheduler
 
+from rx_cometd._protocol.user_functions import ends_program, failure_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -26,6 +28,8 @@ __all__ = [
     "deliver",
     "disposable_on",
     "drain_scheduler",
+    "ends_task",
+    "failure_of_awaited",
     "is_over",
     "is_own_cancellation",
     "loop_scheduler",
@@ -155,7 +159,7 @@ def deliver(observer: abc.ObserverBase[_T], value: _T, held: Hold | None) -> Non
             observer.on_next(value)
     except BaseException as error:
         # A `CancelledError` is not ours: nobody can cancel what does not wait.
-        if isinstance(error, KeyboardInterrupt | SystemExit):
+        if ends_program(error):
             raise
         if is_over(observer):
             raise  # what was behind it has ended it already, and had no use for the error
@@ -260,6 +264,23 @@ def is_own_cancellation(error: BaseException) -> bool:
     task = asyncio.current_task()
     own = task is not None and task.cancelling() > 0
     return own and isinstance(error, asyncio.CancelledError)
+
+
+def ends_task(error: BaseException) -> bool:
+    """Tell whether an error is to end this task: it is cancelled or closed, or the program ends."""
+    closed = isinstance(error, GeneratorExit)
+    return closed or ends_program(error) or is_own_cancellation(error)
+
+
+def failure_of_awaited(error: BaseException, function: str) -> Exception:
+    """Give what came of awaiting a function of the user's, as `failure_of` does.
+
+    Raises:
+        BaseException: It is not a failure of the function, but to end this task.
+    """
+    if ends_task(error):
+        raise error
+    return failure_of(error, function)
 
 
 def report_failure(task: asyncio.Task[Any]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rx_cometd._flow.edge import current_loop, is_over
 from rx_cometd._flow.ending import tell_end
+from rx_cometd._protocol.user_functions import ends_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +92,7 @@ def fail_observer(
         KeyboardInterrupt: That is what it raised.
         SystemExit: Likewise.
     """
-    if isinstance(error, KeyboardInterrupt | SystemExit):
+    if ends_program(error):
         raise error
     if is_over(observer):
         report(error)
@@ -117,7 +118,7 @@ def notify_end(
     try:
         tell_end(observer, error)
     except BaseException as unhandled:
-        if isinstance(unhandled, KeyboardInterrupt | SystemExit):
+        if ends_program(unhandled):
             raise
         report(unhandled)
 

@@ -6,18 +6,23 @@ through the operators.
 
 from __future__ import annotations
 
+import logging
 from itertools import chain, count
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from multidict import CIMultiDict
 
+from rx_cometd._protocol.user_functions import failure_of
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 
     from rx_cometd.messages import Message
 
-__all__ = ["Payload", "Receipts", "claim", "has_unclaimed"]
+__all__ = ["Payload", "Receipts", "claim", "give_receipts", "has_unclaimed"]
+
+_log = logging.getLogger("rx_cometd.pipeline")
 
 
 class Receipts:
@@ -72,8 +77,7 @@ class Receipts:
         callbacks = [*self.delivered, *chain.from_iterable(self.processed.values())]
         self.delivered = ()
         self.processed.clear()
-        for callback in callbacks:
-            callback()
+        give_receipts(callbacks)
 
 
 class Payload:
@@ -198,8 +202,7 @@ class Payload:
 
     def delivered(self) -> None:
         """Say that all messages were delivered (for the session)."""
-        for callback in self.receipts.delivered:
-            callback()
+        give_receipts(self.receipts.delivered)
 
     def processed_callbacks(self) -> Mapping[int, Sequence[Callable[[], None]]]:
         """Give the callbacks of `on_processed` by ``id(message)`` (for the session)."""
@@ -209,6 +212,19 @@ class Payload:
 _serials = count()
 #: Payloads that no pipeline knows: an operator has made them and not emitted them yet.
 _unclaimed: WeakSet[Payload] = WeakSet()
+
+
+def give_receipts(callbacks: Iterable[Callable[[], None]]) -> None:
+    """Call what extensions asked to have called; one that raises harms neither others nor us."""
+    for callback in callbacks:
+        try:
+            callback()
+        except BaseException as error:
+            _log.error(
+                "a callback of `on_delivered` or `on_processed` failed",
+                exc_info=failure_of(error, "on_processed"),
+                extra={"event": "callback_failed", "callback": "on_processed"},
+            )
 
 
 def claim(payload: Payload) -> None:

@@ -11,6 +11,8 @@ import math
 import random
 from typing import TYPE_CHECKING, Final, cast
 
+from rx_cometd._protocol.user_functions import failure_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -84,9 +86,12 @@ def fail_safe(delays: Callable[[], Iterator[float]]) -> Callable[[], Iterator[fl
         try:
             for delay in delays():
                 yield _seconds(delay)
-        except Exception:  # the user's function
-            _log.exception(
+        except GeneratorExit:  # no more delays are wanted
+            raise
+        except BaseException as error:
+            _log.error(
                 "`backoff` gave no delay; the default delays are used instead",
+                exc_info=failure_of(error, "backoff"),
                 extra={"event": "backoff_failed"},
             )
         else:

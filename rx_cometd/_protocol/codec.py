@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Any, cast
 
 from rx_cometd._protocol.raw_data import raw_json_loads
+from rx_cometd._protocol.user_functions import failure_of
 from rx_cometd.exceptions import ClientError, ProtocolError
 
 if TYPE_CHECKING:
@@ -49,35 +50,32 @@ class Codec:
         """
         try:
             return self._dumps(messages)
-        except Exception as error:
-            raise ClientError(f"the message cannot be encoded as JSON: {error}") from error
-
-    def decode(self, data: str | bytes) -> list[Message]:
-        """Decode a payload.
-
-        A single object is taken as a list of one, nested lists are flattened, and elements
-        that are no objects are logged and skipped, so that nothing valid in the same payload
-        is lost. An empty list is an empty payload: Faye servers ping with it.
-
-        Raises:
-            ProtocolError: It is no JSON, no object and no list, or a list of other things.
-        """
-        return self.messages(self.parse(data), data)
+        except BaseException as error:
+            failure = failure_of(error, "json_dumps")
+            raise ClientError(f"the message cannot be encoded as JSON: {failure}") from error
 
     def parse(self, data: str | bytes) -> Any:
         """Decode the JSON of a payload, whatever it holds.
 
         Raises:
-            ProtocolError: It is no JSON.
+            ProtocolError: It is no JSON, or the user's function failed otherwise.
         """
         try:
             return self._loads(data)
         except Exception as error:
             text = f"the server sent no JSON: {_excerpt(data)}"
             raise ProtocolError(text) from error
+        except BaseException as error:
+            # It is not the server's doing, but what it sent cannot be read all the same.
+            text = f"what the server sent was not decoded: {failure_of(error, 'json_loads')}"
+            raise ProtocolError(text) from error
 
     def messages(self, decoded: Any, data: str | bytes) -> list[Message]:
-        """Find the messages of a payload whose JSON was decoded, as `decode` does.
+        """Find the messages of a payload whose JSON was decoded by `parse`.
+
+        A single object is taken as a list of one, nested lists are flattened, and elements
+        that are no objects are logged and skipped, so that nothing valid in the same payload
+        is lost. An empty list is an empty payload: Faye servers ping with it.
 
         Args:
             decoded: What the JSON function gave.

@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING, cast
 
 from rx_cometd._protocol.requests import Kind
+from rx_cometd._protocol.user_functions import failure_of
 from rx_cometd.exceptions import (
     AuthenticationError,
     ServerError,
@@ -81,13 +82,15 @@ class Policy:
             return default
         try:
             told = self._is_transient(error)
-        except Exception:  # the user's function
-            _log.exception(
+            return default if told is None else bool(told)
+        except BaseException as raised:
+            failure = failure_of(raised, "is_transient")
+            _log.error(
                 "`is_transient` failed; the default counts",
+                exc_info=failure,
                 extra={"event": "callback_failed", "callback": "is_transient"},
             )
             return default
-        return default if told is None else bool(told)
 
 
 def is_passing(error: ServerError) -> bool:

@@ -26,7 +26,7 @@ from rx_cometd._protocol.outcomes import (
 )
 from rx_cometd._protocol.refusals import not_subscribed
 from rx_cometd._protocol.requests import Kind, Request, Requests
-from rx_cometd.exceptions import ClientError
+from rx_cometd._protocol.user_functions import call
 
 if TYPE_CHECKING:
     from rx_cometd._protocol.backoff import Backoff
@@ -41,12 +41,12 @@ def fields_of(fields: Fields) -> dict[str, Any]:
 
     Raises:
         TypeError: They are no mapping.
-        ClientError: The user's function met a cancellation.
+        ClientError: The user's function raised what is no `Exception`, as a cancellation.
         Exception: What it raised otherwise.
     """
     if fields is None:
         return {}
-    given: Any = _called(fields) if callable(fields) else fields
+    given: Any = call(fields, "fields") if callable(fields) else fields
     if not isinstance(given, Mapping):
         if inspect.iscoroutine(given):
             given.close()  # nobody awaits it, which Python would warn of besides
@@ -56,16 +56,6 @@ def fields_of(fields: Fields) -> dict[str, Any]:
             f"not a {type(given).__name__}"
         )
     return dict(cast("Mapping[str, Any]", given))
-
-
-def _called(function: Callable[[], Any]) -> Any:
-    try:
-        return function()
-    except BaseException as error:
-        if isinstance(error, Exception | KeyboardInterrupt | SystemExit):
-            raise
-        # ``task.result()`` of a task that was cancelled: it is not the caller that is cancelled.
-        raise ClientError(f"the function that gives fields raised {error!r}") from error
 
 
 class _Known(Enum):

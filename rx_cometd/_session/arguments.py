@@ -18,6 +18,7 @@ from rx_cometd._flow.arguments import (
     check_seconds,
 )
 from rx_cometd._protocol.codec import Codec
+from rx_cometd._protocol.user_functions import call
 from rx_cometd._session.settings import checked_url
 from rx_cometd._transports import TransportOptions
 from rx_cometd.extension import AuthExtension, Extension
@@ -123,7 +124,7 @@ def transport_options(
         max_message_size=max_message_size,
         heartbeat=heartbeat,
         compress=compress,
-        origin=None if auth is None else lambda: auth.origin,
+        origin=None if auth is None else lambda: call(lambda: auth.origin, "origin"),
     )
 
 

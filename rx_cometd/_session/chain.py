@@ -11,6 +11,7 @@ from reactivex.disposable import Disposable
 
 from rx_cometd._flow.payload import Payload
 from rx_cometd._flow.subscriber import Subscriber
+from rx_cometd._protocol.user_functions import failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,6 +104,10 @@ class Chain:
                 listener.chain_completed,
                 scheduler=self._scheduler,
             )
+        except Exception:
+            raise
+        except BaseException as error:
+            raise failure_of(error, "an operator") from error
         finally:
             self.connecting = False
         if self._source is source:

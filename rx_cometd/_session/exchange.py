@@ -62,7 +62,7 @@ class Exchanges:
         self._counters = counters
         self._act = act
         self._wire = Wire(settings, self, counters)
-        self.lanes = Lanes(self._send, self._gather)
+        self.lanes = Lanes(self._send, self._gather, self._send_failed)
         self._deadlines = Deadlines(self._expired, protocol.awaits_any)
         self._stopped = False
         #: Set once nothing is under way, if that is waited for.
@@ -82,15 +82,16 @@ class Exchanges:
         connection_type = self._protocol.connection_type
         if connection_type is None:
             return
-        exchange: Exchange = tuple(map(_ID, outgoing.messages))
+        exchange = _requests_in(outgoing)
         if self._protocol.is_stale(outgoing):
             self._protocol.postpone(exchange, self._loop.time())
             self._act()
             return
-        try:
-            await self._wire.send(connection_type, outgoing.messages, exchange, outgoing.timeout)
-        except Exception as error:
-            self.failed(exchange, error)
+        await self._wire.send(connection_type, outgoing.messages, exchange, outgoing.timeout)
+
+    def _send_failed(self, outgoing: Outgoing, error: Exception) -> None:
+        """Take note of a payload that was not sent, or not answered."""
+        self.failed(_requests_in(outgoing), error)
 
     def leaving(self, messages: list[Message], exchange: Exchange) -> list[Message]:
         """Take note of messages that go out now; give those that were not cancelled."""
@@ -297,3 +298,7 @@ class Exchanges:
         """Cancel what is under way, and close the link."""
         await self.lanes.close()
         await self._wire.close()
+
+
+def _requests_in(outgoing: Outgoing) -> Exchange:
+    return tuple(map(_ID, outgoing.messages))

@@ -13,13 +13,15 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from rx_cometd._flow.edge import ends_task, report_failure
 from rx_cometd._protocol.outcomes import Lane, Outgoing
+from rx_cometd.exceptions import TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
     from typing import Any
 
-__all__ = ["Lanes"]
+__all__ = ["Lanes", "broken_off"]
 
 _ORDINARY: Final = Lane.ORDINARY
 
@@ -33,17 +35,21 @@ class Lanes:
 
     Args:
         send: Sends one payload; over long-polling, it is done when the response was handled.
-            It must not raise.
-        gather: Puts what is to travel in the next ordinary payload, if anything is. It must not
-            raise.
+        gather: Puts what is to travel in the next ordinary payload, if anything is.
+        failed: Told of a payload that could not be sent, or was broken off, and why.
     """
 
     def __init__(
-        self, send: Callable[[Outgoing], Awaitable[None]], gather: Callable[[], None]
+        self,
+        send: Callable[[Outgoing], Awaitable[None]],
+        gather: Callable[[], None],
+        failed: Callable[[Outgoing, Exception], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._send = send
         self._gather = gather
+        self._failed = failed
+        self._closed = False
         self._queue: deque[Outgoing] = deque()
         #: What sends ordinary payloads, one after the other, for as long as the session lives.
         self._worker: asyncio.Task[None] | None = None
@@ -65,13 +71,13 @@ class Lanes:
         if outgoing.lane is _ORDINARY:
             self._put_in_order(outgoing)
         elif outgoing.lane is Lane.HANDSHAKE:
-            self._attempt = self.spawn(self._one(outgoing), "handshake")
+            self._attempt = self.spawn(self._sent(outgoing), "handshake")
         elif outgoing.lane is Lane.RESUBSCRIBE:
-            self._resubscribing = self.spawn(self._one(outgoing), "resubscribe")
+            self._resubscribing = self.spawn(self._sent(outgoing), "resubscribe")
         elif outgoing.lane is Lane.CONNECT:
-            self._attempt = self.spawn(self._after(self._resubscribing, outgoing), "connect")
+            self._attempt = self.spawn(self._sent(outgoing, self._resubscribing), "connect")
         else:
-            self.spawn(self._after(self._until_emptied(), outgoing), "disconnect")
+            self.spawn(self._sent(outgoing, self._until_emptied()), "disconnect")
 
     def gather_soon(self) -> None:
         """Gather the next ordinary payload at the end of this turn, or when its lane is free."""
@@ -95,6 +101,7 @@ class Lanes:
         task = self._loop.create_task(coroutine, name=f"rx_cometd.session.{name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(report_failure)
         return task
 
     def abandon_attempt(self) -> None:
@@ -105,6 +112,7 @@ class Lanes:
 
     async def close(self) -> None:
         """Cancel what is under way."""
+        self._closed = True
         self._queue.clear()
         tasks = self._tasks - {asyncio.current_task()}
         for task in tasks:
@@ -122,9 +130,12 @@ class Lanes:
 
     def _wake(self) -> None:
         asleep, self._asleep = self._asleep, None
+        if self._closed:
+            return
         if self._worker is None:
             self._worker = self.spawn(self._work(), "ordinary")
-        elif asleep is not None and not asleep.done():  # closing cancels it
+            self._worker.add_done_callback(self._replace_worker)
+        elif asleep is not None and not asleep.done():
             asleep.set_result(None)
 
     async def _work(self) -> None:
@@ -137,7 +148,7 @@ class Lanes:
                 self._wanted = False
                 self._gather()
             while self._queue:
-                await self._send(self._queue.popleft())
+                await self._sent(self._queue.popleft())
             if self._wanted and not self._batches:
                 # Wanted since before the last payload was sent: let this turn end.
                 await asyncio.sleep(0)
@@ -156,12 +167,40 @@ class Lanes:
             self._emptied = self._loop.create_future()
         return self._emptied
 
-    # -- the others ----------------------------------------------------------------------------
+    def _replace_worker(self, _: asyncio.Task[None]) -> None:
+        """Have another go on, where somebody else than `close` ended the one that sends."""
+        self._worker = self._asleep = None
+        if self._wanted or self._queue or self._emptied is not None:
+            self._wake()
 
-    async def _one(self, outgoing: Outgoing) -> None:
-        await self._send(outgoing)
+    # -- all of them ---------------------------------------------------------------------------
 
-    async def _after(self, earlier: asyncio.Future[None] | None, outgoing: Outgoing) -> None:
-        if earlier is not None:
-            await asyncio.wait([earlier])
-        await self._send(outgoing)
+    async def _sent(self, outgoing: Outgoing, earlier: asyncio.Future[None] | None = None) -> None:
+        """Send a payload, after an earlier one; whatever comes of it, it is sent or has failed."""
+        try:
+            if earlier is not None:
+                await asyncio.wait([earlier])
+            await self._send(outgoing)
+        except GeneratorExit:
+            raise  # the loop was closed without us
+        except BaseException as error:
+            if not self._closed:
+                self._failed(outgoing, broken_off(error))
+            if ends_task(error):
+                raise
+
+
+def broken_off(error: BaseException) -> Exception:
+    """Give what ended the work of a task of a session, as an `Exception`.
+
+    The rule for the user's functions keeps away what they raise. What is left is what comes out of
+    the user's HTTP session, and that somebody cancels tasks that are not his.
+    """
+    if isinstance(error, Exception):
+        return error
+    failure = TransportError(
+        f"{type(error).__name__} broke off what a task of this session did: cancel no tasks but "
+        "your own"
+    )
+    failure.__cause__ = error
+    return failure

@@ -15,6 +15,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rx_cometd._flow.payload import Payload, claim
+from rx_cometd._protocol.user_functions import ends_program
 from rx_cometd._session.chain import Chain
 from rx_cometd._session.flights import Flights
 from rx_cometd._session.in_flight import InFlight, Watched
@@ -95,8 +96,9 @@ class Pipeline(Generic[_Owner]):
             self._follow(owner, replies)
         try:
             self._chain.emit(payload)
-        except (Exception, asyncio.CancelledError) as error:
-            # Nobody can cancel what does not wait: the cancellation is one that an operator met.
+        except BaseException as error:
+            if ends_program(error):
+                raise
             self.chain_failed(error)
         self._follow()
         if self._flights:

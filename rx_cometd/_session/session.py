@@ -12,7 +12,7 @@ import typing
 from typing import TYPE_CHECKING, Final
 
 from rx_cometd._flow.dispatch import Dispatch
-from rx_cometd._flow.edge import is_own_cancellation
+from rx_cometd._flow.edge import failure_of_awaited
 from rx_cometd._flow.ending import ending_for
 from rx_cometd._flow.multicast import notify_end
 from rx_cometd._protocol.outcomes import (
@@ -364,11 +364,11 @@ class Session:
                 continue
             try:
                 await extension.finish()
-            except (Exception, asyncio.CancelledError) as error:
-                if is_own_cancellation(error):
-                    raise
-                _log.exception(
-                    "an extension could not finish", extra={"event": "extension_not_finished"}
+            except BaseException as error:
+                _log.error(
+                    "an extension could not finish",
+                    exc_info=failure_of_awaited(error, "finish"),
+                    extra={"event": "extension_not_finished"},
                 )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from yarl import URL
 
 from rx_cometd._flow.arguments import check_plain_function, check_seconds
-from rx_cometd._flow.edge import is_own_cancellation
+from rx_cometd._flow.edge import failure_of_awaited
 from rx_cometd.connection_types import ConnectionType
 from rx_cometd.exceptions import ClientError
 
@@ -138,15 +138,16 @@ def checked_url(url: str | URL) -> URL:
     return address
 
 
-async def provided(provider: Provider, timeout: float) -> Mapping[str, Any]:
+async def provided(provider: Provider, name: str, timeout: float) -> Mapping[str, Any]:
     """Ask a provider.
 
     Args:
         provider: What to ask.
+        name: Its name, as the user knows it.
         timeout: Seconds that a coroutine may take: one that hangs must not make a session deaf.
 
     Raises:
-        ClientError: It took longer, met a cancellation, or did not give a mapping.
+        ClientError: It took longer, raised what is no `Exception`, or did not give a mapping.
         Exception: What the user's function raised.
     """
     if provider is None:
@@ -161,13 +162,11 @@ async def provided(provider: Provider, timeout: float) -> Mapping[str, Any]:
     except TimeoutError:
         if not deadline.expired():
             raise
-        raise ClientError(f"headers or fields were not given within {timeout} s") from None
-    except asyncio.CancelledError as error:
-        if is_own_cancellation(error):
-            raise
-        # It must not end the task that asks, which sends everything else as well.
-        text = "headers or fields were not given: what they were awaited from was cancelled"
-        raise ClientError(text) from error
+        raise ClientError(f"`{name}` gave nothing within {timeout} s") from None
+    except Exception:
+        raise
+    except BaseException as error:
+        raise failure_of_awaited(error, name) from error
 
 
 def no_header(headers: Mapping[Any, Any]) -> str | None:

@@ -16,7 +16,7 @@ from reactivex import abc
 from reactivex.disposable import Disposable
 
 from rx_cometd._flow.dispatch import LastingObserver, is_on_wire
-from rx_cometd._flow.edge import running_loop
+from rx_cometd._flow.edge import report_failure, running_loop
 from rx_cometd._flow.multicast import fail_observer, notify_end, report_unhandled
 from rx_cometd._flow.observable import LoopObservable
 from rx_cometd._session.flow_control import FlowControl
@@ -216,8 +216,7 @@ class SharedSession:
         self.check_loop()
         if self.current is None:
             self.loop = running_loop()
-            self.current = Session(self._settings, self, self.flow, self.counters)
-            self._last = self.current
+            self.current = self._last = Session(self._settings, self, self.flow, self.counters)
             self.flow.dispatch = self.current.dispatch
             self.current.open()
         return self.current
@@ -246,6 +245,7 @@ class SharedSession:
         task = running_loop().create_task(coroutine, name=f"rx_cometd.client.{name}")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+        task.add_done_callback(report_failure)
         return task
 
     # -- observers -----------------------------------------------------------------------------

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from rx_cometd._flow.edge import is_own_cancellation
+from rx_cometd._flow.edge import ends_task
 from rx_cometd._protocol.outcomes import Step
 from rx_cometd._protocol.refusals import cause_text
+from rx_cometd._session.lanes import broken_off
 from rx_cometd._session.settings import Settings, provided
 from rx_cometd._transports.timer import Timer
 from rx_cometd.connection_types import ConnectionType
@@ -91,13 +92,20 @@ class Steps:
     async def _handshake(self) -> None:
         try:
             fields = await provided(
-                self._settings.handshake_fields, self._settings.max_network_delay
+                self._settings.handshake_fields,
+                "handshake_fields",
+                self._settings.max_network_delay,
             )
-        except Exception as error:
-            self._protocol.handshake_unready(error, self._loop.time())
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self._protocol.handshake_unready(broken_off(error), self._loop.time())
+            self._act()
+            if ends_task(error):
+                raise
         else:
             self._protocol.handshake(fields)
-        self._act()
+            self._act()
 
     # -- flow control --------------------------------------------------------------------------
 
@@ -158,19 +166,22 @@ class Steps:
             if auth is not None:
                 async with deadline:
                     await auth.authenticate()
-        except (Exception, asyncio.CancelledError) as error:
-            if is_own_cancellation(error):
-                raise
+            await self._exchanges.renew_upgrade()
+        except GeneratorExit:
+            raise
+        except BaseException as error:
             too_long = f"it took longer than max_network_delay, {limit} s"
             reason = too_long if deadline.expired() else cause_text(error)
             failure = AuthenticationError(
                 f"authenticate() failed, so there are no new credentials: {reason}"
             )
             failure.__cause__ = error
-            self._protocol.authentication_failed(failure)
-        else:
-            await self._exchanges.renew_upgrade()
-            self._protocol.authenticated()
-        finally:
             self._authenticating = False
-        self._act()
+            self._protocol.authentication_failed(failure)
+            self._act()
+            if ends_task(error):
+                raise
+        else:
+            self._authenticating = False
+            self._protocol.authenticated()
+            self._act()

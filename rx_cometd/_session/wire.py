@@ -18,6 +18,7 @@ from multidict import CIMultiDict
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from rx_cometd._protocol.raw_data import complete
+from rx_cometd._protocol.user_functions import call
 from rx_cometd._session.inbound import Inbound
 from rx_cometd._session.outbound import Outbound
 from rx_cometd._session.settings import Settings, no_header, provided
@@ -121,7 +122,7 @@ class Wire:
         return messages, headers
 
     async def _headers_of_user(self) -> Mapping[str, str]:
-        given = await provided(self._settings.headers, self._settings.max_network_delay)
+        given = await provided(self._settings.headers, "headers", self._settings.max_network_delay)
         if callable(self._settings.headers):  # a mapping was checked when the client was made
             wrong = no_header(given)
             if wrong is not None:
@@ -258,8 +259,8 @@ _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 def _operators(settings: Settings) -> tuple[list[PayloadOperator], list[PayloadOperator]]:
     """Have the extensions make their operators: auth is nearest to the wire, both ways."""
-    made = [extension.operators() for extension in settings.extensions]
-    auth = [settings.auth.operators()] if settings.auth is not None else []
+    made = [call(extension.operators, "operators") for extension in settings.extensions]
+    auth = [call(settings.auth.operators, "operators")] if settings.auth is not None else []
     inbound = [o.inbound for o in (*auth, *made) if o.inbound is not None]
     outbound = [o.outbound for o in (*made, *auth) if o.outbound is not None]
     return inbound, outbound

@@ -141,18 +141,15 @@ class Link:
             return self._websocket
 
     async def _read(self, websocket: WebSocketTransport) -> None:
-        error: TransportError
         try:
-            error = await websocket.read(self._received)
-        except TransportError as failure:
-            error = failure
-        except Exception as failure:
-            # A fault of this library must not leave the session deaf: the link is given up.
-            _log.exception("a payload could not be handled", extra={"event": "payload_failed"})
-            error = TransportConnectionClosed(
-                f"the WebSocket was given up: a payload could not be handled ({failure!r})"
-            )
-            error.__cause__ = failure
+            await self._give_up(websocket, await _read_all(websocket, self._received))
+        except asyncio.CancelledError:
+            # Not by us: somebody cancels what is not his. What nobody reads any more is lost.
+            text = "the WebSocket was given up: the task that reads it was cancelled"
+            await self._give_up(websocket, TransportConnectionClosed(text))
+            raise
+
+    async def _give_up(self, websocket: WebSocketTransport, error: TransportError) -> None:
         if self._websocket is websocket:
             self._websocket = None
             self._lost(error)
@@ -162,6 +159,24 @@ class Link:
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _read_all(
+    websocket: WebSocketTransport, receive: Callable[[bytes], None]
+) -> TransportError:
+    """Hand on what a WebSocket brings until it ends; gives how."""
+    try:
+        return await websocket.read(receive)
+    except TransportError as failure:
+        return failure
+    except Exception as failure:
+        # A fault of this library must not leave the session deaf: the link is given up.
+        _log.exception("a payload could not be handled", extra={"event": "payload_failed"})
+        error = TransportConnectionClosed(
+            f"the WebSocket was given up: a payload could not be handled ({failure!r})"
+        )
+        error.__cause__ = failure
+        return error
 
 
 async def _close(websocket: WebSocketTransport) -> None:

@@ -7,7 +7,8 @@ import inspect
 import logging
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from rx_cometd._flow.edge import task_on
+from rx_cometd._flow.edge import failure_of_awaited, task_on
+from rx_cometd._protocol.user_functions import failure_of
 from rx_cometd.extensions.replay_store import LockableStore, StoreLockedError
 
 if TYPE_CHECKING:
@@ -100,8 +101,8 @@ class MarkerWriter:
                 else:
                     self._start()
                 return
-            except Exception as error:
-                self._failed(channel, error)
+            except BaseException as error:
+                self._failed(channel, failure_of(error, "save"))
                 return
             self._saved(channel, unsaved)
 
@@ -116,8 +117,8 @@ class MarkerWriter:
             channel, unsaved = next(iter(self._unsaved.items()))
             try:
                 await self._save_async(channel, unsaved)
-            except Exception as error:
-                self._failed(channel, error)
+            except BaseException as error:
+                self._failed(channel, failure_of_awaited(error, "save"))
                 return
             self._saved(channel, unsaved)
 

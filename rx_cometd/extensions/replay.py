@@ -27,6 +27,7 @@ from rx_cometd._protocol.channel_names import (
     validate_channel,
 )
 from rx_cometd._protocol.requests import subscriptions_of
+from rx_cometd._protocol.user_functions import failure_of
 from rx_cometd.exceptions import ServerError
 from rx_cometd.extension import Extension, Operators
 from rx_cometd.extensions.ext import as_object, get_ext, put_ext
@@ -297,9 +298,11 @@ class _Session:
         if self._on_fallback is not None:
             try:
                 self._on_fallback(channel, refused, error)
-            except Exception:
-                _logger.exception(
+            except BaseException as raised:
+                failure = failure_of(raised, "on_fallback")
+                _logger.error(  # noqa: TRY400 - the failure, not what it was made of
                     "on_fallback failed",
+                    exc_info=failure,
                     extra={"event": "callback_failed", "callback": "on_fallback"},
                 )
 

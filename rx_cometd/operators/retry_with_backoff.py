@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reactivex.disposable import SerialDisposable, SingleAssignmentDisposable
@@ -19,6 +20,7 @@ from rx_cometd._flow.edge import current_loop, disposable_on, loop_scheduler
 from rx_cometd._flow.multicast import fail_observer, report_unhandled
 from rx_cometd._flow.observable import derive
 from rx_cometd._protocol.backoff import Backoff
+from rx_cometd._protocol.user_functions import call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -202,9 +204,10 @@ class _Attempts(Generic[_T]):
 
     def _next_delay(self, error: Exception) -> float | None:
         """Give the time until the next attempt, ``None`` if there is to be none."""
-        if not self._accepts(error):
+        if not call(partial(self._accepts, error), "errors"):
             return None
         if self._count is not None and self._failures >= self._count:
             return None
         self._failures += 1
-        return self._backoff.next_delay() * (1 - self._jitter * random.random())  # noqa: S311
+        delay = call(self._backoff.next_delay, "delays")
+        return delay * (1 - self._jitter * random.random())  # noqa: S311

@@ -148,13 +148,13 @@ class SharedSource(Generic[_T]):
         leave = disposable_on(current_loop(), lambda: self._leave(connection, observer, timed))
         try:
             connection.join(observer)
-        except Exception:
+        except BaseException:
             leave.dispose()
             raise
         if new:
             try:
                 connection.connect(self._source, scheduler)
-            except Exception:
+            except BaseException:
                 # Or the next observer would join what nothing ever comes from.
                 self._disconnect(connection)
                 raise

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rx_cometd import Client, ClientState
 from rx_cometd._protocol.channel_names import matches
-from rx_cometd.extensions import ReplayOption, ack, replay
+from rx_cometd.extensions.ack import ack
+from rx_cometd.extensions.replay import replay
+from rx_cometd.extensions.replay_store import ReplayOption
 from rx_cometd.relay.channels import check_apart, check_templates
 from rx_cometd.relay.counts import Counts
 from rx_cometd.relay.departures import Departures

@@ -20,13 +20,21 @@ from tests.fuzz.wire import FuzzedServer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["TARGETS", "fuzz_client", "fuzz_codec", "fuzz_protocol"]
+    from rx_cometd.messages import Message
+
+__all__ = ["TARGETS", "decoded", "fuzz_client", "fuzz_codec", "fuzz_protocol"]
+
+
+def decoded(data: str | bytes) -> list[Message]:
+    """Decode a payload, as a session does."""
+    codec = Codec()
+    return codec.messages(codec.parse(data), data)
 
 
 def fuzz_codec(seed: int) -> None:
     """Decode a payload: a list of objects comes of it, or a `ProtocolError`."""
     with contextlib.suppress(ProtocolError):
-        for message in Codec().decode(Mutator(seed).payload()):
+        for message in decoded(Mutator(seed).payload()):
             assert isinstance(message, dict)
 
 
@@ -49,7 +57,7 @@ def fuzz_protocol(seed: int) -> None:
         sent += [str(m["id"]) for outgoing in protocol.take() for m in outgoing.messages]
         data = mutator.payload(ID=dice.choice(sent[-4:]), CLIENT="c")
         with contextlib.suppress(ProtocolError):
-            protocol.receive(Codec().decode(data), float(now), sent[-1:] if now % 2 else ())
+            protocol.receive(decoded(data), float(now), sent[-1:] if now % 2 else ())
         settled += _check(protocol)
     protocol.end(None)
     settled += _check(protocol)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rx_cometd._protocol.codec import Codec
 from rx_cometd.exceptions import ProtocolError
 from tests.fuzz.mutating import CORPUS, DEPTH
-from tests.fuzz.targets import TARGETS, fuzz_client
+from tests.fuzz.targets import TARGETS, decoded, fuzz_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +39,7 @@ def test_seeds_that_failed(seed: int) -> None:
 @pytest.mark.parametrize("name", CORPUS)
 def test_the_corpus_as_it_is(name: str) -> None:
     try:
-        messages = Codec().decode(CORPUS[name])
+        messages = decoded(CORPUS[name])
     except ProtocolError:
         messages = []
     assert all(isinstance(message, dict) for message in messages)
@@ -49,4 +48,4 @@ def test_the_corpus_as_it_is(name: str) -> None:
 @pytest.mark.parametrize("data", ["[" * DEPTH, "[" * DEPTH + "]" * DEPTH, '{"a":' * DEPTH])
 def test_a_payload_that_is_too_deep_is_a_protocol_error(data: str) -> None:
     with pytest.raises(ProtocolError):
-        Codec().decode(data)
+        decoded(data)

@@ -35,7 +35,8 @@ class Road:
         self.sent: list[str] = []
         self.arrived: list[str] = []
         self.wanted: list[str] = []
-        self.lanes = Lanes(self._send, self._gather)
+        self.failed: list[tuple[str, Exception]] = []
+        self.lanes = Lanes(self._send, self._gather, self._fail)
 
     async def _send(self, outgoing: Outgoing) -> None:
         name = "+".join(str(m.get("id")) for m in outgoing.messages)
@@ -43,6 +44,9 @@ class Road:
         gate = self.under_way[name] = asyncio.Event()
         await gate.wait()
         self.arrived.append(name)
+
+    def _fail(self, outgoing: Outgoing, error: Exception) -> None:
+        self.failed.append(("+".join(str(m.get("id")) for m in outgoing.messages), error))
 
     def _gather(self) -> None:
         names, self.wanted = self.wanted, []
@@ -93,7 +97,7 @@ async def test_eager_tasks_keep_the_lane_open() -> None:
             lanes.put(Outgoing(Lane.ORDINARY, [{"id": "b"}], 1.0))
         sent.extend(str(m["id"]) for m in outgoing.messages)
 
-    lanes = Lanes(send, lambda: None)
+    lanes = Lanes(send, lambda: None, lambda _, __: None)
     for name in "acd":
         lanes.put(Outgoing(Lane.ORDINARY, [{"id": name}], 1.0))
     assert sent == []

@@ -34,7 +34,7 @@ class Desk:
         self.driver = Driver().connected()
         self.sent: list[list[dict[str, Any]]] = []
         self.calls = 0
-        self.lanes = Lanes(self._send, self._gather)
+        self.lanes = Lanes(self._send, self._gather, lambda _, __: None)
         self.requests = UserRequests(
             self.driver.protocol, self.lanes, max_outbox, call_begins=self._call_begins
         )
