@@ -62,7 +62,7 @@ class Exchanges:
         self._counters = counters
         self._act = act
         self._wire = Wire(settings, self, counters)
-        self.lanes = Lanes(self._send, self._gather, self._send_failed)
+        self.lanes = Lanes(self._send, self._gather, self._broken_off)
         self._deadlines = Deadlines(self._expired, protocol.awaits_any)
         self._stopped = False
         #: Set once nothing is under way, if that is waited for.
@@ -87,10 +87,13 @@ class Exchanges:
             self._protocol.postpone(exchange, self._loop.time())
             self._act()
             return
-        await self._wire.send(connection_type, outgoing.messages, exchange, outgoing.timeout)
+        try:
+            await self._wire.send(connection_type, outgoing.messages, exchange, outgoing.timeout)
+        except Exception as error:
+            self.failed(exchange, error)
 
-    def _send_failed(self, outgoing: Outgoing, error: Exception) -> None:
-        """Take note of a payload that was not sent, or not answered."""
+    def _broken_off(self, outgoing: Outgoing, error: Exception) -> None:
+        """Take note of a payload that nobody sends any more."""
         self.failed(_requests_in(outgoing), error)
 
     def leaving(self, messages: list[Message], exchange: Exchange) -> list[Message]:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from rx_cometd._flow.edge import ends_task, report_failure
 from rx_cometd._protocol.outcomes import Lane, Outgoing
 from rx_cometd.exceptions import TransportError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
     from typing import Any
 
-__all__ = ["Lanes", "broken_off"]
+__all__ = ["Lanes"]
 
 _ORDINARY: Final = Lane.ORDINARY
 
@@ -36,7 +36,7 @@ class Lanes:
     Args:
         send: Sends one payload; over long-polling, it is done when the response was handled.
         gather: Puts what is to travel in the next ordinary payload, if anything is.
-        failed: Told of a payload that could not be sent, or was broken off, and why.
+        failed: Told of a payload whose sending was broken off, and why.
     """
 
     def __init__(
@@ -55,6 +55,8 @@ class Lanes:
         self._worker: asyncio.Task[None] | None = None
         #: Wakes the worker; ``None`` while it has something to do.
         self._asleep: asyncio.Future[None] | None = None
+        #: What it is sending.
+        self._in_hand: Outgoing | None = None
         #: Whether something is to be gathered.
         self._wanted = False
         #: How many batches hold back what is to be gathered.
@@ -71,13 +73,13 @@ class Lanes:
         if outgoing.lane is _ORDINARY:
             self._put_in_order(outgoing)
         elif outgoing.lane is Lane.HANDSHAKE:
-            self._attempt = self.spawn(self._sent(outgoing), "handshake")
+            self._attempt = self._begin(outgoing, "handshake")
         elif outgoing.lane is Lane.RESUBSCRIBE:
-            self._resubscribing = self.spawn(self._sent(outgoing), "resubscribe")
+            self._resubscribing = self._begin(outgoing, "resubscribe")
         elif outgoing.lane is Lane.CONNECT:
-            self._attempt = self.spawn(self._sent(outgoing, self._resubscribing), "connect")
+            self._attempt = self._begin(outgoing, "connect", self._resubscribing)
         else:
-            self.spawn(self._sent(outgoing, self._until_emptied()), "disconnect")
+            self._begin(outgoing, "disconnect", self._until_emptied())
 
     def gather_soon(self) -> None:
         """Gather the next ordinary payload at the end of this turn, or when its lane is free."""
@@ -96,13 +98,34 @@ class Lanes:
         if self._wanted and not self._batches:
             self._wake()
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run a coroutine in a task that `close` cancels."""
+    def spawn(
+        self,
+        coroutine: Coroutine[Any, Any, None],
+        name: str,
+        failed: Callable[[Exception], None],
+    ) -> asyncio.Task[None]:
+        """Run a coroutine in a task that `close` cancels.
+
+        Args:
+            coroutine: What to run.
+            name: What it does.
+            failed: Told why it did not come to its end: it raised, or somebody else cancelled it.
+        """
         task = self._loop.create_task(coroutine, name=f"rx_cometd.session.{name}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(report_failure)
+        task.add_done_callback(partial(self._ended, failed))
         return task
+
+    def _ended(self, failed: Callable[[Exception], None], task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        # Here, not within the task: one that is cancelled before it began runs nothing of its own.
+        error: BaseException | None
+        try:
+            error = task.exception()
+        except asyncio.CancelledError as cancellation:
+            error = cancellation
+        if error is not None and not self._closed:
+            failed(_broken_off(error))
 
     def abandon_attempt(self) -> None:
         """Cancel the handshake or connect that is under way, without a word to anybody."""
@@ -133,8 +156,7 @@ class Lanes:
         if self._closed:
             return
         if self._worker is None:
-            self._worker = self.spawn(self._work(), "ordinary")
-            self._worker.add_done_callback(self._replace_worker)
+            self._worker = self.spawn(self._work(), "ordinary", self._replace_worker)
         elif asleep is not None and not asleep.done():
             asleep.set_result(None)
 
@@ -148,7 +170,9 @@ class Lanes:
                 self._wanted = False
                 self._gather()
             while self._queue:
-                await self._sent(self._queue.popleft())
+                self._in_hand = self._queue.popleft()
+                await self._send(self._in_hand)
+                self._in_hand = None
             if self._wanted and not self._batches:
                 # Wanted since before the last payload was sent: let this turn end.
                 await asyncio.sleep(0)
@@ -167,30 +191,31 @@ class Lanes:
             self._emptied = self._loop.create_future()
         return self._emptied
 
-    def _replace_worker(self, _: asyncio.Task[None]) -> None:
-        """Have another go on, where somebody else than `close` ended the one that sends."""
+    def _replace_worker(self, error: Exception) -> None:
+        """Have another go on where the one that sends was ended."""
         self._worker = self._asleep = None
+        outgoing, self._in_hand = self._in_hand, None
+        if outgoing is not None:
+            self._failed(outgoing, error)
         if self._wanted or self._queue or self._emptied is not None:
             self._wake()
 
-    # -- all of them ---------------------------------------------------------------------------
+    # -- the others ----------------------------------------------------------------------------
 
-    async def _sent(self, outgoing: Outgoing, earlier: asyncio.Future[None] | None = None) -> None:
-        """Send a payload, after an earlier one; whatever comes of it, it is sent or has failed."""
-        try:
-            if earlier is not None:
-                await asyncio.wait([earlier])
-            await self._send(outgoing)
-        except GeneratorExit:
-            raise  # the loop was closed without us
-        except BaseException as error:
-            if not self._closed:
-                self._failed(outgoing, broken_off(error))
-            if ends_task(error):
-                raise
+    def _begin(
+        self, outgoing: Outgoing, name: str, earlier: asyncio.Future[None] | None = None
+    ) -> asyncio.Task[None]:
+        """Send a payload in a task of its own, after an earlier one."""
+        failed = partial(self._failed, outgoing)
+        return self.spawn(self._after(earlier, outgoing), name, failed)
+
+    async def _after(self, earlier: asyncio.Future[None] | None, outgoing: Outgoing) -> None:
+        if earlier is not None:
+            await asyncio.wait([earlier])
+        await self._send(outgoing)
 
 
-def broken_off(error: BaseException) -> Exception:
+def _broken_off(error: BaseException) -> Exception:
     """Give what ended the work of a task of a session, as an `Exception`.
 
     The rule for the user's functions keeps away what they raise. What is left is what comes out of

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from rx_cometd._flow.edge import ends_task
+from rx_cometd._flow.edge import failure_of_awaited
 from rx_cometd._protocol.outcomes import Step
 from rx_cometd._protocol.refusals import cause_text
-from rx_cometd._session.lanes import broken_off
 from rx_cometd._session.settings import Settings, provided
 from rx_cometd._transports.timer import Timer
 from rx_cometd.connection_types import ConnectionType
@@ -84,28 +83,21 @@ class Steps:
         if late:
             self._stood_still()
         if step is Step.HANDSHAKE:
-            self._exchanges.lanes.spawn(self._handshake(), "handshake")
+            self._exchanges.lanes.spawn(self._handshake(), "handshake", self._handshake_unready)
         elif not self._hold_connect():
             self._protocol.connect(self._loop.time())
             self._act()
 
     async def _handshake(self) -> None:
-        try:
-            fields = await provided(
-                self._settings.handshake_fields,
-                "handshake_fields",
-                self._settings.max_network_delay,
-            )
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            self._protocol.handshake_unready(broken_off(error), self._loop.time())
-            self._act()
-            if ends_task(error):
-                raise
-        else:
-            self._protocol.handshake(fields)
-            self._act()
+        fields = await provided(
+            self._settings.handshake_fields, "handshake_fields", self._settings.max_network_delay
+        )
+        self._protocol.handshake(fields)
+        self._act()
+
+    def _handshake_unready(self, error: Exception) -> None:
+        self._protocol.handshake_unready(error, self._loop.time())
+        self._act()
 
     # -- flow control --------------------------------------------------------------------------
 
@@ -156,7 +148,9 @@ class Steps:
         """Have new credentials fetched, once at a time however many requests want them."""
         if not self._authenticating:
             self._authenticating = True
-            self._exchanges.lanes.spawn(self._authenticate(), "authenticate")
+            self._exchanges.lanes.spawn(
+                self._authenticate(), "authenticate", self._authentication_failed
+            )
 
     async def _authenticate(self) -> None:
         auth = self._settings.auth
@@ -166,22 +160,21 @@ class Steps:
             if auth is not None:
                 async with deadline:
                     await auth.authenticate()
-            await self._exchanges.renew_upgrade()
-        except GeneratorExit:
-            raise
         except BaseException as error:
+            failure = failure_of_awaited(error, "authenticate")
             too_long = f"it took longer than max_network_delay, {limit} s"
-            reason = too_long if deadline.expired() else cause_text(error)
-            failure = AuthenticationError(
-                f"authenticate() failed, so there are no new credentials: {reason}"
-            )
-            failure.__cause__ = error
-            self._authenticating = False
-            self._protocol.authentication_failed(failure)
-            self._act()
-            if ends_task(error):
-                raise
+            self._authentication_failed(failure, too_long if deadline.expired() else None)
         else:
+            await self._exchanges.renew_upgrade()
             self._authenticating = False
             self._protocol.authenticated()
             self._act()
+
+    def _authentication_failed(self, error: Exception, reason: str | None = None) -> None:
+        self._authenticating = False
+        failure = AuthenticationError(
+            f"authenticate() failed, so there are no new credentials: {reason or cause_text(error)}"
+        )
+        failure.__cause__ = error
+        self._protocol.authentication_failed(failure)
+        self._act()

@@ -12,6 +12,7 @@ import pytest
 from rx_cometd import (
     AuthenticationError,
     AuthExtension,
+    ClientError,
     ClientState,
     CometDError,
     ConnectionType,
@@ -689,7 +690,10 @@ async def test_a_login_that_meets_a_cancellation_has_failed(kind: ConnectionType
         async with asyncio.timeout(30):
             with pytest.raises(AuthenticationError) as caught:
                 await client.publish("/a", 1)
-        assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+        cause = caught.value.__cause__
+        assert str(cause) == "`authenticate` raised CancelledError"
+        assert isinstance(cause, ClientError)
+        assert isinstance(cause.__cause__, asyncio.CancelledError)
         assert (await client.publish("/a", 2))["successful"] is True
 
 

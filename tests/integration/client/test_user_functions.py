@@ -20,6 +20,7 @@ import pytest
 from reactivex import operators as ops
 
 from rx_cometd import (
+    AuthenticationError,
     AuthExtension,
     Client,
     ClientError,
@@ -37,6 +38,7 @@ from tests.integration.client_driver import (
     Recorder,
     client_of,
     held,
+    requests,
 )
 
 if TYPE_CHECKING:
@@ -478,3 +480,107 @@ async def test_an_extension_that_makes_no_operators_is_named(
             await client.open()
         async with client:
             assert (await client.publish("/a", 1))["successful"] is True
+
+
+# Tasks that somebody else cancels, and programs that do not end
+
+
+def cancel_all() -> None:
+    """Cancel the tasks of all clients, as a program may that cancels whatever it finds."""
+    for task in asyncio.all_tasks():
+        if task.get_name().startswith("rx_cometd."):
+            task.cancel()
+
+
+@BOTH
+async def test_tasks_of_a_session_that_somebody_else_cancels(kind: ConnectionType) -> None:
+    async with world_of(Case(plain, lose_link), kind, Fault(Odd)) as world:
+        changes = Recorder(world.client.state_changes)
+        world.server.faults.lose_replies("/sent")
+        publishing = asyncio.create_task(world.client.publish("/sent", 0))
+        await world.server.until(lambda: requests(world.server, "/sent"))
+        cancel_all()
+        async with asyncio.timeout(30):
+            with pytest.raises(TransportError, match="cancel"):
+                await publishing
+            await changes.until(lambda: changes.items[-1].resumed)
+        await hears_and_is_heard(world)
+
+
+@BOTH
+@pytest.mark.parametrize("turns", [0, 1, 2])
+async def test_an_opening_whose_tasks_somebody_else_cancels(
+    kind: ConnectionType, turns: int
+) -> None:
+    """Before they began, and after."""
+    async with BayeuxServer() as server:
+        client = client_of(server, kind, handshake_fields=Fault(Odd).giving({}))
+        opening = asyncio.create_task(client.open())
+        cancelled = 0
+        async with asyncio.timeout(30):
+            while not opening.done():
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                if cancelled < 20:
+                    cancelled += 1
+                    cancel_all()
+                await asyncio.sleep(0)
+            await opening
+            assert (await client.publish("/a", 1))["successful"] is True
+            await client.close()
+
+
+@BOTH
+async def test_an_authentication_that_somebody_else_cancels(kind: ConnectionType) -> None:
+    begun = asyncio.Event()
+
+    class Hanging(AuthExtension):
+        async def authenticate(self) -> None:
+            begun.set()
+            await asyncio.sleep(60)
+
+    async with BayeuxServer() as server, client_of(server, kind, auth=Hanging()) as client:
+        server.faults.refuse("/sent", INVALID)
+        publishing = asyncio.create_task(client.publish("/sent", 0))
+        async with asyncio.timeout(30):
+            await begun.wait()
+            for task in asyncio.all_tasks():
+                if task.get_name() == "rx_cometd.session.authenticate":
+                    task.cancel()
+            with pytest.raises(AuthenticationError, match="cancel"):
+                await publishing
+            assert (await client.publish("/sent", 1))["successful"] is True
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["json_loads", "json_dumps", "headers"])
+def test_a_program_that_goes_on_after_an_interrupt(name: str, kind: ConnectionType) -> None:
+    """A loop that is run again finds the session alive: a shell that awaits does so."""
+    loop = asyncio.new_event_loop()
+
+    async def begin(stack: AsyncExitStack) -> tuple[World, Fault]:
+        fault = Fault(KeyboardInterrupt)
+        case = CASES[name]
+        world = await stack.enter_async_context(world_of(case, kind, fault))
+        fault.armed = 1
+        return world, fault
+
+    async def until_interrupted(world: World) -> None:
+        await send_event(world)
+        await lose_link(world)
+        await asyncio.gather(world.client.publish("/sent", 0), return_exceptions=True)
+        await asyncio.sleep(30)
+
+    try:
+        stack = AsyncExitStack()
+        world, fault = loop.run_until_complete(begin(stack))
+        waiting = loop.create_task(until_interrupted(world))
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(waiting)
+        assert fault.met.is_set()
+        loop.run_until_complete(hears_and_is_heard(world))
+        waiting.cancel()
+        loop.run_until_complete(asyncio.wait([waiting]))
+        loop.run_until_complete(stack.aclose())
+    finally:
+        loop.close()

@@ -36,6 +36,7 @@ class Road:
         self.arrived: list[str] = []
         self.wanted: list[str] = []
         self.failed: list[tuple[str, Exception]] = []
+        self.ended: list[Exception] = []
         self.lanes = Lanes(self._send, self._gather, self._fail)
 
     async def _send(self, outgoing: Outgoing) -> None:
@@ -280,6 +281,101 @@ async def test_a_disconnect_waits_for_what_is_ordinary() -> None:
     await road.lanes.close()
 
 
+class Odd(BaseException):
+    """What is no `Exception`."""
+
+
+LANES = pytest.mark.parametrize("lane", list(Lane))
+
+
+@LANES
+@pytest.mark.parametrize("raised", [asyncio.CancelledError, Odd, ValueError])
+async def test_a_payload_whose_sending_raises_has_failed(
+    lane: Lane, raised: type[BaseException]
+) -> None:
+    sent: list[str] = []
+    failed: list[Exception] = []
+    error = raised()
+
+    async def send(outgoing: Outgoing) -> None:
+        sent.extend(str(m["id"]) for m in outgoing.messages)
+        if sent == ["a"]:
+            raise error
+
+    lanes = Lanes(send, lambda: None, lambda _, failure: failed.append(failure))
+    lanes.put(Outgoing(lane, [{"id": "a"}], 1.0))
+    await settle()
+    lanes.put(Outgoing(lane, [{"id": "b"}], 1.0))
+    await settle()
+    assert sent == ["a", "b"]
+    assert len(failed) == 1
+    assert error in (failed[0], failed[0].__cause__)
+    await lanes.close()
+
+
+def cancel_all() -> None:
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        if task.get_name().startswith("rx_cometd."):
+            task.cancel()
+
+
+@LANES
+async def test_what_somebody_else_cancels_has_failed(lane: Lane) -> None:
+    road = Road()
+    road.put(lane, "a")
+    await settle()
+    assert road.sent == ["a"]
+    cancel_all()
+    await settle()
+    assert [name for name, _ in road.failed] == ["a"]
+    assert "cancel no tasks but your own" in str(road.failed[0][1])
+    road.put(lane, "b")
+    await settle()
+    await road.let_through("b")
+    assert road.arrived == ["b"]
+    await road.lanes.close()
+
+
+async def test_what_waits_for_another_fails_with_its_task_too() -> None:
+    road = Road()
+    road.put(Lane.RESUBSCRIBE, "r")
+    road.put(Lane.CONNECT, "c")
+    await settle()
+    cancel_all()
+    await settle()
+    assert sorted(name for name, _ in road.failed) == ["c", "r"]
+    await road.lanes.close()
+
+
+async def test_what_was_wanted_of_a_cancelled_task_is_sent_by_another() -> None:
+    road = Road()
+    road.want("a")
+    await settle()
+    road.want("b")
+    road.put(Lane.DISCONNECT, "d")
+    cancel_all()
+    await settle()
+    assert road.sent == ["a", "b"]
+    await road.let_through("b")
+    assert sorted(name for name, _ in road.failed) == ["a", "d"]
+    cancel_all()  # while it sleeps
+    await settle()
+    road.want("c")
+    await settle()
+    await road.let_through("c")
+    assert road.arrived == ["b", "c"]
+    await road.lanes.close()
+
+
+async def test_what_closing_cancels_has_not_failed() -> None:
+    road = Road()
+    for lane in Lane:
+        road.put(lane, lane.value)
+    await settle()
+    await road.lanes.close()
+    assert road.failed == []
+
+
 async def test_closing_cancels_all() -> None:
     road = Road()
     road.put(Lane.RESUBSCRIBE, "r")
@@ -294,7 +390,7 @@ async def test_closing_cancels_all() -> None:
             cancelled.append("work")
             raise
 
-    task = road.lanes.spawn(work(), "work")
+    task = road.lanes.spawn(work(), "work", road.ended.append)
     await settle()
     await road.lanes.close()
     assert task.cancelled()
@@ -310,7 +406,7 @@ async def test_closing_from_within() -> None:
         await road.lanes.close()
         done.append(True)
 
-    road.lanes.spawn(close(), "close")
+    road.lanes.spawn(close(), "close", road.ended.append)
     await settle()
     assert done == [True]
 
