@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import uuid
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -46,9 +48,15 @@ async def sink(broker: Broker) -> AsyncIterator[Sink]:
     await made.aclose()
 
 
+#: The relay of each sink. NATS drops what one of that name wrote a minute ago: in an attempt of a
+#: test that failed, say.
+RELAYS = WeakKeyDictionary[Sink, str]()
+
+
 def record(sink: Sink, number: int, channel: str = CHANNEL, size: int = 0) -> Record:
     event: Any = {"channel": channel, "data": {"event": {"replayId": number}, "pad": "x" * size}}
-    return record_of(event, sink.subject("cometd.{channel}", channel), "sinks", 0.0)
+    relay = RELAYS.setdefault(sink, uuid.uuid4().hex)
+    return record_of(event, sink.subject("cometd.{channel}", channel), relay, 0.0)
 
 
 def batch(sink: Sink, *numbers: int, size: int = 0, token: str | None = None) -> Batch:
@@ -177,11 +185,11 @@ async def test_odd_channels_are_written_or_refused_and_block_nothing(
 
 @pytest.mark.parametrize("name", ["a b", "ü", "a.b", "a_b", 'the "first"', "x" * 300, "a/b"])
 async def test_any_name_keeps_markers_of_its_own_and_has_a_lease(broker: Broker, name: str) -> None:
-    sink = sink_for(broker.url, name)
+    sink, channel, marker = sink_for(broker.url, name), f"/{name.encode().hex()}", time.time_ns()
     try:
-        assert await sink.markers() == {}
-        await sink.write(Batch([], {"/a": 1}, uuid.uuid4().hex))
-        assert await sink.markers() == {"/a": 1}
+        assert set(await sink.markers()) <= {channel}  # of an attempt before, not of another name
+        await sink.write(Batch([], {channel: marker}, uuid.uuid4().hex))
+        assert await sink.markers() == {channel: marker}
     finally:
         await sink.aclose()
     lease = sink.lease(10)
