@@ -138,6 +138,7 @@ async def test_first_and_last_observer(
         assert len(first.items) == 1
         third.dispose()
         await eventually(lambda: not client.subscriptions)
+        await client.publish(channel, 3)  # behind the unsubscribe, which is answered then
         counters = await server.counters()
         assert (counters["subscribes"], counters["unsubscribes"]) == (1, 1)
         assert await server.subscribers(channel) == []

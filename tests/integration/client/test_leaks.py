@@ -159,4 +159,4 @@ async def test_observers(kind: ConnectionType) -> None:
             await subscribed(server, channel, 0)
 
         await nothing_grows(come_and_go, COUNT)
-        assert client.subscriptions == frozenset()
+        await server.until(lambda: not client.subscriptions)
