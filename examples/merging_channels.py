@@ -42,7 +42,7 @@ async def main() -> None:
         everything = rx.merge(
             client.channel("/stock/ACME"), client.channel("/stock/GLOB"), client.channel("/news/**")
         )
-        texts = everything.pipe(ops.map(describe), ops.take(12))
+        texts = everything.pipe(ops.map(describe), ops.take(20))
         async for text in texts.pipe(cometd_ops.to_async_iterable()):
             print(text)
 
