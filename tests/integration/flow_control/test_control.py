@@ -40,7 +40,7 @@ BOUND: Final = 20
 #: Seconds that a server takes to answer, at the very most; what is held back waits longer.
 AT_ONCE: Final = 4.0
 #: Seconds that a session outlives its last connect, where that is what a test is about.
-LIFETIME: Final = 1.0
+LIFETIME: Final = 2.0
 
 
 @asynccontextmanager
