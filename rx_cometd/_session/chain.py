@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from rx_cometd.extension import PayloadOperator
 
 __all__ = ["Chain", "ChainListener"]
+
+_log = logging.getLogger("rx_cometd.pipeline")
 
 
 class ChainListener(Protocol):
@@ -113,14 +116,26 @@ class Chain:
         if self._source is source:
             self._subscription = subscription
         else:  # it failed at once
-            subscription.dispose()
+            _dispose(subscription)
 
     def disconnect(self) -> None:
         """Dispose of the subscription."""
         self._source = None
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
-            subscription.dispose()
+            _dispose(subscription)
+
+
+def _dispose(subscription: abc.DisposableBase) -> None:
+    """Dispose of operators; one that raises must not keep from being done what comes next."""
+    try:
+        subscription.dispose()
+    except BaseException as error:
+        _log.error(
+            "an operator of an extension could not be disposed of",
+            exc_info=failure_of(error, "dispose"),
+            extra={"event": "extension_not_disposed"},
+        )
 
 
 class _Source(Observable[Payload]):

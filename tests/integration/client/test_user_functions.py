@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
 import pytest
+from reactivex import Observable
 from reactivex import operators as ops
+from reactivex.disposable import CompositeDisposable, Disposable
 
 from rx_cometd import (
     AuthenticationError,
@@ -44,6 +46,7 @@ from tests.integration.client_driver import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
+    from reactivex.abc import DisposableBase
     from yarl import URL
 
     from rx_cometd import ConnectionType
@@ -214,6 +217,16 @@ def receipts(ask: Callable[[Any, Fault], None], fault: Fault) -> Extension:
     return Extension.of(inbound=ops.do_action(look))
 
 
+def undisposable(fault: Fault, source: Observable[Any]) -> Observable[Any]:
+    """Make an operator that may fail with a payload, and when it is disposed of."""
+
+    def subscribe(observer: Any, scheduler: Any = None) -> DisposableBase:
+        passing = source.pipe(ops.do_action(fault)).subscribe(observer, scheduler=scheduler)
+        return CompositeDisposable(passing, Disposable(fault))
+
+    return Observable(subscribe)
+
+
 def delays(fault: Fault) -> Any:
     """Give delays that may fail while they are asked for."""
     while True:
@@ -276,6 +289,14 @@ CASES: dict[str, Case] = {
     "outbound": Case(extension(lambda f: Extension.of(outbound=ops.do_action(f))), send_request),
     "an operator made anew": Case(
         extension(lambda f: Extension.of(inbound=f.before(ops.do_action(f)))), send_event, times=2
+    ),
+    "the disposal of an inbound operator": Case(
+        extension(lambda f: Extension.of(inbound=partial(undisposable, f))), send_event, times=2
+    ),
+    "the disposal of an outbound operator": Case(
+        extension(lambda f: Extension.of(outbound=partial(undisposable, f))),
+        send_request,
+        times=2,
     ),
     "incoming": Case(extension(lambda f: Class(incoming=f)), send_event),
     "outgoing": Case(extension(lambda f: Class(outgoing=f)), send_request),
@@ -424,6 +445,29 @@ async def test_what_counts_dropped_messages_fails_its_own_buffer(
             error = await buffered[0].fails()
             assert error.__cause__ is None or isinstance(error.__cause__, raised)
         await hears_and_is_heard(world)
+
+
+@BOTH
+@RAISED
+async def test_an_operator_that_cannot_be_disposed_of_when_the_client_is_closed(
+    raised: type[BaseException], kind: ConnectionType, caplog: pytest.LogCaptureFixture
+) -> None:
+    finished: list[bool] = []
+
+    class Last(Extension):
+        async def finish(self) -> None:
+            finished.append(True)
+
+    fault = Fault(raised)
+    operator = partial(undisposable, fault)
+    extensions = [Extension.of(inbound=operator, outbound=operator), Last()]
+    async with world_of(Case(lambda _: {"extensions": extensions}, lose_link), kind, fault) as it:
+        closing = asyncio.create_task(it.client.close())
+        await it.server.until(lambda: not it.server.sessions)
+        fault.armed = math.inf
+        await closing
+    assert finished == [True]
+    assert "could not be disposed of" in caplog.text
 
 
 # Always: there is no session without it
