@@ -10,7 +10,7 @@ from rx_cometd._flow.arguments import check_seconds
 from rx_cometd._protocol.channel_names import is_service, validate_target
 from rx_cometd._protocol.subscriptions import Fields, fields_of
 from rx_cometd._session.accompanied import Accompanied
-from rx_cometd._session.facts import Facts
+from rx_cometd._session.introspection import Introspection
 from rx_cometd._transports import timeout_after
 from rx_cometd.exceptions import InvalidChannelError, TransportTimeoutError
 from rx_cometd.extension import Request
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Requesting"]
 
 
-class Requesting(Facts):
+class Requesting(Introspection):
     """The requests of a client, which its extensions may accompany.
 
     Args:

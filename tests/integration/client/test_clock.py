@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 PACKAGE = Path(rx_cometd.__file__).parent
 #: Who reads the clock, and what for: to tell the time to somebody, never to wait.
 READERS = {
-    "_session/facts.py": "when the server was last heard of",
+    "_session/introspection.py": "when the server was last heard of",
     "_transports/retry_after.py": "a moment that a server names, by the same clock",
     "cli/market.py": "the time of a quote",
     "cli/quotes.py": "how old a quote is",

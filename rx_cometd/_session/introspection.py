@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from rx_cometd.states import ClientState
     from rx_cometd.statistics import ChannelStatistics, Statistics
 
-__all__ = ["Facts"]
+__all__ = ["Introspection"]
 
 
-class Facts:
-    """The facts of a client. Reading them changes nothing, and needs no open session.
+class Introspection:
+    """What there is to read of a client. Reading them changes nothing, and needs no open session.
 
     Args:
         shared: The client's shared session.
