@@ -62,7 +62,8 @@ async def answering(answer: bytes) -> AsyncGenerator[str]:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
-        await writer.drain()
+        # Closed with some of the request unread, it is reset, and the answer may be lost.
+        await reader.read()
         writer.close()
 
     async with listening(handle) as server:

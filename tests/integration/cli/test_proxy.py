@@ -39,7 +39,10 @@ class HttpProxy:
         line = head.partition(b"\r\n")[0].decode()
         self.asked.append(line)
         if f"Proxy-Authorization: Basic {CREDENTIALS}".encode() not in head:
-            writer.write(b"HTTP/1.1 407 Who is it?\r\nContent-Length: 0\r\n\r\n")
+            answer = b"HTTP/1.1 407 Who is it?\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            writer.write(answer)
+            # Closed with some of the request unread, it is reset, and the answer may be lost.
+            await reader.read()
             writer.close()
             return
         method, target, _ = line.split(" ")
@@ -110,7 +113,7 @@ async def test_what_a_proxy_refuses_is_told(
 ) -> None:
     async with http_proxy() as (_, address):
         outcome = await invoke(
-            *("publish", bayeux_server.url, "/a", "1", "--timeout", "0.5"),
+            *("publish", bayeux_server.url, "/a", "1", "--timeout", "2"),
             *("--proxy", f"http://ann:wrong@{address}"),
         )
     assert outcome.code == 3
