@@ -217,11 +217,13 @@ def receipts(ask: Callable[[Any, Fault], None], fault: Fault) -> Extension:
     return Extension.of(inbound=ops.do_action(look))
 
 
-def undisposable(fault: Fault, source: Observable[Any]) -> Observable[Any]:
-    """Make an operator that may fail with a payload, and when it is disposed of."""
+def undisposable(
+    fault: Fault, look: Callable[..., Any], source: Observable[Any]
+) -> Observable[Any]:
+    """Make an operator that may fail when it is disposed of, and with a payload as well."""
 
     def subscribe(observer: Any, scheduler: Any = None) -> DisposableBase:
-        passing = source.pipe(ops.do_action(fault)).subscribe(observer, scheduler=scheduler)
+        passing = source.pipe(ops.do_action(look)).subscribe(observer, scheduler=scheduler)
         return CompositeDisposable(passing, Disposable(fault))
 
     return Observable(subscribe)
@@ -291,10 +293,10 @@ CASES: dict[str, Case] = {
         extension(lambda f: Extension.of(inbound=f.before(ops.do_action(f)))), send_event, times=2
     ),
     "the disposal of an inbound operator": Case(
-        extension(lambda f: Extension.of(inbound=partial(undisposable, f))), send_event, times=2
+        extension(lambda f: Extension.of(inbound=partial(undisposable, f, f))), send_event, times=2
     ),
     "the disposal of an outbound operator": Case(
-        extension(lambda f: Extension.of(outbound=partial(undisposable, f))),
+        extension(lambda f: Extension.of(outbound=partial(undisposable, f, f))),
         send_request,
         times=2,
     ),
@@ -459,13 +461,11 @@ async def test_an_operator_that_cannot_be_disposed_of_when_the_client_is_closed(
             finished.append(True)
 
     fault = Fault(raised)
-    operator = partial(undisposable, fault)
+    operator = partial(undisposable, fault, no_answer)
     extensions = [Extension.of(inbound=operator, outbound=operator), Last()]
     async with world_of(Case(lambda _: {"extensions": extensions}, lose_link), kind, fault) as it:
-        closing = asyncio.create_task(it.client.close())
-        await it.server.until(lambda: not it.server.sessions)
         fault.armed = math.inf
-        await closing
+        await it.client.close()
     assert finished == [True]
     assert "could not be disposed of" in caplog.text
 
@@ -492,17 +492,30 @@ async def test_a_function_that_always_raises_is_named(
 ) -> None:
     fault = Fault(raised)
     fault.armed = math.inf
-    function = name.partition(",")[0]
-    async with BayeuxServer() as server, AsyncExitStack() as stack:
+    text = f"`{name.partition(',')[0]}` raised {raised.__name__}"
+    async with BayeuxServer() as server:
+        client = client_of(server, kind, connection_timeout=None, **CASES[name].settings(fault))
+        changes = Recorder(client.state_changes)
+        opening = asyncio.create_task(client.open())
+        await changes.until(lambda: text in told(changes.items[-1].error))
+        await client.close()
+        await asyncio.gather(opening, return_exceptions=True)
+        changes.subscription.dispose()
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["headers", "handshake_fields"])
+async def test_a_session_given_up_says_for_which_function(name: str, kind: ConnectionType) -> None:
+    fault = Fault(Odd)
+    fault.armed = math.inf
+    async with BayeuxServer() as server:
         client = client_of(server, kind, connection_timeout=0.5, **CASES[name].settings(fault))
-        stack.push_async_callback(client.close)
-        changes, seen = Recorder(client.state_changes), Recorder()
+        changes, seen = Recorder(client.state_changes), Recorder(client.channel("/seen"))
         async with asyncio.timeout(30):
-            client.channel("/seen").subscribe(seen)
-            with pytest.raises(CometDError, match=f"`{function}` raised {raised.__name__}"):
+            with pytest.raises(CometDError, match=f"`{name}` raised Odd"):
                 await client.open()
-        assert f"`{function}` raised" in told(seen.error)
-        assert f"`{function}` raised" in told(changes.items[-1].error)
+        assert f"`{name}` raised Odd" in told(seen.error)
+        assert f"`{name}` raised Odd" in told(changes.items[-1].error)
         assert client.closed
 
 
@@ -540,7 +553,7 @@ def cancel_all() -> None:
 async def test_tasks_of_a_session_that_somebody_else_cancels(kind: ConnectionType) -> None:
     async with world_of(Case(plain, lose_link), kind, Fault(Odd)) as world:
         changes = Recorder(world.client.state_changes)
-        world.server.faults.lose_replies("/sent")
+        world.server.faults.delay_replies(60.0, "/sent")
         publishing = asyncio.create_task(world.client.publish("/sent", 0))
         await world.server.until(lambda: requests(world.server, "/sent"))
         cancel_all()
@@ -558,7 +571,9 @@ async def test_an_opening_whose_tasks_somebody_else_cancels(
 ) -> None:
     """Before they began, and after."""
     async with BayeuxServer() as server:
-        client = client_of(server, kind, handshake_fields=Fault(Odd).giving({}))
+        client = client_of(
+            server, kind, handshake_fields=Fault(Odd).giving({}), connection_timeout=None
+        )
         opening = asyncio.create_task(client.open())
         cancelled = 0
         async with asyncio.timeout(30):
@@ -583,7 +598,10 @@ async def test_an_authentication_that_somebody_else_cancels(kind: ConnectionType
             begun.set()
             await asyncio.sleep(60)
 
-    async with BayeuxServer() as server, client_of(server, kind, auth=Hanging()) as client:
+    async with (
+        BayeuxServer() as server,
+        client_of(server, kind, auth=Hanging(), max_network_delay=30.0) as client,
+    ):
         server.faults.refuse("/sent", INVALID)
         publishing = asyncio.create_task(client.publish("/sent", 0))
         async with asyncio.timeout(30):
