@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
+import re
 import socket
 import struct
 import time
@@ -124,7 +125,10 @@ def says(data: bytes, *, then: str = "close") -> Deed:
     """Say something when asked, then close, reset or be silent."""
 
     async def deed(reader: StreamReader, writer: StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        # Closed with some of the request unread, it is reset, and what is said may be lost.
+        for length in re.findall(rb"(?i)\r\ncontent-length: *(\d+)", head):
+            await reader.readexactly(int(length))
         writer.write(data)
         await writer.drain()
         await _then(then, reader, writer)
