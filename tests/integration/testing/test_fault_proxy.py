@@ -374,7 +374,7 @@ async def test_a_redirect_to_elsewhere_ends_at_once(kind: ConnectionType) -> Non
 
 @BOTH
 async def test_a_large_batch_on_a_slow_link_kills_nothing(kind: ConnectionType) -> None:
-    """It takes five times as long as a reply may be late; with ``FULL_SIZE=1`` it is 20 MB at 1 MB/s
+    """It takes 5 times as long as a reply may be late; with ``FULL_SIZE=1`` it is 20 MB at 1 MB/s
     and the default of 10 s, twice."""
     delay, rate, size = 0.6, 200_000, 600_000
     if os.environ.get("FULL_SIZE"):
