@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rx_cometd._protocol.refusals import cause_text
 from rx_cometd._transports.timer import Timer
@@ -17,14 +17,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Outage"]
 
+#: Stalls of the loop that an outage begins anew for: a loop whose every turn is slow would put off
+#: its end for ever. One stall may be noticed twice, by a step and by the end of the time.
+_STALLS: Final = 10
+
 
 class Outage:
     """Watches the link, and gives the session up when it was down for too long.
 
     The link is up from a successful connect to the first failure, and down before, between and
     after. ``connection_timeout`` starts over with each outage; the first opening is one. It does so
-    as well where the event loop stood still, so that nobody gives up before it was tried again;
-    and a handshake that succeeded just before the end has its connect answered, or not, first.
+    as well where the event loop stood still, so that nobody gives up before it was tried again, but
+    not for ever; and a handshake that succeeded just before the end has its connect answered, or
+    not, first.
 
     Args:
         connection_timeout: Seconds that the link may be down, ``None`` for ever.
@@ -51,6 +56,7 @@ class Outage:
         self._give_up = give_up
         self._timer: Timer | None = None
         self._was_up = False
+        self._stalls = 0
         self._cause: Exception | None = None
 
     def changed(self, change: StateChange) -> None:
@@ -71,6 +77,24 @@ class Outage:
 
     def begin_anew(self) -> None:
         """Count an outage that is under way from now on."""
+        self._stalls = 0
+        self._begin_again()
+
+    def begin_after_stall(self) -> bool:
+        """Count an outage that is under way from now on, because the event loop stood still.
+
+        Returns:
+            Whether what was tried before is to be forgotten: not where the loop does so again and
+            again while the link is down.
+        """
+        if self._state is not ClientState.CONNECTED:
+            self._stalls += 1
+        if self._stalls > _STALLS:
+            return False
+        self._begin_again()
+        return True
+
+    def _begin_again(self) -> None:
         if self._timer is not None:
             self.cancel()
             self._begin()
@@ -85,6 +109,7 @@ class Outage:
 
     def _end(self, change: StateChange) -> None:
         self.cancel()
+        self._stalls = 0
         self._cause = None
         self._counters.reconnects += self._was_up
         self._counters.resumed += self._was_up and change.resumed
@@ -92,11 +117,11 @@ class Outage:
 
     def _pass(self) -> None:
         late = self._timer is not None and self._timer.late > 0
-        self._timer = None
-        if late:
-            self._begin()
+        if late and self.begin_after_stall():
             self._stood_still()
-        elif self._state is ClientState.CONNECTING and not self._waited_for_connect:
+            return
+        self._timer = None
+        if self._state is ClientState.CONNECTING and not self._waited_for_connect:
             self._waited_for_connect = True
             self._start(self._grace)
         else:

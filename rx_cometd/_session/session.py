@@ -253,8 +253,8 @@ class Session:
 
     def _stood_still(self) -> None:
         """Count an outage from now on: the loop stood still, so nothing was tried."""
-        self._outage.begin_anew()
-        self._protocol.begin_anew(self._loop.time())
+        if self._outage.begin_after_stall():
+            self._protocol.begin_anew(self._loop.time())
 
     def _try_now(self) -> None:
         """Try at once: the time for it went by while the loop stood still."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rx_cometd import ClientState, TransportError
+from rx_cometd import ClientState, TransportError, TransportTimeoutError
 from rx_cometd.testing import BayeuxServer
 from tests.integration.client_driver import (
     BOTH,
@@ -25,6 +25,8 @@ from tests.integration.client_driver import (
     subscribed,
 )
 from tests.integration.elsewhere import Elsewhere
+from tests.raw_server import port_of_nobody
+from tests.unit.transports.clock import Clock
 
 if TYPE_CHECKING:
     from rx_cometd import ConnectionType
@@ -102,3 +104,29 @@ async def test_who_is_gone_is_given_up_in_the_end() -> None:
     assert time.monotonic() - began < 8
     await client.close()
     assert requests(server, "/meta/connect")
+
+
+@BOTH
+async def test_a_loop_that_is_always_slow_gives_up_all_the_same(
+    kind: ConnectionType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its turns is a stall, and an outage that began anew with each would never end."""
+    loop = asyncio.get_running_loop()
+    clock = Clock(loop.time)
+    monkeypatch.setattr(loop, "time", clock.time)
+    over = False
+
+    def turn() -> None:
+        clock.advance(0.15)
+        if not over:
+            loop.call_soon(turn)
+
+    loop.call_soon(turn)
+    with port_of_nobody() as port:
+        client = client_of(f"http://127.0.0.1:{port}/cometd", kind, connection_timeout=1.0)
+        try:
+            with pytest.raises(TransportTimeoutError, match=r"no link for 1\.0 s"):
+                await client.open()
+            await client.close()
+        finally:
+            over = True
