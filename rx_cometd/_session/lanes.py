@@ -128,7 +128,7 @@ class Lanes:
             failed(_broken_off(error))
 
     def abandon_attempt(self) -> None:
-        """Cancel the handshake or connect that is under way, without a word to anybody."""
+        """Cancel the handshake or connect that is under way; its caller fails the requests."""
         if self._attempt is not None:
             self._attempt.cancel()
             self._attempt = None
