@@ -41,6 +41,8 @@ from rx_cometd.exceptions import ClientInvalidOperation, TransportError
 from rx_cometd.states import ClientState, StateChange
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rx_cometd._session.flow_control import FlowControl
     from rx_cometd._session.settings import Settings
     from rx_cometd.statistics import Counters
@@ -123,9 +125,9 @@ class Session:
         )
         self._milestones: Waiters[None] = Waiters()
         self._resend_timer: asyncio.TimerHandle | None = None
-        self._acting = False
-        self.ended = False
-        self._draining = False
+        self._acting = self._draining = self.ended = False
+        #: What is still to be acted on of what the protocol said.
+        self._left: Iterator[Outcome] = iter(())
         self.error: Exception | None = None
         self._teardown: asyncio.Task[None] | None = None
 
@@ -269,9 +271,16 @@ class Session:
             return
         self._acting = True
         try:
+            for outcome in self._left:
+                self._act_on(outcome)
             while outcomes := self._protocol.outcomes():
-                for outcome in outcomes:
+                self._left = iter(outcomes)
+                for outcome in self._left:
                     self._act_on(outcome)
+        except BaseException:
+            # An interrupt, which the program may survive: what is left counts all the same.
+            self._loop.call_soon(self._act)
+            raise
         finally:
             self._acting = False
         for outgoing in self._protocol.take(ordinary=False):
