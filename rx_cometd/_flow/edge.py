@@ -28,7 +28,6 @@ __all__ = [
     "deliver",
     "disposable_on",
     "drain_scheduler",
-    "ends_task",
     "failure_of_awaited",
     "is_over",
     "is_own_cancellation",
@@ -266,19 +265,14 @@ def is_own_cancellation(error: BaseException) -> bool:
     return own and isinstance(error, asyncio.CancelledError)
 
 
-def ends_task(error: BaseException) -> bool:
-    """Tell whether an error is to end this task: it is cancelled or closed, or the program ends."""
-    closed = isinstance(error, GeneratorExit)
-    return closed or ends_program(error) or is_own_cancellation(error)
-
-
 def failure_of_awaited(error: BaseException, function: str) -> Exception:
     """Give what came of awaiting a function of the user's, as `failure_of` does.
 
     Raises:
-        BaseException: It is not a failure of the function, but to end this task.
+        BaseException: It is not a failure of the function, but to end this task, which is
+            cancelled or closed, or the program.
     """
-    if ends_task(error):
+    if isinstance(error, GeneratorExit) or is_own_cancellation(error):
         raise error
     return failure_of(error, function)
 

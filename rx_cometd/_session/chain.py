@@ -12,7 +12,7 @@ from reactivex.disposable import Disposable
 
 from rx_cometd._flow.payload import Payload
 from rx_cometd._flow.subscriber import Subscriber
-from rx_cometd._protocol.user_functions import failure_of
+from rx_cometd._protocol.user_functions import call, failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,30 +93,28 @@ class Chain:
             Exception: What one of them raised.
         """
         source = self._source = _Source()
-        stream: Observable[Payload] = source
-        listener = self._listener
         self.connecting = True
         try:
-            for stage, operator in enumerate(self._operators):
-                if stage:  # what the last one emits is looked at where it is taken
-                    stream = stream.pipe(ops.do_action(partial(listener.passed, stage)))
-                stream = operator(stream)
-            subscription = stream.subscribe(
-                listener.came_out,
-                listener.chain_failed,
-                listener.chain_completed,
-                scheduler=self._scheduler,
-            )
-        except Exception:
-            raise
-        except BaseException as error:
-            raise failure_of(error, "an operator") from error
+            subscription = call(partial(self._subscribe, source), "an operator")
         finally:
             self.connecting = False
         if self._source is source:
             self._subscription = subscription
         else:  # it failed at once
             _dispose(subscription)
+
+    def _subscribe(self, source: Observable[Payload]) -> abc.DisposableBase:
+        stream, listener = source, self._listener
+        for stage, operator in enumerate(self._operators):
+            if stage:  # what the last one emits is looked at where it is taken
+                stream = stream.pipe(ops.do_action(partial(listener.passed, stage)))
+            stream = operator(stream)
+        return stream.subscribe(
+            listener.came_out,
+            listener.chain_failed,
+            listener.chain_completed,
+            scheduler=self._scheduler,
+        )
 
     def disconnect(self) -> None:
         """Dispose of the subscription."""
