@@ -112,8 +112,7 @@ async def test_a_loop_that_is_always_slow_gives_up_all_the_same(
 ) -> None:
     """Each of its turns is a stall, and an outage that began anew with each would never end."""
     loop = asyncio.get_running_loop()
-    clock = Clock(loop.time)
-    monkeypatch.setattr(loop, "time", clock.time)
+    clock = Clock.of_running_loop(monkeypatch)
     over = False
 
     def turn() -> None:

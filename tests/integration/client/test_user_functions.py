@@ -384,19 +384,23 @@ async def hears_and_is_heard(world: World) -> None:
     assert not world.seen.ended
 
 
-@BOTH
-@RAISED
-@pytest.mark.parametrize("name", CASES)
-async def test_a_function_that_raises_once(
-    name: str, raised: type[BaseException], kind: ConnectionType
-) -> None:
-    fault, case = Fault(raised), CASES[name]
+async def survives(case: Case, kind: ConnectionType, fault: Fault) -> None:
+    """Have a function fail, and see that the session goes on."""
     async with world_of(case, kind, fault) as world:
         fault.armed = case.times
         async with asyncio.timeout(30):
             await case.provoke(world)
             await fault.met.wait()
         await hears_and_is_heard(world)
+
+
+@BOTH
+@RAISED
+@pytest.mark.parametrize("name", CASES)
+async def test_a_function_that_raises_once(
+    name: str, raised: type[BaseException], kind: ConnectionType
+) -> None:
+    await survives(CASES[name], kind, Fault(raised))
 
 
 @BOTH
@@ -412,13 +416,7 @@ async def test_a_hook_of_the_users_http_session_that_raises(
 
     hooks.on_request_start.append(hook)
     async with aiohttp.ClientSession(trace_configs=[hooks]) as http:
-        case = Case(lambda _: {"http_session": http}, lose_link)
-        async with world_of(case, kind, fault) as world:
-            fault.armed = 1
-            await case.provoke(world)
-            async with asyncio.timeout(30):
-                await fault.met.wait()
-            await hears_and_is_heard(world)
+        await survives(Case(lambda _: {"http_session": http}, lose_link), kind, fault)
 
 
 @BOTH

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
 __all__ = ["Clock"]
 
@@ -23,6 +26,14 @@ class Clock:
         self._time = time
         self._ahead = 0.0
         self._stopped_at: float | None = None
+
+    @classmethod
+    def of_running_loop(cls, monkeypatch: pytest.MonkeyPatch) -> Self:
+        """Take over the clock of the running loop."""
+        loop = asyncio.get_running_loop()
+        clock = cls(loop.time)
+        monkeypatch.setattr(loop, "time", clock.time)
+        return clock
 
     def time(self) -> float:
         """Give the time."""

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest_asyncio
@@ -14,7 +13,4 @@ if TYPE_CHECKING:
 @pytest_asyncio.fixture
 async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of the running loop."""
-    loop = asyncio.get_running_loop()
-    clock = Clock(loop.time)
-    monkeypatch.setattr(loop, "time", clock.time)
-    return clock
+    return Clock.of_running_loop(monkeypatch)
